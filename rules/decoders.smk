@@ -1,0 +1,102 @@
+# Responses and embeddings to decoders, decoders to evaluations.
+#
+# CONSUMES  results/responses/{subject}.h5, results/embeddings/{encoder}/{stimuli}.h5
+# PRODUCES  results/decoders/{model}/{subject}/seed{seed}.safetensors   a fitted decoder
+#           results/decoders/{model}/{subject}/seed{seed}.tsv           its training history
+#           results/evaluations/{model}/{subject}.json                  ranks of every test image
+# A model's kind says which rule makes it: closed form, gradient descent, or a mean of others.
+
+
+rule fit:
+    """Fit a closed-form decoder; it needs no GPU."""
+    input:
+        responses="results/responses/{subject}.h5",
+        embeddings=embeddings_of,
+    output:
+        decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
+    params:
+        settings=lambda wildcards: training_settings(wildcards.model),
+        code=code("fit"),
+    wildcard_constraints:
+        model=models_of(*CLOSED_FORM),
+    log:
+        "logs/fit/{model}/{subject}/seed{seed}.log",
+    benchmark:
+        "logs/fit/{model}/{subject}/seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem=scaled(4),
+        runtime=minutes(30),
+    shell:
+        "spikeline fit --responses {input.responses:q} --embeddings {input.embeddings:q}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --output {output.decoder:q} 2> {log:q}"
+
+
+rule train:
+    """Train a decoder by gradient descent; killed, it continues from its last state."""
+    input:
+        responses="results/responses/{subject}.h5",
+        embeddings=embeddings_of,
+    output:
+        decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
+        history="results/decoders/{model}/{subject}/seed{seed}.tsv",
+    params:
+        settings=lambda wildcards: training_settings(wildcards.model),
+        code=code("train"),
+    wildcard_constraints:
+        model=models_of(*NETWORKS),
+    log:
+        "logs/train/{model}/{subject}/seed{seed}.log",
+    benchmark:
+        "logs/train/{model}/{subject}/seed{seed}.tsv"
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(4),
+        runtime=minutes(120),
+    shell:
+        "spikeline train --responses {input.responses:q} --embeddings {input.embeddings:q}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " --output {output.decoder:q} --history {output.history:q} 2> {log:q}"
+
+
+rule combine:
+    """Join decoders to an ensemble: its similarity is the mean of theirs."""
+    input:
+        decoders=member_decoders,
+    output:
+        decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
+    params:
+        code=code("combine"),
+    wildcard_constraints:
+        model=models_of("ensemble"),
+    log:
+        "logs/combine/{model}/{subject}/seed{seed}.log",
+    resources:
+        mem=scaled(2),
+        runtime=minutes(10),
+    shell:
+        "spikeline combine --decoders {input.decoders:q} --output {output.decoder:q} 2> {log:q}"
+
+
+rule evaluate:
+    """Evaluate all seeds of one model on one subject's test images, with controls."""
+    input:
+        responses="results/responses/{subject}.h5",
+        embeddings=embeddings_of,
+        decoders=decoders_of,
+    output:
+        "results/evaluations/{model}/{subject}.json",
+    params:
+        settings=lambda wildcards: evaluation_settings(wildcards.model),
+        code=code("evaluate"),
+    log:
+        "logs/evaluate/{model}/{subject}.log",
+    threads: 1
+    resources:
+        mem=scaled(4),
+        runtime=minutes(30),
+    shell:
+        "spikeline evaluate --responses {input.responses:q} --embeddings {input.embeddings:q}"
+        " --decoders {input.decoders:q} --settings {params.settings:q} --output {output:q} 2> {log:q}"

@@ -1,0 +1,83 @@
+# Images to embeddings.
+#
+# CONSUMES  resources/stimuli/{stimuli}.zip, resources/captions/{stimuli}.tsv,
+#           or precomputed embeddings (config: encoders, kind precomputed)
+# PRODUCES  resources/encoders/{encoder}/                  a tiny CLIP trained on the twin's images
+#           results/embeddings/{encoder}/{stimuli}.h5      a vector for each image
+
+
+rule train_clip:
+    """Train the demo's image encoder on captioned images."""
+    input:
+        stimuli=lambda wildcards: encoder_images(wildcards.encoder),
+        captions=lambda wildcards: encoder_captions(wildcards.encoder),
+    output:
+        directory("resources/encoders/{encoder}"),
+    params:
+        settings=lambda wildcards: clip_settings(wildcards.encoder),
+        code=code("train-clip"),
+    wildcard_constraints:
+        encoder=named("encoders", "demo_clip"),
+    log:
+        "logs/train_clip/{encoder}.log",
+    benchmark:
+        "logs/train_clip/{encoder}.tsv"
+    threads: 4
+    resources:
+        gpu=1,
+        mem=scaled(4),
+        runtime=minutes(20),
+    shell:
+        "spikeline train-clip --images {input.stimuli:q} --captions {input.captions:q}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule embed:
+    """Embed every image of a stimulus set."""
+    input:
+        stimuli="resources/stimuli/{stimuli}.zip",
+        weights=lambda wildcards: encoder_weights(wildcards.encoder),
+    output:
+        "results/embeddings/{encoder}/{stimuli}.h5",
+    params:
+        settings=lambda wildcards: encoder_settings(wildcards.encoder),
+        weights=lambda wildcards, input: options_for(input, weights="--weights"),
+        code=code("embed"),
+    wildcard_constraints:
+        encoder=named("encoders", "open_clip", "timm", "demo_clip"),
+    log:
+        "logs/embed/{encoder}/{stimuli}.log",
+    benchmark:
+        "logs/embed/{encoder}/{stimuli}.tsv"
+    threads: 4
+    resources:
+        gpu=1,
+        mem=scaled(8),
+        runtime=minutes(60),
+    shell:
+        "spikeline embed --stimuli {input.stimuli:q} {params.weights}"
+        " --encoder {wildcards.encoder:q} --settings {params.settings:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule import_embeddings:
+    """Take embeddings that were computed elsewhere."""
+    input:
+        values=lambda wildcards: precomputed_file(wildcards.encoder, wildcards.stimuli),
+        stimuli="resources/stimuli/{stimuli}.zip",
+    output:
+        "results/embeddings/{encoder}/{stimuli}.h5",
+    params:
+        settings=lambda wildcards: encoder_settings(wildcards.encoder),
+        code=code("import-embeddings"),
+    wildcard_constraints:
+        encoder=named("encoders", "precomputed"),
+    log:
+        "logs/import_embeddings/{encoder}/{stimuli}.log",
+    resources:
+        mem=scaled(4),
+        runtime=minutes(20),
+    shell:
+        "spikeline import-embeddings --values {input.values:q} --stimuli {input.stimuli:q}"
+        " --encoder {wildcards.encoder:q} --settings {params.settings:q}"
+        " --output {output:q} 2> {log:q}"

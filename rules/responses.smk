@@ -1,0 +1,80 @@
+# Recordings of any source to one contract.
+#
+# CONSUMES  resources/recordings/{subject}/, or a lab's own files (config: subjects, kind arrays)
+# PRODUCES  results/responses/{subject}.h5          responses, test rows, electrode table
+
+
+rule convert_tvsd:
+    """Check and convert TVSD's normMUA and image list."""
+    input:
+        norm_mua=rules.fetch_tvsd.output.norm_mua,
+        things_imgs=rules.fetch_tvsd.output.things_imgs,
+    output:
+        "results/responses/{subject}.h5",
+    params:
+        settings=lambda wildcards: chosen(entry("subjects", wildcards.subject), "regions"),
+        code=code("convert-tvsd"),
+    wildcard_constraints:
+        subject=named("subjects", "tvsd"),
+    log:
+        "logs/convert_tvsd/{subject}.log",
+    resources:
+        mem=scaled(4),
+        runtime=minutes(20),
+    shell:
+        "spikeline convert-tvsd --norm-mua {input.norm_mua:q} --things-imgs {input.things_imgs:q}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule convert_macaque_v4:
+    """Check and convert a session of the public macaque V4 set."""
+    input:
+        responses=rules.fetch_macaque_v4.output,
+        stimuli=lambda wildcards: subject_stimuli(wildcards.subject),
+    output:
+        "results/responses/{subject}.h5",
+    params:
+        settings=lambda wildcards: chosen(
+            entry("subjects", wildcards.subject), "splits", "test_images"
+        ),
+        code=code("convert-macaque-v4"),
+    wildcard_constraints:
+        subject=named("subjects", "macaque_v4"),
+    log:
+        "logs/convert_macaque_v4/{subject}.log",
+    resources:
+        mem=scaled(2),
+        runtime=minutes(20),
+    shell:
+        "spikeline convert-macaque-v4 --responses {input.responses:q} --stimuli {input.stimuli:q}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule convert_arrays:
+    """Check and convert a lab's own arrays."""
+    input:
+        responses=lambda wildcards: own_file(wildcards.subject, "responses"),
+        images=lambda wildcards: own_file(wildcards.subject, "images"),
+        test_responses=lambda wildcards: own_file(wildcards.subject, "test_responses"),
+        test_images=lambda wildcards: own_file(wildcards.subject, "test_image_list"),
+        stimuli=lambda wildcards: subject_stimuli(wildcards.subject),
+    output:
+        "results/responses/{subject}.h5",
+    params:
+        settings=lambda wildcards: chosen(
+            entry("subjects", wildcards.subject), "regions", "splits", "test_images"
+        ),
+        options=lambda wildcards, input: options_for(
+            input, images="--images", test_responses="--test-responses", test_images="--test-images"
+        ),
+        code=code("convert-arrays"),
+    wildcard_constraints:
+        subject=named("subjects", "arrays"),
+    log:
+        "logs/convert_arrays/{subject}.log",
+    resources:
+        mem=scaled(4),
+        runtime=minutes(20),
+    shell:
+        "spikeline convert-arrays --responses {input.responses:q} --stimuli {input.stimuli:q}"
+        " {params.options} --settings {params.settings:q} --output {output:q} 2> {log:q}"

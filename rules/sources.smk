@@ -1,0 +1,176 @@
+# Origins to plain files.
+#
+# CONSUMES  config: twins, datasets, subjects, stimuli; a dataset's address or a local path
+# PRODUCES  resources/twins/{twin}/                 a simulated origin, a DataLad dataset
+#           resources/recordings/{subject}/         the recording as its source wrote it
+#           resources/archives/{stimuli}.zip        the images as their source packed them
+#           resources/captions/{stimuli}.tsv        a caption for each image, where there are any
+#           resources/stimuli/{stimuli}.zip         the images as every later step reads them
+
+
+localrules:
+    fetch_tvsd,
+    fetch_macaque_v4,
+    fetch_dataset_images,
+    fetch_captions,
+    fetch_archive,
+
+
+rule simulate_ventral:
+    """Simulate two monkeys and their images in TVSD's layout, as a DataLad dataset."""
+    output:
+        directory("resources/twins/{twin}"),
+    params:
+        settings=lambda wildcards: twin_settings(wildcards.twin),
+        code=code("simulate-ventral"),
+    wildcard_constraints:
+        twin=named("twins", "ventral"),
+    log:
+        "logs/simulate_ventral/{twin}.log",
+    benchmark:
+        "logs/simulate_ventral/{twin}.tsv"
+    threads: 2
+    resources:
+        mem=scaled(4),
+        runtime=minutes(20),
+    shell:
+        "spikeline simulate-ventral --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule fetch_tvsd:
+    """Clone TVSD with DataLad and get one monkey's files through git-annex."""
+    input:
+        origin=lambda wildcards: subject_origin(wildcards.subject),
+    output:
+        norm_mua="resources/recordings/{subject}/THINGS_normMUA.mat",
+        things_imgs="resources/recordings/{subject}/things_imgs.mat",
+    params:
+        dataset=lambda wildcards: entry("subjects", wildcards.subject)["dataset"],
+        url=lambda wildcards: dataset_url(entry("subjects", wildcards.subject)["dataset"]),
+        commit=lambda wildcards: commit_option(entry("subjects", wildcards.subject)["dataset"]),
+        folder=lambda wildcards: entry("subjects", wildcards.subject)["folder"],
+        code=code("fetch-dataset"),
+    wildcard_constraints:
+        subject=named("subjects", "tvsd"),
+    log:
+        "logs/fetch_tvsd/{subject}.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(120),
+    shell:
+        "spikeline fetch-dataset --url {params.url:q} {params.commit}"
+        " --clone resources/datasets/{params.dataset:q}"
+        " --files {params.folder:q}/THINGS_normMUA.mat {params.folder:q}/_logs/things_imgs.mat"
+        " --outputs {output.norm_mua:q} {output.things_imgs:q} 2> {log:q}"
+
+
+rule fetch_macaque_v4:
+    """Copy or download one session's responses, proving the checksum."""
+    input:
+        local=lambda wildcards: local_input(entry("subjects", wildcards.subject)["responses"]),
+    output:
+        "resources/recordings/{subject}/responses.npy",
+    params:
+        location=lambda wildcards: location(entry("subjects", wildcards.subject)["responses"]),
+        sha256=lambda wildcards: checksum_option(entry("subjects", wildcards.subject)),
+        code=code("fetch-file"),
+    wildcard_constraints:
+        subject=named("subjects", "macaque_v4"),
+    log:
+        "logs/fetch_macaque_v4/{subject}.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(30),
+    shell:
+        "spikeline fetch-file --location {params.location:q} {params.sha256}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule fetch_dataset_images:
+    """Get the image archive that lies in a DataLad dataset."""
+    input:
+        origin=lambda wildcards: stimuli_origin(wildcards.stimuli),
+    output:
+        "resources/archives/{stimuli}.zip",
+    params:
+        dataset=lambda wildcards: entry("stimuli", wildcards.stimuli)["dataset"],
+        url=lambda wildcards: dataset_url(entry("stimuli", wildcards.stimuli)["dataset"]),
+        commit=lambda wildcards: commit_option(entry("stimuli", wildcards.stimuli)["dataset"]),
+        file=lambda wildcards: entry("stimuli", wildcards.stimuli)["images"],
+        code=code("fetch-dataset"),
+    wildcard_constraints:
+        stimuli=named("stimuli", "dataset"),
+    log:
+        "logs/fetch_dataset_images/{stimuli}.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(120),
+    shell:
+        "spikeline fetch-dataset --url {params.url:q} {params.commit}"
+        " --clone resources/datasets/{params.dataset:q}"
+        " --files {params.file:q} --outputs {output:q} 2> {log:q}"
+
+
+rule fetch_captions:
+    """Get the captions that lie in a DataLad dataset beside its images."""
+    input:
+        origin=lambda wildcards: stimuli_origin(wildcards.stimuli),
+    output:
+        "resources/captions/{stimuli}.tsv",
+    params:
+        dataset=lambda wildcards: entry("stimuli", wildcards.stimuli)["dataset"],
+        url=lambda wildcards: dataset_url(entry("stimuli", wildcards.stimuli)["dataset"]),
+        commit=lambda wildcards: commit_option(entry("stimuli", wildcards.stimuli)["dataset"]),
+        file=lambda wildcards: captions_file(wildcards.stimuli),
+        code=code("fetch-dataset"),
+    wildcard_constraints:
+        stimuli=named("stimuli", "dataset"),
+    log:
+        "logs/fetch_captions/{stimuli}.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(30),
+    shell:
+        "spikeline fetch-dataset --url {params.url:q} {params.commit}"
+        " --clone resources/datasets/{params.dataset:q}"
+        " --files {params.file:q} --outputs {output:q} 2> {log:q}"
+
+
+rule fetch_archive:
+    """Download an image archive, proving the checksum."""
+    output:
+        "resources/archives/{stimuli}.zip",
+    params:
+        location=lambda wildcards: location(entry("stimuli", wildcards.stimuli)["images"]),
+        sha256=lambda wildcards: checksum_option(entry("stimuli", wildcards.stimuli)),
+        code=code("fetch-file"),
+    wildcard_constraints:
+        stimuli=named("stimuli", "archive"),
+    log:
+        "logs/fetch_archive/{stimuli}.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(240),
+    shell:
+        "spikeline fetch-file --location {params.location:q} {params.sha256}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule pack_stimuli:
+    """Repack a folder or archive of images into one plain zip."""
+    input:
+        lambda wildcards: packed_images(wildcards.stimuli),
+    output:
+        "resources/stimuli/{stimuli}.zip",
+    params:
+        prefix=lambda wildcards: entry("stimuli", wildcards.stimuli)["prefix"],
+        password=lambda wildcards: password_option(wildcards.stimuli),
+        code=code("pack-stimuli"),
+    log:
+        "logs/pack_stimuli/{stimuli}.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(120),
+    shell:
+        "spikeline pack-stimuli --images {input:q} --prefix {params.prefix:q} {params.password}"
+        " --output {output:q} 2> {log:q}"

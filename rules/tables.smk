@@ -1,0 +1,38 @@
+# Evaluations to tables and figures.
+#
+# CONSUMES  results/evaluations/{model}/{subject}.json of every condition (config: ablations)
+# PRODUCES  results/ablation_{ablation}.tsv, .categories.tsv, .png
+
+
+rule tabulate:
+    """Collect an ablation's grid into a table with intervals, and draw it."""
+    input:
+        evaluations=evaluations_of,
+    output:
+        table=report(
+            "results/ablation_{ablation}.tsv",
+            caption="../workflow/report/ablation.rst",
+            category="Bridge",
+            labels={"ablation": "{ablation}", "what": "table"},
+        ),
+        categories="results/ablation_{ablation}.categories.tsv",
+        figure=report(
+            "results/ablation_{ablation}.png",
+            caption="../workflow/report/ablation.rst",
+            category="Bridge",
+            labels={"ablation": "{ablation}", "what": "figure"},
+        ),
+    params:
+        conditions=lambda wildcards: as_settings(ablation_conditions(wildcards.ablation)),
+        title=lambda wildcards: entry("ablations", wildcards.ablation)["title"],
+        code=code("tabulate"),
+    log:
+        "logs/tabulate/{ablation}.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(10),
+    shell:
+        "spikeline tabulate --evaluations {input.evaluations:q}"
+        " --conditions {params.conditions:q} --title {params.title:q}"
+        " --output {output.table:q} --categories {output.categories:q}"
+        " --figure {output.figure:q} 2> {log:q}"

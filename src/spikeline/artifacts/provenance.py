@@ -1,0 +1,159 @@
+"""Where an artifact came from: origin, settings, code, inputs and versions, kept inside the file.
+
+Formats that cannot hold it (copies of foreign files, TSV) have it beside them, in
+`FILE.provenance.json`; a folder holds `provenance.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import struct
+import zipfile
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from spikeline import __version__
+from spikeline.artifacts.files import sha256, write_text
+from spikeline.errors import InputError
+from spikeline.settings.code_digest import code_digest
+
+KEY = "provenance"
+RECORDED_VERSIONS = ("numpy", "scipy", "h5py", "torch", "open_clip_torch", "datalad", "git-annex")
+
+
+def describe(
+    module: str,
+    settings: Mapping[str, Any],
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    origin: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The record of one step.
+
+    Args:
+        module: the subcommand's module, e.g. ``spikeline.cli.train``.
+        settings: what the step was told to do.
+        inputs: files the step read; their checksums and origins are recorded.
+        origin: source and commit or checksum, for the steps that bring data in.
+        more: further plain facts, such as a seed.
+    """
+    checksums = {Path(path).as_posix(): _checksum(Path(path)) for path in inputs}
+    origins = {} if origin is None else {origin["name"]: dict(origin)}
+    for path, checksum in checksums.items():
+        # What no step of ours made is where the data began.
+        raw = {path: {"name": path, "sha256": checksum}}
+        for name, inherited in _origins(Path(path), raw).items():
+            origins.setdefault(name, inherited)
+    return {
+        "step": module.rpartition(".")[2].replace("_", "-"),
+        "settings": dict(settings),
+        **more,
+        "origins": origins,
+        "inputs": checksums,
+        "code": code_digest(module),
+        "versions": {"spikeline": __version__, "python": platform.python_version(), **_versions()},
+    }
+
+
+def dumps(record: Mapping[str, Any]) -> str:
+    """Canonical JSON: the same record gives the same bytes."""
+    return json.dumps(record, sort_keys=True)
+
+
+def write_beside(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+    """Write the record next to a file, or into a folder."""
+    write_text(_beside(Path(path)), json.dumps(record, sort_keys=True, indent=1) + "\n")
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The record of an artifact of any kind.
+
+    Raises:
+        InputError: the file is missing or carries none.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; make it with snakemake -- {path}")
+    beside = _beside(path)
+    if beside.is_file():
+        return json.loads(beside.read_text(encoding="utf-8"))
+    reader = _READERS.get(path.suffix)
+    text = reader(path) if reader else None
+    if not text:
+        raise InputError(f"{path}: carries no provenance; it was not made by this workflow")
+    return json.loads(text)
+
+
+def _beside(path: Path) -> Path:
+    if path.is_dir():
+        return path / "provenance.json"
+    return path.with_name(path.name + ".provenance.json")
+
+
+def _checksum(path: Path) -> str:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    return sha256(path)
+
+
+def _origins(path: Path, default: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return read(path).get("origins", {})
+    except (InputError, ValueError, OSError):
+        return default
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in RECORDED_VERSIONS:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _from_hdf5(path: Path) -> str | None:
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        raise InputError(f"{path}: is no HDF5 file or is truncated; delete it and rerun")
+    with h5py.File(path, "r") as handle:
+        return handle.attrs.get(KEY)
+
+
+def _from_json(path: Path) -> str | None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return json.dumps(content[KEY]) if KEY in content else None
+
+
+def _from_safetensors(path: Path) -> str | None:
+    with open(path, "rb") as handle:
+        (length,) = struct.unpack("<Q", handle.read(8))
+        header = json.loads(handle.read(length))
+    return header.get("__metadata__", {}).get(KEY)
+
+
+def _from_zip(path: Path) -> str | None:
+    with zipfile.ZipFile(path) as archive:
+        return archive.comment.decode()
+
+
+def _from_png(path: Path) -> str | None:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.info.get(KEY)
+
+
+_READERS = {
+    ".h5": _from_hdf5,
+    ".json": _from_json,
+    ".safetensors": _from_safetensors,
+    ".zip": _from_zip,
+    ".png": _from_png,
+}

@@ -1,0 +1,1 @@
+"""Ventral-stream responses to image embeddings: decoders, losses, retrieval."""

@@ -1,0 +1,48 @@
+"""Options and start-up that several subcommands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from spikeline.errors import InputError
+
+
+def add_settings(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """`--settings`, a JSON object or the path of a .json file that holds one."""
+    parser.add_argument("--settings", required=True, metavar="JSON", help=help_text)
+
+
+def add_output(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """`--output`, the one file that the step makes."""
+    parser.add_argument("--output", required=True, metavar="FILE", help=help_text)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The parsed `--settings`.
+
+    Raises:
+        InputError: neither JSON nor a file that holds it.
+    """
+    text = options.settings
+    try:
+        if not text.lstrip().startswith("{"):
+            text = Path(text).read_text(encoding="utf-8")
+        return json.loads(text)
+    except (OSError, ValueError):
+        raise InputError(f"--settings: {options.settings!r} is no JSON object or file") from None
+
+
+def start_log() -> None:
+    """Plain log lines on stderr, where the rule's log file takes them."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+
+
+def secret(variable: str | None) -> bytes | None:
+    """A password from the environment; it is never a setting, so it enters no log or artifact."""
+    value = os.environ.get(variable) if variable else None
+    return value.encode() if value else None

@@ -1,0 +1,42 @@
+"""Convert your own arrays (.npy or .csv) and image names to a responses artifact."""
+
+from __future__ import annotations
+
+import argparse
+
+from spikeline.artifacts import provenance, responses
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.sources import arrays, stimuli
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--responses", required=True, help="images x electrodes, .npy or .csv")
+    parser.add_argument("--stimuli", required=True, help="the packed images")
+    parser.add_argument("--images", help="text file, an image name a row; default: sorted names")
+    parser.add_argument("--test-responses", help="[repetitions x] images x electrodes")
+    parser.add_argument("--test-images", help="text file, an image name a test row")
+    add_settings(parser, '{"regions": ..., "splits": 5, "test_images": 100}')
+    add_output(parser, "responses, HDF5")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_of(options)
+    images = arrays.read_names(options.images) if options.images else stimuli.names(options.stimuli)
+    test_values = test_images = None
+    if options.test_responses:
+        test_values = arrays.read_array(options.test_responses)
+        test_images = arrays.read_names(options.test_images) if options.test_images else None
+    converted = arrays.responses_from_arrays(
+        arrays.read_array(options.responses),
+        images,
+        settings["regions"],
+        options.responses,
+        test_values=test_values,
+        test_images=test_images,
+        splits=settings["splits"],
+        test_size=settings["test_images"],
+    )
+    inputs = [options.responses, options.stimuli, options.images, options.test_responses]
+    inputs = [path for path in [*inputs, options.test_images] if path]
+    responses.write(options.output, converted, provenance.describe(__name__, settings, inputs))

@@ -1,0 +1,44 @@
+"""Embed every image of a stimulus set with open_clip (any model or local-dir:) or timm."""
+
+from __future__ import annotations
+
+import argparse
+
+from spikeline.artifacts import embeddings, provenance
+from spikeline.artifacts.files import sha256
+from spikeline.bridge import image_encoders
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.sources import stimuli
+from spikeline.training.device import choose_device
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stimuli", required=True, help="the packed images")
+    parser.add_argument("--weights", metavar="DIR", help="an encoder saved in local-dir: format")
+    parser.add_argument("--encoder", required=True, help="name of the encoder in the config")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    add_settings(parser, '{"kind": "open_clip", "model": "ViT-L-14", "pretrained": "openai"}')
+    add_output(parser, "embeddings, HDF5")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_of(options)
+    device = choose_device(options.device)
+    encode, preprocess = image_encoders.load(settings, options.weights, device)
+    names = stimuli.names(options.stimuli)
+    values = image_encoders.embed(
+        stimuli.load(options.stimuli, names),
+        encode,
+        preprocess,
+        device,
+        total=len(names),
+        batch_size=settings["batch_size"],
+    )
+    inputs = [options.stimuli] + ([options.weights] if options.weights else [])
+    record = provenance.describe(__name__, settings, inputs)
+    made_by = provenance.dumps(
+        {"settings": settings, "weights": sha256(options.weights) if options.weights else None}
+    )
+    identity = image_encoders.identity(options.encoder, made_by)
+    embeddings.write(options.output, embeddings.Embeddings(values, names, identity), record)

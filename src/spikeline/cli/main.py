@@ -1,0 +1,79 @@
+"""Dispatch `spikeline SUBCOMMAND ...` to the module of that name in this folder.
+
+No subcommand imports this module, so editing it reruns nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import errno
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from spikeline import __version__
+from spikeline.errors import InputError
+
+USER_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.EACCES, errno.EROFS}
+
+
+def subcommands() -> dict[str, str]:
+    """Each subcommand's name and help: the first line of its module's docstring."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem in ("__init__", "main") or path.stem.startswith("_"):
+            continue
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        found[path.stem.replace("_", "-")] = docstring.partition("\n")[0]
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; a user's mistake is one line on stderr and exit status 1."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    known = subcommands()
+    if not arguments or arguments[0] not in known:
+        return _front_page(known, arguments)
+    name = arguments[0]
+    module = importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
+    parser = argparse.ArgumentParser(
+        prog=f"spikeline {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    options = parser.parse_args(arguments[1:])
+    try:
+        module.run(options)
+    except InputError as error:
+        print(f"spikeline {name}: {error}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print(f"spikeline {name}: out of memory; give the job more", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in USER_ERRNO:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"spikeline {name}: {where}{error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _front_page(known: dict[str, str], arguments: Sequence[str]) -> int:
+    width = max(map(len, known))
+    listing = "\n".join(f"  {name:<{width}}  {text}" for name, text in known.items())
+    parser = argparse.ArgumentParser(
+        prog="spikeline",
+        usage="spikeline SUBCOMMAND ... (spikeline SUBCOMMAND --help)",
+        description=f"The steps of the workflow:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    _, rest = parser.parse_known_args(arguments)
+    if rest:
+        parser.error(f"unknown subcommand {rest[0]!r}: known are {list(known)}")
+    parser.print_help()
+    return 0

@@ -1,0 +1,83 @@
+"""Print what an artifact holds and where it came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from spikeline.artifacts import provenance
+from spikeline.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="any file that the workflow made")
+    parser.add_argument("--provenance", action="store_true", help="only the record, as JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    path = Path(options.file)
+    record = provenance.read(path)
+    if not options.provenance:
+        for line in _contents(path):
+            print(line)
+        print()
+    print(json.dumps(record, indent=1, sort_keys=True))
+
+
+def _contents(path: Path) -> list[str]:
+    if path.is_dir():
+        return [f"{item.relative_to(path)}  {item.stat().st_size} bytes" for item in path.iterdir()]
+    describe = {
+        ".h5": _hdf5,
+        ".tsv": _table,
+        ".safetensors": _safetensors,
+        ".zip": _archive,
+        ".json": _evaluation,
+    }.get(path.suffix)
+    return describe(path) if describe else [f"{path.stat().st_size} bytes"]
+
+
+def _hdf5(path: Path) -> list[str]:
+    from spikeline.artifacts.hdf5 import CONTRACT, opened
+
+    with opened(path) as handle:
+        lines = [f"contract {handle.attrs.get(CONTRACT)}"]
+        handle.visititems(
+            lambda name, item: (
+                lines.append(f"{name}  {item.dtype}  {item.shape}")
+                if hasattr(item, "shape")
+                else None
+            )
+        )
+    return lines
+
+
+def _table(path: Path) -> list[str]:
+    from spikeline.artifacts import tables
+
+    return [tables.as_text(tables.read(path))]
+
+
+def _safetensors(path: Path) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as handle:
+            shapes = {name: handle.get_slice(name) for name in handle.keys()}
+            return [f"{name}  {s.get_dtype()}  {s.get_shape()}" for name, s in shapes.items()]
+    except SafetensorError:
+        raise InputError(f"{path}: is damaged; delete it and rerun") from None
+
+
+def _archive(path: Path) -> list[str]:
+    from spikeline.sources import stimuli
+
+    images = stimuli.names(path)
+    return [f"{len(images)} images, {images[0]} ... {images[-1]}"]
+
+
+def _evaluation(path: Path) -> list[str]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.pop("provenance", None)
+    return [f"{key}: {json.dumps(value)[:100]}" for key, value in content.items()]

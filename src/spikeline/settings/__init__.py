@@ -1,0 +1,1 @@
+"""How config entries become the settings of one job."""

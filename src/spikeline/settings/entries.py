@@ -1,0 +1,197 @@
+"""A `{model}` is a config entry's name, alone or with overrides: `mlp@noise_std=0.2@regions=V4+IT`.
+
+Overrides are checked like the entry itself. A name has one canonical form: keys sorted, values
+written one way, nothing that repeats the entry's own value, so one model has one path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from spikeline.errors import InputError
+from spikeline.settings.schema import kind_schema, unknown, validated, with_section_defaults
+
+ENTRY_NAME = r"[A-Za-z][A-Za-z0-9_.-]*"
+MODEL_NAME = rf"{ENTRY_NAME}(@[a-z_0-9]+=[^@/,=]+)*"
+
+
+def parse_name(name: str) -> tuple[str, dict[str, str]]:
+    """Split `entry@key=value@key=value` into the entry and its overrides, still as text."""
+    entry, *parts = name.split("@")
+    overrides: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not (key and equals and value):
+            raise InputError(f"model {name!r}: {part!r} is no override; write key=value")
+        if key in overrides:
+            raise InputError(f"model {name!r}: {key!r} is overridden twice; keep one")
+        overrides[key] = value
+    return entry, overrides
+
+
+def format_value(value: Any) -> str:
+    """The text of a value in a name: lists joined by '+', true/false, shortest floats."""
+    if isinstance(value, (list, tuple)):
+        return "+".join(map(format_value, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
+
+
+def parse_value(text: str, schema: Mapping[str, Any], where: str) -> Any:
+    """Read an override's text as the type that the schema of its key asks for."""
+    types = schema.get("type", "string")
+    types = [types] if isinstance(types, str) else list(types)
+    if "null" in types and text == "none":
+        return None
+    if "array" in types:
+        return [parse_value(item, schema.get("items", {}), where) for item in text.split("+")]
+    if "boolean" in types and text in ("true", "false"):
+        return text == "true"
+    for type_name, read in (("integer", int), ("number", float)):
+        if type_name in types:
+            try:
+                return read(text)
+            except ValueError:
+                pass
+    if "string" in types:
+        return text
+    raise InputError(f"{where}: {text!r} is not of type {' or '.join(types)}")
+
+
+class Models:
+    """The `models` section of a validated config, asked by name.
+
+    Args:
+        config: the validated config (entries filled with defaults).
+        kinds: the schema of each model kind (`x-kinds` of the section).
+    """
+
+    def __init__(self, config: Mapping[str, Any], kinds: Mapping[str, Any]):
+        self.entries: Mapping[str, Any] = config.get("models", {})
+        self.defaults: Mapping[str, Any] = config.get("defaults", {}).get("models", {})
+        self.kinds = kinds
+        self._resolved: dict[str, tuple[str, dict[str, Any]]] = {}
+
+    @cached_property
+    def kind_of(self) -> dict[str, str]:
+        return {name: entry["kind"] for name, entry in self.entries.items()}
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The resolved settings of a model, overrides applied and checked."""
+        return self._resolve(name)[1]
+
+    def canonical(self, name: str) -> str:
+        """The one way to write `name`."""
+        return self._resolve(name)[0]
+
+    def checked(self, name: str) -> dict[str, Any]:
+        """Settings of a name that must already be canonical, as a path must be."""
+        canonical, settings = self._resolve(name)
+        if canonical != name:
+            raise InputError(f"model {name!r}: write it as {canonical!r}")
+        return settings
+
+    def with_overrides(self, name: str, overrides: Mapping[str, Any]) -> str:
+        """The canonical name of `name` with further overrides (typed or text values)."""
+        text = "".join(f"@{key}={_as_text(value)}" for key, value in overrides.items())
+        return self.canonical(name + text)
+
+    def trained_name(self, name: str) -> str:
+        """`name` without the overrides that only evaluation reads: the path of the decoder."""
+        entry, overrides = parse_name(name)
+        properties = self._properties(entry)
+        kept = {
+            key: value
+            for key, value in overrides.items()
+            if properties.get(key, {}).get("x-stage") != "evaluation"
+        }
+        return self.with_overrides(entry, kept)
+
+    def training_settings(self, name: str) -> dict[str, Any]:
+        """The settings that training reads: those of evaluation left out."""
+        properties = self._properties(parse_name(name)[0])
+        return {
+            key: value
+            for key, value in self.settings(name).items()
+            if properties.get(key, {}).get("x-stage") != "evaluation"
+        }
+
+    def members(self, name: str) -> list[str]:
+        """The canonical names that an ensemble combines; overrides reach each that knows them."""
+        settings = self.settings(name)
+        own = self._properties(parse_name(name)[0])
+        passed = {k: v for k, v in parse_name(name)[1].items() if k not in own}
+        names = []
+        for member in settings["of"]:
+            properties = self._properties(parse_name(member)[0])
+            known = {key: value for key, value in passed.items() if key in properties}
+            entry, overrides = parse_name(member)
+            names.append(self.with_overrides(entry, {**overrides, **known}))
+        return names
+
+    def grid(self, ablation: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        """(canonical name, varied settings) of each condition that an ablation spans."""
+        vary = ablation.get("vary", {})
+        bases = ablation.get("models") or [ablation["base"]]
+        conditions = []
+        for base in bases:
+            for values in product(*vary.values()):
+                varied = dict(zip(vary, values, strict=True))
+                conditions.append((self.with_overrides(base, varied), varied))
+        return conditions
+
+    def _properties(self, entry: str) -> dict[str, Any]:
+        if entry not in self.entries:
+            raise unknown("model", entry, self.entries)
+        return self.kinds[self.entries[entry]["kind"]]["properties"]
+
+    def _resolve(self, name: str) -> tuple[str, dict[str, Any]]:
+        if name not in self._resolved:
+            self._resolved[name] = self._resolve_uncached(name)
+        return self._resolved[name]
+
+    def _resolve_uncached(self, name: str) -> tuple[str, dict[str, Any]]:
+        entry_name, overrides = parse_name(name)
+        properties = self._properties(entry_name)
+        where = f"model {name!r}"
+        entry = with_section_defaults(self.entries[entry_name], self.defaults, self.kinds)
+        typed, passed = {}, {}
+        for key, text in overrides.items():
+            if key in properties and key != "kind":
+                typed[key] = parse_value(text, properties[key], f"{where}: {key}")
+            elif entry["kind"] == "ensemble":
+                passed[key] = self._passed_value(entry["of"], key, text, where)
+            else:
+                raise unknown("setting", key, set(properties) - {"kind"}, where)
+        settings = validated({**entry, **typed}, kind_schema(entry, self.kinds, where), where)
+        differing = {k: v for k, v in typed.items() if v != entry.get(k)}
+        differing |= passed
+        canonical = entry_name + "".join(
+            f"@{key}={format_value(differing[key])}" for key in sorted(differing)
+        )
+        if "of" in settings:
+            for member in settings["of"]:
+                self.settings(member)
+        return canonical, settings
+
+    def _passed_value(self, members: list[str], key: str, text: str, where: str) -> Any:
+        """An override that an ensemble hands on: typed by the first member that knows its key."""
+        known: set[str] = set()
+        for member in members:
+            properties = self._properties(parse_name(member)[0])
+            if key in properties:
+                return parse_value(text, properties[key], f"{where}: {key}")
+            known |= set(properties)
+        raise unknown("setting", key, sorted(known - {"kind"}), where)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else format_value(value)

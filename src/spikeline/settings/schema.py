@@ -1,0 +1,108 @@
+"""Check a config mapping against a schema, fill its defaults, and say errors in one line.
+
+The schema is JSON Schema with one keyword of our own: ``x-kinds`` on a section maps each value
+that an entry's ``kind`` may take to the closed schema of such an entry.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from spikeline.errors import InputError
+
+
+@cache
+def load_schema(path: str | Path) -> dict[str, Any]:
+    """Read a YAML schema; anchors and merge keys let entries share properties."""
+    with open(path, encoding="utf-8") as handle:
+        return yaml.safe_load(handle)
+
+
+def unknown(what: str, name: str, known: Iterable[str], where: str = "config") -> InputError:
+    """The error for a name that is not there: lists the known ones, nearest first."""
+    known = list(map(str, known))
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return InputError(f"{where}: unknown {what} {name!r}: known are {known}{hint}")
+
+
+def validated(instance: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A copy of `instance` with defaults filled.
+
+    Raises:
+        InputError: on the first violation, naming the place below `where`.
+    """
+    filled = _with_defaults(instance, schema)
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(filled)
+    first = jsonschema.exceptions.best_match(errors)
+    if first is not None:
+        raise _one_line(first, where)
+    return filled
+
+
+def validated_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole config checked and filled: top level, then each section's entries by kind."""
+    filled = validated(config, schema, "config")
+    for section, section_schema in schema["properties"].items():
+        kinds = section_schema.get("x-kinds")
+        if kinds is None:
+            continue
+        for name, entry in filled.get(section, {}).items():
+            entry = with_section_defaults(entry, filled.get("defaults", {}).get(section, {}), kinds)
+            place = f"config {section}.{name}"
+            filled[section][name] = validated(entry, kind_schema(entry, kinds, place), place)
+    return filled
+
+
+def with_section_defaults(
+    entry: Mapping[str, Any], defaults: Mapping[str, Any], kinds: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`entry` over those of the section's defaults that its kind has."""
+    properties = kinds.get(entry.get("kind"), {}).get("properties", {})
+    return {**{key: value for key, value in defaults.items() if key in properties}, **entry}
+
+
+def kind_schema(entry: Mapping[str, Any], kinds: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The closed schema of an entry, found by its `kind`."""
+    if "kind" not in entry:
+        raise InputError(f"{where}: the key 'kind' is missing; known kinds are {list(kinds)}")
+    if entry["kind"] not in kinds:
+        raise unknown("kind", entry["kind"], kinds, where)
+    return kinds[entry["kind"]]
+
+
+def _with_defaults(instance: Any, schema: Mapping[str, Any]) -> Any:
+    if not isinstance(instance, Mapping):
+        return copy.deepcopy(instance)
+    filled = {key: copy.deepcopy(value) for key, value in instance.items()}
+    for key, subschema in schema.get("properties", {}).items():
+        if key not in filled and "default" in subschema:
+            filled[key] = copy.deepcopy(subschema["default"])
+        if key in filled:
+            filled[key] = _with_defaults(filled[key], subschema)
+    rest = schema.get("additionalProperties")
+    if isinstance(rest, Mapping):
+        for key in filled.keys() - schema.get("properties", {}).keys():
+            filled[key] = _with_defaults(filled[key], rest)
+    return filled
+
+
+def _one_line(error: jsonschema.ValidationError, where: str) -> InputError:
+    place = ".".join(map(str, error.absolute_path))
+    place = where if not place else f"{where}{' ' if where == 'config' else '.'}{place}"
+    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
+        known = error.schema.get("properties", {})
+        extra = next((key for key in error.instance if key not in known), None)
+        if extra is not None and error.validator_value is False:
+            return unknown("key", extra, known, place)
+    about = error.schema.get("description") if isinstance(error.schema, Mapping) else None
+    message = " ".join(error.message.split())
+    return InputError(f"{place}: {message}" + (f" ({about})" if about else ""))

@@ -1,0 +1,1 @@
+"""Where recordings and images come from, one module per origin."""

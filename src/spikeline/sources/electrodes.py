@@ -1,0 +1,65 @@
+"""Region maps, and the electrodes that no analysis can use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from spikeline.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def region_of_each(
+    regions: Mapping[str, Sequence[Sequence[int]]], electrodes: int, where: str
+) -> np.ndarray:
+    """(electrodes,) str from half-open 0-based ranges, each electrode named exactly once.
+
+    Raises:
+        InputError: ranges overlap, leave a gap, or do not fit the number of electrodes.
+    """
+    names = np.full(electrodes, "", dtype=object)
+    for region, ranges in regions.items():
+        for first, last in ranges:
+            if not 0 <= first < last <= electrodes:
+                raise InputError(
+                    f"{where}: region {region} is mapped to electrodes {first}:{last}, but there "
+                    f"are {electrodes}; correct `regions` in the config"
+                )
+            if any(names[first:last]):
+                raise InputError(f"{where}: the region map names electrode {first} or later twice")
+            names[first:last] = region
+    if not all(names):
+        gap = int(np.flatnonzero(names == "")[0])
+        raise InputError(
+            f"{where}: has {electrodes} electrodes, but the region map leaves out electrode {gap}"
+        )
+    return names
+
+
+def usable(values: np.ndarray, where: str) -> np.ndarray:
+    """(electrodes,) bool: electrodes that are finite everywhere and not constant.
+
+    Args:
+        values: (rows, electrodes), all rows that the electrode must serve.
+
+    Raises:
+        InputError: none is usable.
+    """
+    finite = np.isfinite(values)
+    silent = ~finite.any(axis=0)
+    partly = ~finite.all(axis=0) & ~silent
+    constant = np.zeros_like(silent)
+    whole = finite.all(axis=0)
+    constant[whole] = np.ptp(values[:, whole], axis=0) == 0
+    keep = ~(silent | partly | constant)
+    if not keep.all():
+        log.warning(
+            "%s: dropped %d of %d electrodes: %d all-NaN, %d partly NaN, %d constant",
+            where, (~keep).sum(), len(keep), silent.sum(), partly.sum(), constant.sum(),
+        )  # fmt: skip
+    if not keep.any():
+        raise InputError(f"{where}: no electrode is finite and varies; nothing can be decoded")
+    return keep

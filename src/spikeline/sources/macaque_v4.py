@@ -1,0 +1,46 @@
+"""The public macaque V4 set (Cowley, Stan, Pillow and Smith 2023): neurons x images, sorted names.
+
+A session is `responses_{session}.npy`, float64 (neurons, images), the mean spike count in a 100 ms
+window over repeats, and `images_{session}.zip`; image k of the sorted names is column k.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeline.artifacts.responses import Responses
+from spikeline.errors import InputError
+from spikeline.sources.arrays import responses_from_arrays
+
+REPOSITORY = "https://raw.githubusercontent.com/cowleygroup/V4_compact_models/main"
+RESPONSES = "responses_{session}.npy"
+IMAGES = "images_{session}.zip"
+URLS = {
+    RESPONSES: f"{REPOSITORY}/data_V4_responses/responses_repeat_averaged/{RESPONSES}",
+    IMAGES: f"{REPOSITORY}/data_V4_responses/images/{IMAGES}",
+}
+
+
+def responses_of_session(
+    counts: np.ndarray, images: np.ndarray, splits: int, test_size: int, where: str
+) -> Responses:
+    """A responses artifact with random test splits.
+
+    Args:
+        counts: (neurons, images) mean spike counts in 100 ms.
+        images: (images,) names, sorted.
+
+    Raises:
+        InputError: the axes do not fit the images, or counts are negative.
+    """
+    if counts.ndim != 2 or counts.shape[1] != len(images):
+        swapped = counts.ndim == 2 and counts.shape[0] == len(images)
+        raise InputError(
+            f"{where}: has shape {counts.shape} for {len(images)} images"
+            f"{': its axes are swapped' if swapped else ''}; neurons x images is due"
+        )
+    if (counts < 0).any():
+        raise InputError(f"{where}: has negative spike counts")
+    return responses_from_arrays(
+        counts.T, images, {"V4": [[0, len(counts)]]}, where, splits=splits, test_size=test_size
+    )

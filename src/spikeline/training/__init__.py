@@ -1,0 +1,1 @@
+"""Training shared by both systems: devices, the epoch loop, histories."""

@@ -1,0 +1,183 @@
+# From names to inputs: what each rule is made from, and the options that depend on it.
+import os
+import shlex
+
+
+def location(path):
+    """A config path or address with $VARIABLES filled in."""
+    filled = os.path.expandvars(path)
+    if "$" in filled:
+        raise InputError(f"config: {path}: set the environment variable it names, or write a path")
+    return filled
+
+
+def local_input(path):
+    """`path` as a rule's input; none where it is an address."""
+    return [] if "://" in path else location(path)
+
+
+def options_for(inputs, **flags):
+    """`--flag path` for each named input that is there."""
+    given = [(flag, inputs.get(name)) for name, flag in flags.items()]
+    return " ".join(f"{flag} {shlex.quote(str(path))}" for flag, path in given if path)
+
+
+def option(flag, value):
+    """`--flag value`, quoted; nothing where there is no value."""
+    return f"{flag} {shlex.quote(str(value))}" if value else ""
+
+
+# --- sources ----------------------------------------------------------------------------------
+
+
+def dataset_url(name):
+    """Where a DataLad dataset is cloned from."""
+    dataset = entry("datasets", name)
+    return f"resources/twins/{dataset['twin']}" if dataset["twin"] else location(dataset["url"])
+
+
+def dataset_origin(name):
+    """The simulated origin of a dataset, as an input; none where it is fetched from outside."""
+    twin = entry("datasets", name)["twin"]
+    return f"resources/twins/{twin}" if twin else []
+
+
+def subject_origin(subject):
+    return dataset_origin(entry("subjects", subject)["dataset"])
+
+
+def stimuli_origin(stimuli):
+    return dataset_origin(entry("stimuli", stimuli)["dataset"])
+
+
+def commit_option(dataset):
+    return option("--commit", entry("datasets", dataset)["commit"])
+
+
+def checksum_option(item):
+    return option("--sha256", item["sha256"])
+
+
+def password_option(stimuli):
+    return option("--password-variable", entry("stimuli", stimuli).get("password_variable"))
+
+
+def captions_file(stimuli):
+    """Where a dataset keeps the captions of its images."""
+    captions = entry("stimuli", stimuli).get("captions")
+    if not captions:
+        raise InputError(f"config stimuli.{stimuli}: has no captions, which demo_clip needs")
+    return captions
+
+
+def packed_images(stimuli):
+    """What a stimulus set is packed from: a fetched archive, or a folder or zip that lies here."""
+    images = entry("stimuli", stimuli)
+    if images["kind"] == "dataset" or "://" in images["images"]:
+        return f"resources/archives/{stimuli}.zip"
+    return location(images["images"])
+
+
+def subject_stimuli(subject):
+    """The packed images that a subject saw."""
+    stimuli = entry("subjects", subject)["stimuli"]
+    entry("stimuli", stimuli)
+    return f"resources/stimuli/{stimuli}.zip"
+
+
+def own_file(subject, key):
+    """A file of a lab's own recording; none where the config names none."""
+    path = entry("subjects", subject)[key]
+    return location(path) if path else []
+
+
+# --- image encoders ---------------------------------------------------------------------------
+
+
+def encoder_images(encoder):
+    """The images that the demo's encoder is trained on."""
+    stimuli = entry("encoders", encoder)["stimuli"]
+    entry("stimuli", stimuli)
+    return f"resources/stimuli/{stimuli}.zip"
+
+
+def encoder_captions(encoder):
+    return f"resources/captions/{entry('encoders', encoder)['stimuli']}.tsv"
+
+
+def encoder_weights(encoder):
+    """A folder of weights in local-dir: format, trained here or named in the config."""
+    item = entry("encoders", encoder)
+    if item["kind"] == "demo_clip":
+        return f"resources/encoders/{encoder}"
+    if item["kind"] == "open_clip" and item["model"].startswith("local-dir:"):
+        return location(item["model"].removeprefix("local-dir:"))
+    return []
+
+
+def precomputed_file(encoder, stimuli):
+    """The file that holds an encoder's embeddings of a stimulus set."""
+    files = entry("encoders", encoder)["files"]
+    if stimuli not in files:
+        raise unknown("stimulus set", stimuli, files, f"config encoders.{encoder}.files")
+    return location(files[stimuli])
+
+
+# --- decoders ---------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=None)
+def model_encoder(model):
+    """The encoder of a model; an ensemble's members share one."""
+    settings = MODELS.settings(model)
+    if settings["kind"] != "ensemble":
+        return settings["encoder"]
+    encoders = {model_encoder(member) for member in MODELS.members(model)}
+    if len(encoders) != 1:
+        raise InputError(f"model {model!r}: its members have encoders {sorted(encoders)}; use one")
+    return encoders.pop()
+
+
+def embeddings_of(wildcards):
+    """The embeddings a model is trained on: its encoder's, of the images its subject saw."""
+    encoder = model_encoder(wildcards.model)
+    stimuli = entry("subjects", wildcards.subject)["stimuli"]
+    entry("encoders", encoder)
+    return f"results/embeddings/{encoder}/{stimuli}.h5"
+
+
+def seeds_of(subject, model):
+    """Seeds to evaluate: the most that an ablation asks for this model and subject, else the default."""
+    return SEEDS.get((model, subject), config["evaluation"]["seeds"])
+
+
+def decoders_of(wildcards):
+    """Every seed's decoder of a model; settings of evaluation do not enter its path."""
+    model = MODELS.trained_name(wildcards.model)
+    return expand(
+        "results/decoders/{model}/{subject}/seed{seed}.safetensors",
+        model=model,
+        subject=wildcards.subject,
+        seed=range(seeds_of(wildcards.subject, wildcards.model)),
+    )
+
+
+def member_decoders(wildcards):
+    """An ensemble's parts: `seeds` decoders of each member, trained on the same split."""
+    splits = entry("subjects", wildcards.subject).get("splits", 1)
+    ensemble = MODELS.settings(wildcards.model)
+    return expand(
+        "results/decoders/{model}/{subject}/seed{seed}.safetensors",
+        model=MODELS.members(wildcards.model),
+        subject=wildcards.subject,
+        # Far apart, so that no two replicates share a member; equal modulo the splits.
+        seed=[int(wildcards.seed) + 1000 * splits * k for k in range(ensemble["seeds"])],
+    )
+
+
+def evaluations_of(wildcards):
+    """The evaluations that an ablation collects, in the order of its conditions."""
+    return [
+        f"results/evaluations/{condition['model']}/{condition['subject']}.json"
+        for condition in ablation_conditions(wildcards.ablation)
+    ]
