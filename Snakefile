@@ -29,7 +29,7 @@ localrules:
 
 
 rule bridge:
-    """Make every table of the Bridge."""
+    """Make the tables that the config names, or all."""
     default_target: True
     input:
-        expand(rules.tabulate.output.table, ablation=list(config["ablations"])),
+        expand(rules.tabulate.output.table, ablation=tables()),

@@ -14,19 +14,19 @@ rule fit:
         embeddings=embeddings_of,
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
-    params:
-        settings=lambda wildcards: training_settings(wildcards.model),
-        code=code("fit"),
-    wildcard_constraints:
-        model=models_of(*CLOSED_FORM),
     log:
         "logs/fit/{model}/{subject}/seed{seed}.log",
     benchmark:
         "logs/fit/{model}/{subject}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=models_of(*CLOSED_FORM),
     threads: 1
     resources:
         mem=scaled(4),
         runtime=minutes(30),
+    params:
+        settings=lambda wildcards: training_settings(wildcards.model),
+        code=code("fit"),
     shell:
         "spikeline fit --responses {input.responses:q} --embeddings {input.embeddings:q}"
         " --settings {params.settings:q} --seed {wildcards.seed}"
@@ -41,20 +41,20 @@ rule train:
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
         history="results/decoders/{model}/{subject}/seed{seed}.tsv",
-    params:
-        settings=lambda wildcards: training_settings(wildcards.model),
-        code=code("train"),
-    wildcard_constraints:
-        model=models_of(*NETWORKS),
     log:
         "logs/train/{model}/{subject}/seed{seed}.log",
     benchmark:
         "logs/train/{model}/{subject}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=models_of(*NETWORKS),
     threads: 2
     resources:
         gpu=1,
         mem=scaled(4),
         runtime=minutes(120),
+    params:
+        settings=lambda wildcards: training_settings(wildcards.model),
+        code=code("train"),
     shell:
         "spikeline train --responses {input.responses:q} --embeddings {input.embeddings:q}"
         " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
@@ -67,15 +67,15 @@ rule combine:
         decoders=member_decoders,
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
-    params:
-        code=code("combine"),
-    wildcard_constraints:
-        model=models_of("ensemble"),
     log:
         "logs/combine/{model}/{subject}/seed{seed}.log",
+    wildcard_constraints:
+        model=models_of("ensemble"),
     resources:
         mem=scaled(2),
         runtime=minutes(10),
+    params:
+        code=code("combine"),
     shell:
         "spikeline combine --decoders {input.decoders:q} --output {output.decoder:q} 2> {log:q}"
 
@@ -88,15 +88,15 @@ rule evaluate:
         decoders=decoders_of,
     output:
         "results/evaluations/{model}/{subject}.json",
-    params:
-        settings=lambda wildcards: evaluation_settings(wildcards.model),
-        code=code("evaluate"),
     log:
         "logs/evaluate/{model}/{subject}.log",
     threads: 1
     resources:
         mem=scaled(4),
         runtime=minutes(30),
+    params:
+        settings=lambda wildcards: evaluation_settings(wildcards.model),
+        code=code("evaluate"),
     shell:
         "spikeline evaluate --responses {input.responses:q} --embeddings {input.embeddings:q}"
         " --decoders {input.decoders:q} --settings {params.settings:q} --output {output:q} 2> {log:q}"

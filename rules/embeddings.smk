@@ -13,20 +13,20 @@ rule train_clip:
         captions=lambda wildcards: encoder_captions(wildcards.encoder),
     output:
         directory("resources/encoders/{encoder}"),
-    params:
-        settings=lambda wildcards: clip_settings(wildcards.encoder),
-        code=code("train-clip"),
-    wildcard_constraints:
-        encoder=named("encoders", "demo_clip"),
     log:
         "logs/train_clip/{encoder}.log",
     benchmark:
         "logs/train_clip/{encoder}.tsv"
+    wildcard_constraints:
+        encoder=named("encoders", "demo_clip"),
     threads: 4
     resources:
         gpu=1,
         mem=scaled(4),
         runtime=minutes(20),
+    params:
+        settings=lambda wildcards: clip_settings(wildcards.encoder),
+        code=code("train-clip"),
     shell:
         "spikeline train-clip --images {input.stimuli:q} --captions {input.captions:q}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
@@ -39,21 +39,21 @@ rule embed:
         weights=lambda wildcards: encoder_weights(wildcards.encoder),
     output:
         "results/embeddings/{encoder}/{stimuli}.h5",
-    params:
-        settings=lambda wildcards: encoder_settings(wildcards.encoder),
-        weights=lambda wildcards, input: options_for(input, weights="--weights"),
-        code=code("embed"),
-    wildcard_constraints:
-        encoder=named("encoders", "open_clip", "timm", "demo_clip"),
     log:
         "logs/embed/{encoder}/{stimuli}.log",
     benchmark:
         "logs/embed/{encoder}/{stimuli}.tsv"
+    wildcard_constraints:
+        encoder=named("encoders", "open_clip", "timm", "demo_clip"),
     threads: 4
     resources:
         gpu=1,
         mem=scaled(8),
         runtime=minutes(60),
+    params:
+        settings=lambda wildcards: encoder_settings(wildcards.encoder),
+        weights=lambda wildcards, input: options_for(input, weights="--weights"),
+        code=code("embed"),
     shell:
         "spikeline embed --stimuli {input.stimuli:q} {params.weights}"
         " --encoder {wildcards.encoder:q} --settings {params.settings:q}"
@@ -67,16 +67,16 @@ rule import_embeddings:
         stimuli="resources/stimuli/{stimuli}.zip",
     output:
         "results/embeddings/{encoder}/{stimuli}.h5",
-    params:
-        settings=lambda wildcards: encoder_settings(wildcards.encoder),
-        code=code("import-embeddings"),
-    wildcard_constraints:
-        encoder=named("encoders", "precomputed"),
     log:
         "logs/import_embeddings/{encoder}/{stimuli}.log",
+    wildcard_constraints:
+        encoder=named("encoders", "precomputed"),
     resources:
         mem=scaled(4),
         runtime=minutes(20),
+    params:
+        settings=lambda wildcards: encoder_settings(wildcards.encoder),
+        code=code("import-embeddings"),
     shell:
         "spikeline import-embeddings --values {input.values:q} --stimuli {input.stimuli:q}"
         " --encoder {wildcards.encoder:q} --settings {params.settings:q}"

@@ -11,16 +11,16 @@ rule convert_tvsd:
         things_imgs=rules.fetch_tvsd.output.things_imgs,
     output:
         "results/responses/{subject}.h5",
-    params:
-        settings=lambda wildcards: chosen(entry("subjects", wildcards.subject), "regions"),
-        code=code("convert-tvsd"),
-    wildcard_constraints:
-        subject=named("subjects", "tvsd"),
     log:
         "logs/convert_tvsd/{subject}.log",
+    wildcard_constraints:
+        subject=named("subjects", "tvsd"),
     resources:
         mem=scaled(4),
         runtime=minutes(20),
+    params:
+        settings=lambda wildcards: chosen(entry("subjects", wildcards.subject), "regions"),
+        code=code("convert-tvsd"),
     shell:
         "spikeline convert-tvsd --norm-mua {input.norm_mua:q} --things-imgs {input.things_imgs:q}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
@@ -33,18 +33,18 @@ rule convert_macaque_v4:
         stimuli=lambda wildcards: subject_stimuli(wildcards.subject),
     output:
         "results/responses/{subject}.h5",
+    log:
+        "logs/convert_macaque_v4/{subject}.log",
+    wildcard_constraints:
+        subject=named("subjects", "macaque_v4"),
+    resources:
+        mem=scaled(2),
+        runtime=minutes(20),
     params:
         settings=lambda wildcards: chosen(
             entry("subjects", wildcards.subject), "splits", "test_images"
         ),
         code=code("convert-macaque-v4"),
-    wildcard_constraints:
-        subject=named("subjects", "macaque_v4"),
-    log:
-        "logs/convert_macaque_v4/{subject}.log",
-    resources:
-        mem=scaled(2),
-        runtime=minutes(20),
     shell:
         "spikeline convert-macaque-v4 --responses {input.responses:q} --stimuli {input.stimuli:q}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
@@ -60,21 +60,24 @@ rule convert_arrays:
         stimuli=lambda wildcards: subject_stimuli(wildcards.subject),
     output:
         "results/responses/{subject}.h5",
+    log:
+        "logs/convert_arrays/{subject}.log",
+    wildcard_constraints:
+        subject=named("subjects", "arrays"),
+    resources:
+        mem=scaled(4),
+        runtime=minutes(20),
     params:
         settings=lambda wildcards: chosen(
             entry("subjects", wildcards.subject), "regions", "splits", "test_images"
         ),
         options=lambda wildcards, input: options_for(
-            input, images="--images", test_responses="--test-responses", test_images="--test-images"
+            input,
+            images="--images",
+            test_responses="--test-responses",
+            test_images="--test-images",
         ),
         code=code("convert-arrays"),
-    wildcard_constraints:
-        subject=named("subjects", "arrays"),
-    log:
-        "logs/convert_arrays/{subject}.log",
-    resources:
-        mem=scaled(4),
-        runtime=minutes(20),
     shell:
         "spikeline convert-arrays --responses {input.responses:q} --stimuli {input.stimuli:q}"
         " {params.options} --settings {params.settings:q} --output {output:q} 2> {log:q}"

@@ -20,19 +20,19 @@ rule simulate_ventral:
     """Simulate two monkeys and their images in TVSD's layout, as a DataLad dataset."""
     output:
         directory("resources/twins/{twin}"),
-    params:
-        settings=lambda wildcards: twin_settings(wildcards.twin),
-        code=code("simulate-ventral"),
-    wildcard_constraints:
-        twin=named("twins", "ventral"),
     log:
         "logs/simulate_ventral/{twin}.log",
     benchmark:
         "logs/simulate_ventral/{twin}.tsv"
+    wildcard_constraints:
+        twin=named("twins", "ventral"),
     threads: 2
     resources:
         mem=scaled(4),
         runtime=minutes(20),
+    params:
+        settings=lambda wildcards: twin_settings(wildcards.twin),
+        code=code("simulate-ventral"),
     shell:
         "spikeline simulate-ventral --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
@@ -44,19 +44,19 @@ rule fetch_tvsd:
     output:
         norm_mua="resources/recordings/{subject}/THINGS_normMUA.mat",
         things_imgs="resources/recordings/{subject}/things_imgs.mat",
+    log:
+        "logs/fetch_tvsd/{subject}.log",
+    wildcard_constraints:
+        subject=named("subjects", "tvsd"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(120),
     params:
         dataset=lambda wildcards: entry("subjects", wildcards.subject)["dataset"],
         url=lambda wildcards: dataset_url(entry("subjects", wildcards.subject)["dataset"]),
         commit=lambda wildcards: commit_option(entry("subjects", wildcards.subject)["dataset"]),
         folder=lambda wildcards: entry("subjects", wildcards.subject)["folder"],
         code=code("fetch-dataset"),
-    wildcard_constraints:
-        subject=named("subjects", "tvsd"),
-    log:
-        "logs/fetch_tvsd/{subject}.log",
-    resources:
-        mem=scaled(1),
-        runtime=minutes(120),
     shell:
         "spikeline fetch-dataset --url {params.url:q} {params.commit}"
         " --clone resources/datasets/{params.dataset:q}"
@@ -70,17 +70,17 @@ rule fetch_macaque_v4:
         local=lambda wildcards: local_input(entry("subjects", wildcards.subject)["responses"]),
     output:
         "resources/recordings/{subject}/responses.npy",
+    log:
+        "logs/fetch_macaque_v4/{subject}.log",
+    wildcard_constraints:
+        subject=named("subjects", "macaque_v4"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(30),
     params:
         location=lambda wildcards: location(entry("subjects", wildcards.subject)["responses"]),
         sha256=lambda wildcards: checksum_option(entry("subjects", wildcards.subject)),
         code=code("fetch-file"),
-    wildcard_constraints:
-        subject=named("subjects", "macaque_v4"),
-    log:
-        "logs/fetch_macaque_v4/{subject}.log",
-    resources:
-        mem=scaled(1),
-        runtime=minutes(30),
     shell:
         "spikeline fetch-file --location {params.location:q} {params.sha256}"
         " --output {output:q} 2> {log:q}"
@@ -92,19 +92,19 @@ rule fetch_dataset_images:
         origin=lambda wildcards: stimuli_origin(wildcards.stimuli),
     output:
         "resources/archives/{stimuli}.zip",
+    log:
+        "logs/fetch_dataset_images/{stimuli}.log",
+    wildcard_constraints:
+        stimuli=named("stimuli", "dataset"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(120),
     params:
         dataset=lambda wildcards: entry("stimuli", wildcards.stimuli)["dataset"],
         url=lambda wildcards: dataset_url(entry("stimuli", wildcards.stimuli)["dataset"]),
         commit=lambda wildcards: commit_option(entry("stimuli", wildcards.stimuli)["dataset"]),
         file=lambda wildcards: entry("stimuli", wildcards.stimuli)["images"],
         code=code("fetch-dataset"),
-    wildcard_constraints:
-        stimuli=named("stimuli", "dataset"),
-    log:
-        "logs/fetch_dataset_images/{stimuli}.log",
-    resources:
-        mem=scaled(1),
-        runtime=minutes(120),
     shell:
         "spikeline fetch-dataset --url {params.url:q} {params.commit}"
         " --clone resources/datasets/{params.dataset:q}"
@@ -117,19 +117,19 @@ rule fetch_captions:
         origin=lambda wildcards: stimuli_origin(wildcards.stimuli),
     output:
         "resources/captions/{stimuli}.tsv",
+    log:
+        "logs/fetch_captions/{stimuli}.log",
+    wildcard_constraints:
+        stimuli=named("stimuli", "dataset"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(30),
     params:
         dataset=lambda wildcards: entry("stimuli", wildcards.stimuli)["dataset"],
         url=lambda wildcards: dataset_url(entry("stimuli", wildcards.stimuli)["dataset"]),
         commit=lambda wildcards: commit_option(entry("stimuli", wildcards.stimuli)["dataset"]),
         file=lambda wildcards: captions_file(wildcards.stimuli),
         code=code("fetch-dataset"),
-    wildcard_constraints:
-        stimuli=named("stimuli", "dataset"),
-    log:
-        "logs/fetch_captions/{stimuli}.log",
-    resources:
-        mem=scaled(1),
-        runtime=minutes(30),
     shell:
         "spikeline fetch-dataset --url {params.url:q} {params.commit}"
         " --clone resources/datasets/{params.dataset:q}"
@@ -140,17 +140,17 @@ rule fetch_archive:
     """Download an image archive, proving the checksum."""
     output:
         "resources/archives/{stimuli}.zip",
+    log:
+        "logs/fetch_archive/{stimuli}.log",
+    wildcard_constraints:
+        stimuli=named("stimuli", "archive"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(240),
     params:
         location=lambda wildcards: location(entry("stimuli", wildcards.stimuli)["images"]),
         sha256=lambda wildcards: checksum_option(entry("stimuli", wildcards.stimuli)),
         code=code("fetch-file"),
-    wildcard_constraints:
-        stimuli=named("stimuli", "archive"),
-    log:
-        "logs/fetch_archive/{stimuli}.log",
-    resources:
-        mem=scaled(1),
-        runtime=minutes(240),
     shell:
         "spikeline fetch-file --location {params.location:q} {params.sha256}"
         " --output {output:q} 2> {log:q}"
@@ -162,15 +162,15 @@ rule pack_stimuli:
         lambda wildcards: packed_images(wildcards.stimuli),
     output:
         "resources/stimuli/{stimuli}.zip",
-    params:
-        prefix=lambda wildcards: entry("stimuli", wildcards.stimuli)["prefix"],
-        password=lambda wildcards: password_option(wildcards.stimuli),
-        code=code("pack-stimuli"),
     log:
         "logs/pack_stimuli/{stimuli}.log",
     resources:
         mem=scaled(1),
         runtime=minutes(120),
+    params:
+        prefix=lambda wildcards: entry("stimuli", wildcards.stimuli)["prefix"],
+        password=lambda wildcards: password_option(wildcards.stimuli),
+        code=code("pack-stimuli"),
     shell:
         "spikeline pack-stimuli --images {input:q} --prefix {params.prefix:q} {params.password}"
         " --output {output:q} 2> {log:q}"

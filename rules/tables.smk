@@ -22,15 +22,15 @@ rule tabulate:
             category="Bridge",
             labels={"ablation": "{ablation}", "what": "figure"},
         ),
-    params:
-        conditions=lambda wildcards: as_settings(ablation_conditions(wildcards.ablation)),
-        title=lambda wildcards: entry("ablations", wildcards.ablation)["title"],
-        code=code("tabulate"),
     log:
         "logs/tabulate/{ablation}.log",
     resources:
         mem=scaled(1),
         runtime=minutes(10),
+    params:
+        conditions=lambda wildcards: as_settings(ablation_conditions(wildcards.ablation)),
+        title=lambda wildcards: entry("ablations", wildcards.ablation)["title"],
+        code=code("tabulate"),
     shell:
         "spikeline tabulate --evaluations {input.evaluations:q}"
         " --conditions {params.conditions:q} --title {params.title:q}"

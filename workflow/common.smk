@@ -150,6 +150,11 @@ def ablation_conditions(name):
     ]
 
 
+def tables():
+    """The ablations that are made when no target is given."""
+    return list(config["ablations"]) if config["tables"] is None else config["tables"]
+
+
 def checked_seeds():
     """Seeds of each (model, subject) over all ablations; every name in them is checked here."""
     seeds = {}

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from spikeline.artifacts import embeddings, evaluations, provenance, responses
-from spikeline.bridge import decoder as decoders
+from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.evaluation import evaluate
 from spikeline.bridge.noise_ceiling import noise_ceiling
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--responses", required=True, help="responses, HDF5")
     parser.add_argument("--embeddings", required=True, help="embeddings of its images, HDF5")
     parser.add_argument("--decoders", required=True, nargs="+", metavar="FILE", help="one a seed")
-    parser.add_argument("--seeds", required=True, nargs="+", type=int, help="of the decoders")
+    parser.add_argument("--seeds", nargs="+", type=int, help="of the decoders (0, 1, 2 ...)")
     add_settings(
         parser,
         '{"test_repetitions": null or how many to average, "repetition_draws": 10, '
@@ -34,18 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     start_log()
     settings = _settings(settings_of(options))
-    if len(options.seeds) != len(options.decoders) or len(set(options.seeds)) < len(options.seeds):
+    numbers = list(range(len(options.decoders))) if options.seeds is None else options.seeds
+    if len(numbers) != len(options.decoders) or len(set(numbers)) < len(numbers):
         raise InputError(
-            f"--seeds: {options.seeds} for {len(options.decoders)} decoders; "
+            f"--seeds: {numbers} for {len(options.decoders)} decoders; "
             "give each decoder its own seed"
         )
     recorded = responses.read(options.responses)
     embedded = embeddings.read(options.embeddings)
     seeds, facts, ceiling = [], {}, None
-    pairs = zip(options.seeds, options.decoders, strict=True)
+    pairs = zip(numbers, options.decoders, strict=True)
     for seed, path in tqdm(list(pairs), desc="evaluate", unit="decoder"):
-        decoder = decoders.load(path)
+        decoder = Decoder.load(path)
         _check_encoder(decoder, embedded, path, options.embeddings)
+        _check_seed(seed, path)
         images = recorded.images[recorded.split(seed)]
         seeds.append(
             evaluate(
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
     evaluations.write(
         options.output,
         evaluations.Evaluation(settings, embedded.encoder, seeds, ceiling, facts),
-        provenance.describe(__name__, settings, inputs, seeds=options.seeds),
+        provenance.describe(__name__, settings, inputs, seeds=numbers),
     )
 
 
@@ -83,11 +85,13 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-# --- what this step knows of a decoder file beyond its two towers --------------------------------
+# --- what this step knows of a decoder beyond its two towers --------------------------------------
 
 
-def _check_encoder(decoder: Any, embedded: embeddings.Embeddings, path: str, where: str) -> None:
-    trained = decoder.metadata["encoder"]
+def _check_encoder(
+    decoder: Decoder, embedded: embeddings.Embeddings, path: str, where: str
+) -> None:
+    trained = decoder.metadata.get("encoder")
     if trained != embedded.encoder:
         raise InputError(
             f"{where}: embeddings of another encoder ({embedded.encoder}) than {path} was trained "
@@ -95,14 +99,34 @@ def _check_encoder(decoder: Any, embedded: embeddings.Embeddings, path: str, whe
         )
 
 
-def _ceiling(decoder: Any, recorded: responses.Responses, settings: dict[str, Any]) -> Any:
+def _check_seed(seed: int, path: str) -> None:
+    """Another seed may mean another split, whose test images the decoder was trained on."""
+    try:
+        trained = provenance.read(path).get("seed")
+    except InputError:
+        return
+    if trained is not None and trained != seed:
+        raise InputError(f"{path}: was trained with seed {trained}, not {seed}; see --seeds")
+
+
+def _electrodes(decoder: Decoder) -> np.ndarray:
+    """Sorted indices of the electrodes that any member reads."""
+    return np.unique(np.concatenate([member.electrodes for member in decoder.members]))
+
+
+def _ceiling(
+    decoder: Decoder, recorded: responses.Responses, settings: dict[str, Any]
+) -> dict[str, Any] | None:
     repetitions = recorded.repetitions
-    chosen = getattr(decoder, "electrodes", None)
-    if repetitions is not None and chosen is not None:
-        repetitions = repetitions[:, :, np.asarray(chosen)]
+    if repetitions is not None:
+        repetitions = repetitions[:, :, _electrodes(decoder)]
     return noise_ceiling(repetitions, settings["test_repetitions"], settings["ceiling_draws"])
 
 
-def _facts(decoder: Any) -> dict[str, int | float]:
-    facts = decoder.metadata.get("facts", {})
-    return {name: value for name, value in facts.items() if isinstance(value, (int, float))}
+def _facts(decoder: Decoder) -> dict[str, int]:
+    arrays = [array for member in decoder.members for array in member.map.tensors().values()]
+    return {
+        "members": len(decoder.members),
+        "electrodes": len(_electrodes(decoder)),
+        "parameters": sum(int(array.size) for array in arrays),
+    }

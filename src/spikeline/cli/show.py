@@ -12,17 +12,18 @@ from spikeline.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="any file that the workflow made")
-    parser.add_argument("--provenance", action="store_true", help="only the record, as JSON")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--contents", action="store_true", help="only what the file holds")
+    part.add_argument("--provenance", action="store_true", help="only the record, as JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     path = Path(options.file)
     record = provenance.read(path)
     if not options.provenance:
-        for line in _contents(path):
-            print(line)
-        print()
-    print(json.dumps(record, indent=1, sort_keys=True))
+        print("\n".join(_contents(path)))
+    if not options.contents:
+        print(json.dumps(record, indent=1, sort_keys=True))
 
 
 def _contents(path: Path) -> list[str]:

@@ -1,0 +1,126 @@
+"""Test a decoder: retrieve every test image from its response, beside a shuffled control.
+
+The gallery is the test images of the seed's split: N-way retrieval, N = their number.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from spikeline.artifacts.evaluations import DIRECTIONS, Draw, Ranks, SeedEvaluation
+from spikeline.artifacts.responses import Responses
+from spikeline.bridge.retrieval import both_ways, positive_similarity, ranks
+from spikeline.errors import InputError
+
+
+class Decoder(Protocol):
+    """Two towers into one space; rows of both have unit length."""
+
+    def embed_responses(self, x: np.ndarray) -> np.ndarray:
+        """(n, electrodes of the responses file) -> (n, k)."""
+
+    def embed_images(self, e: np.ndarray) -> np.ndarray:
+        """(n, dim of the embeddings) -> (n, k)."""
+
+
+def evaluate(
+    decoder: Decoder,
+    responses: Responses,
+    embeddings: np.ndarray,
+    seed: int,
+    test_repetitions: int | None = None,
+    repetition_draws: int = 10,
+    shuffles: int = 10,
+    where: str = "responses",
+) -> SeedEvaluation:
+    """Ranks of the true partner, both ways, for one decoder on its own test images.
+
+    Args:
+        decoder: maps responses and embeddings into one space.
+        responses: the test rows are `responses.split(seed)`.
+        embeddings: (test rows, dim), the embeddings of those rows' images in the same order.
+        seed: the decoder's seed; also seeds the draws and shuffles.
+        test_repetitions: None takes each image's response as the file holds it (the mean of all
+            repetitions); r averages r of them, chosen without replacement, the same for all images.
+        repetition_draws: random choices of r repetitions; a single one when r is all there are.
+            The choices are nested: those for r contain those for less, so curves over r are paired.
+        shuffles: permutations of the responses for the control. They are uniform, not derangements:
+            only then is the expected score exactly chance for any decoder, good or bad.
+        where: names the responses in errors.
+
+    Raises:
+        InputError: fewer than two test images, or repetitions asked for that do not exist.
+    """
+    rows = np.flatnonzero(responses.split(seed))
+    if len(rows) < 2:
+        raise InputError(f"{where}: {len(rows)} test image(s); retrieval needs two or more")
+    if len(embeddings) != len(rows):
+        raise ValueError(f"{len(embeddings)} embeddings for {len(rows)} test images")
+    gallery = _embedded(decoder.embed_images(embeddings), "image embeddings", where)
+    draws = []
+    for number, chosen in enumerate(
+        _repetition_choices(responses, seed, test_repetitions, repetition_draws, where)
+    ):
+        queries = _embedded(
+            decoder.embed_responses(responses.test_values(seed, chosen)), "responses", where
+        )
+        similarity = queries @ gallery.T
+        random = np.random.default_rng([seed, number, 1])
+        draws.append(
+            Draw(
+                **both_ways(similarity),
+                positive_similarity=positive_similarity(similarity),
+                shuffled=_shuffled(similarity, shuffles, random),
+                repetitions=None if chosen is None else sorted(chosen.tolist()),
+            )
+        )
+    return SeedEvaluation(seed, responses.images[rows], responses.categories[rows], draws)
+
+
+def _repetition_choices(
+    responses: Responses, seed: int, count: int | None, draws: int, where: str
+) -> list[np.ndarray | None]:
+    """Indices of the repetitions to average, a list entry each draw; None = as the file has it."""
+    if count is None:
+        return [None]
+    if responses.repetitions is None:
+        raise InputError(
+            f"{where}: holds no single repetitions, so test_repetitions={count} cannot be "
+            "averaged; leave test_repetitions null"
+        )
+    available = len(responses.repetitions)
+    if not 1 <= count <= available:
+        raise InputError(
+            f"{where}: test_repetitions={count}, but there are {available} repetitions; "
+            f"ask for 1 to {available}"
+        )
+    draws = 1 if count == available else draws
+    return [
+        np.random.default_rng([seed, number]).permutation(available)[:count]
+        for number in range(draws)
+    ]
+
+
+def _shuffled(
+    similarity: np.ndarray, shuffles: int, random: np.random.Generator
+) -> dict[str, Ranks]:
+    """Both ways' ranks, (shuffles, images), of responses given to the wrong images."""
+    found: dict[str, list[Ranks]] = {direction: [] for direction in DIRECTIONS}
+    for _ in range(shuffles):
+        permuted = similarity[random.permutation(len(similarity))]
+        for direction, matrix in zip(DIRECTIONS, (permuted, permuted.T), strict=True):
+            found[direction].append(ranks(matrix))
+    return {
+        direction: Ranks(np.stack([r.rank for r in each]), np.stack([r.tied for r in each]))
+        for direction, each in found.items()
+    }
+
+
+def _embedded(rows: np.ndarray, what: str, where: str) -> np.ndarray:
+    """Float64, so that ties are ties of the decoder and not of the matrix product."""
+    rows = np.asarray(rows, dtype=np.float64)
+    if not np.isfinite(rows).all():
+        raise InputError(f"{where}: the decoder gives {what} that are not finite; train it again")
+    return rows

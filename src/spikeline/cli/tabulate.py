@@ -1,0 +1,111 @@
+"""Collect the evaluations of an ablation in a table (TSV) and a figure (PNG)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from spikeline import plotting
+from spikeline.artifacts import evaluations, provenance, tables
+from spikeline.cli._options import start_log
+from spikeline.errors import InputError
+from spikeline.statistics import RESAMPLES
+
+MEASURES = [
+    plotting.Measure(
+        f"neural_to_image_top{k}",
+        f"top-{k}",
+        f"shuffled_top{k}",
+        f"chance_top{k}",
+        f"noise_ceiling_top{k}",
+    )
+    for k in (1, 5)
+]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--evaluations", required=True, nargs="+", metavar="FILE", help="JSON")
+    parser.add_argument(
+        "--conditions",
+        required=True,
+        metavar="JSON",
+        help='list in the order of the evaluations, or a file that holds it: [{"model": "mlp", '
+        '"subject": "monkeyF", "varied": {"regions": ["IT"]}}, ...]',
+    )
+    parser.add_argument("--title", required=True, help="of the figure")
+    parser.add_argument("--output", required=True, metavar="FILE.tsv", help="table")
+    parser.add_argument(
+        "--categories", metavar="FILE.tsv", help="per-category table (OUTPUT's .categories.tsv)"
+    )
+    parser.add_argument("--figure", required=True, metavar="FILE.png", help="figure")
+    parser.add_argument(
+        "--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap ({RESAMPLES})"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    conditions = _conditions(options.conditions)
+    if len(conditions) != len(options.evaluations):
+        raise InputError(
+            f"--conditions: {len(conditions)} for {len(options.evaluations)} evaluations; "
+            "one for each, in their order, is due"
+        )
+    if options.resamples < 1:
+        raise InputError(f"--resamples: {options.resamples}; a whole number from 1 is due")
+    read = [evaluations.read(path) for path in options.evaluations]
+    table = tables.retrieval_table(read, conditions, options.resamples)
+    categories = tables.category_table(read, conditions)
+    settings = {
+        "conditions": conditions,
+        "title": options.title,
+        "resamples": options.resamples,
+    }
+    record = provenance.describe(__name__, settings, options.evaluations)
+    figure = draw(table, options.title)
+    tables.write(options.output, table, record)
+    tables.write(options.categories or tables.categories_path(options.output), categories, record)
+    plotting.save(options.figure, figure, record)
+
+
+def draw(table: pd.DataFrame, title: str) -> Any:
+    """The figure of a retrieval table: curves over one varied number, else a row a condition.
+
+    Args:
+        table: as `tables.retrieval_table` or `tables.read` give it.
+        title: of the figure.
+
+    Returns:
+        A matplotlib Figure.
+    """
+    varied = tables.varied_columns(table)
+    sizes = {name: f"{rows['gallery'].iloc[0]:g}" for name, rows in table.groupby("subject")}
+    values = {
+        name: f"share retrieved among N = {size} images\n(95 % interval)"
+        for name, size in sizes.items()
+    }
+    numbers = pd.to_numeric(table[varied[0]], errors="coerce") if len(varied) == 1 else None
+    one_entry = len({name.partition("@")[0] for name in table["model"]}) == 1
+    if numbers is not None and one_entry and numbers.notna().all() and numbers.nunique() > 2:
+        return plotting.curves_figure(
+            table, numbers, MEASURES, title, values, varied[0].replace("_", " ")
+        )
+    labels = tables.condition_labels(table)
+    name = varied[0].replace("_", " ") if len(varied) == 1 else ""
+    return plotting.conditions_figure(table, labels, MEASURES, title, values, name)
+
+
+def _conditions(text: str) -> list[dict[str, Any]]:
+    try:
+        if not text.lstrip().startswith("["):
+            text = Path(text).read_text(encoding="utf-8")
+        conditions = json.loads(text)
+    except (OSError, ValueError):
+        raise InputError("--conditions: no JSON list, nor a file that holds one") from None
+    if not isinstance(conditions, list) or not all(isinstance(c, dict) for c in conditions):
+        raise InputError("--conditions: a list of objects is due")
+    return conditions

@@ -1,0 +1,389 @@
+"""Evaluations: test rows, repetitions, shuffled control, the JSON contract and the subcommand."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spikeline.artifacts import embeddings, evaluations, provenance, responses
+from spikeline.artifacts.evaluations import Evaluation, Ranks
+from spikeline.artifacts.responses import Responses
+from spikeline.bridge.evaluation import evaluate
+from spikeline.cli import main
+from spikeline.errors import InputError
+
+
+def unit_rows(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+class SameSpace:
+    """Responses and embeddings are already in one space."""
+
+    def __init__(self):
+        self.seen = []
+
+    def embed_responses(self, x):
+        self.seen.append(x)
+        return unit_rows(x)
+
+    def embed_images(self, e):
+        return unit_rows(e)
+
+
+def electrodes(count):
+    numbers = np.zeros(count, np.float32)
+    return {
+        "region": np.array(["IT"] * count, dtype=object),
+        **{name: numbers for name in ("snr", "reliability", "oracle")},
+        "channel": np.arange(count, dtype=np.int32),
+    }
+
+
+def recording(test=20, train=30, dim=12, repetitions=6, noise=0.0, seed=0):
+    """Responses that are the embeddings plus noise; the first rows are the test rows."""
+    random = np.random.default_rng(seed)
+    rows = test + train
+    embedded = random.normal(size=(rows, dim)).astype(np.float32)
+    single = embedded[:test] + noise * random.normal(size=(repetitions, test, dim))
+    values = embedded.copy()
+    values[:test] = single.mean(axis=0)
+    names = np.array([f"c{i % 4}/{i:02d}.jpg" for i in range(rows)], dtype=object)
+    recorded = Responses(
+        values=values,
+        images=names,
+        categories=np.array([f"c{i % 4}" for i in range(rows)], dtype=object),
+        test=(np.arange(rows) < test)[None],
+        electrodes=electrodes(dim),
+        repetitions=single.astype(np.float32),
+    )
+    return recorded, embedded
+
+
+def in_splits(recorded):
+    """The same rows with two test splits and no repetitions."""
+    test = np.stack([recorded.test[0], np.roll(recorded.test[0], 20)])
+    return replace(recorded, test=test, repetitions=None)
+
+
+def test_each_seed_is_tested_on_the_images_of_its_own_split():
+    recorded, embedded = recording()
+    recorded = in_splits(recorded)
+    for seed in (0, 1, 2, 3):
+        rows = recorded.test[seed % 2]
+        found = evaluate(SameSpace(), recorded, embedded[rows], seed)
+        assert found.images.tolist() == recorded.images[rows].tolist()
+        assert found.categories.tolist() == recorded.categories[rows].tolist()
+        assert not found.draws[0].neural_to_image.rank.any()
+        np.testing.assert_allclose(found.draws[0].positive_similarity, 1, atol=1e-6)
+
+
+def test_ranks_equal_a_loop_over_cosines():
+    recorded, embedded = recording(noise=6.0)
+    found = evaluate(SameSpace(), recorded, embedded[:20], 0).draws[0]
+    cosines = np.array(
+        [
+            [np.dot(x, e) / np.linalg.norm(x) / np.linalg.norm(e) for e in embedded[:20]]
+            for x in recorded.values[:20].astype(float)
+        ]
+    )
+    for i in range(20):
+        assert found.neural_to_image.rank[i] == (cosines[i] > cosines[i, i]).sum()
+        assert found.image_to_neural.rank[i] == (cosines[:, i] > cosines[i, i]).sum()
+        assert found.positive_similarity[i] == pytest.approx(cosines[i, i], abs=1e-5)
+
+
+def test_r_repetitions_are_averaged_over_several_choices_without_replacement():
+    recorded, embedded = recording(noise=1.0)
+    decoder = SameSpace()
+    found = evaluate(decoder, recorded, embedded[:20], 0, test_repetitions=2, repetition_draws=7)
+    assert len(found.draws) == 7
+    assert len({tuple(draw.repetitions) for draw in found.draws}) > 1
+    for draw, seen in zip(found.draws, decoder.seen, strict=True):
+        assert len(set(draw.repetitions)) == 2
+        expected = (
+            recorded.repetitions[draw.repetitions[0]] + recorded.repetitions[draw.repetitions[1]]
+        ) / 2
+        np.testing.assert_allclose(seen, expected, atol=1e-6)
+
+
+def test_choices_of_fewer_repetitions_are_within_those_of_more():
+    recorded, embedded = recording()
+    few, many = (evaluate(SameSpace(), recorded, embedded[:20], 3, r) for r in (2, 4))
+    for a, b in zip(few.draws, many.draws, strict=True):
+        assert set(a.repetitions) < set(b.repetitions)
+
+
+def test_all_repetitions_are_one_draw_that_equals_the_mean_in_the_file():
+    recorded, embedded = recording(noise=3.0)
+    every = evaluate(SameSpace(), recorded, embedded[:20], 0, 6)
+    mean = evaluate(SameSpace(), recorded, embedded[:20], 0, None)
+    assert len(every.draws) == len(mean.draws) == 1
+    assert every.draws[0].neural_to_image.rank.tolist() == (
+        mean.draws[0].neural_to_image.rank.tolist()
+    )
+
+
+def test_repetitions_that_do_not_exist_are_an_error():
+    recorded, embedded = recording()
+    with pytest.raises(InputError, match="there are 6 repetitions"):
+        evaluate(SameSpace(), recorded, embedded[:20], 0, 7)
+    with pytest.raises(InputError, match="no single repetitions"):
+        evaluate(SameSpace(), in_splits(recorded), embedded[:20], 0, 1)
+
+
+def test_one_test_image_is_an_error():
+    recorded, embedded = recording(test=1)
+    with pytest.raises(InputError, match="two or more"):
+        evaluate(SameSpace(), recorded, embedded[:1], 0)
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_the_shuffled_control_of_any_decoder_is_at_chance(noise):
+    recorded, embedded = recording(noise=noise)
+    draw = evaluate(SameSpace(), recorded, embedded[:20], 0, shuffles=2000).draws[0]
+    assert draw.neural_to_image.hits(1).mean() > 0.3
+    for direction in ("neural_to_image", "image_to_neural"):
+        assert draw.shuffled[direction].rank.shape == (2000, 20)
+        for k in (1, 5):
+            chance = draw.shuffled[direction].hits(k).mean()
+            assert chance == pytest.approx(k / 20, abs=0.01)
+
+
+def test_the_same_seed_gives_the_same_evaluation():
+    recorded, embedded = recording(noise=3.0)
+    first, second = (evaluate(SameSpace(), recorded, embedded[:20], 1, 2) for _ in range(2))
+    for a, b in zip(first.draws, second.draws, strict=True):
+        assert a.neural_to_image.rank.tolist() == b.neural_to_image.rank.tolist()
+        assert a.shuffled["image_to_neural"].rank.tolist() == (
+            b.shuffled["image_to_neural"].rank.tolist()
+        )
+
+
+def test_a_decoder_that_gives_nan_is_an_error():
+    recorded, embedded = recording()
+    embedded[0] = 0
+    with pytest.raises(InputError, match="not finite"), np.errstate(invalid="ignore"):
+        evaluate(SameSpace(), recorded, embedded[:20], 0)
+
+
+# --- the JSON contract ----------------------------------------------------------------------------
+
+
+def an_evaluation(noise=3.0, repetitions=2):
+    recorded, embedded = recording(noise=noise)
+    seeds = [evaluate(SameSpace(), recorded, embedded[:20], s, repetitions) for s in (0, 4)]
+    ceiling = {"query_repetitions": 3, "top1": 0.5, "top5": 0.8, "top10": 1.0}
+    return Evaluation({"test_repetitions": repetitions}, "clip-1", seeds, ceiling, {"members": 1})
+
+
+def test_an_evaluation_survives_writing_and_reading(tmp_path):
+    written = an_evaluation()
+    evaluations.write(tmp_path / "e.json", written, {"origins": {"twin": {"name": "twin"}}})
+    read = evaluations.read(tmp_path / "e.json")
+    assert (read.settings, read.encoder, read.facts) == (
+        written.settings,
+        written.encoder,
+        written.facts,
+    )
+    assert read.noise_ceiling == written.noise_ceiling
+    for a, b in zip(written.seeds, read.seeds, strict=True):
+        assert (a.seed, a.images.tolist()) == (b.seed, b.images.tolist())
+        for one, other in zip(a.draws, b.draws, strict=True):
+            assert list(one.repetitions) == other.repetitions
+            np.testing.assert_array_equal(one.neural_to_image.rank, other.neural_to_image.rank)
+            for name in ("neural_to_image", "image_to_neural"):
+                np.testing.assert_array_equal(one.shuffled[name].rank, other.shuffled[name].rank)
+                np.testing.assert_array_equal(one.shuffled[name].tied, other.shuffled[name].tied)
+            np.testing.assert_allclose(
+                one.positive_similarity, other.positive_similarity, atol=1e-6
+            )
+    assert provenance.read(tmp_path / "e.json")["origins"] == {"twin": {"name": "twin"}}
+
+
+def test_ties_survive_writing_and_reading(tmp_path):
+    evaluation = an_evaluation()
+    draw = evaluation.seeds[0].draws[0]
+    tied = Ranks(np.full(20, 9.5), np.full(20, 19))
+    seed = replace(evaluation.seeds[0], draws=[replace(draw, neural_to_image=tied)])
+    evaluations.write(tmp_path / "e.json", replace(evaluation, seeds=[seed]), {})
+    read = evaluations.read(tmp_path / "e.json").seeds[0].draws[0].neural_to_image
+    assert read.hits(1) == pytest.approx(np.full(20, 1 / 20))
+
+
+def broken(content, how):
+    seed = content["seeds"][0]
+    draw = seed["draws"][0]
+    if how == "rank out of range":
+        draw["neural_to_image"]["rank"][0] = 20
+    elif how == "negative rank":
+        draw["image_to_neural"]["rank"][0] = -1
+    elif how == "ranks too short":
+        draw["neural_to_image"]["rank"].pop()
+    elif how == "no control":
+        draw["shuffled"].pop("neural_to_image")
+    elif how == "an image twice":
+        seed["images"][1] = seed["images"][0]
+    elif how == "categories too short":
+        seed["categories"].pop()
+    elif how == "a seed twice":
+        content["seeds"][1]["seed"] = seed["seed"]
+    elif how == "no draws":
+        seed["draws"] = []
+    elif how == "no seeds":
+        content.pop("seeds")
+    elif how == "another contract":
+        content["contract"] = "evaluation/0"
+    elif how == "text for a number":
+        draw["positive_similarity"][0] = "high"
+    elif how == "ceiling above one":
+        content["noise_ceiling"]["top1"] = 1.5
+    return content
+
+
+BREACHES = [
+    "rank out of range",
+    "negative rank",
+    "ranks too short",
+    "no control",
+    "an image twice",
+    "categories too short",
+    "a seed twice",
+    "no draws",
+    "no seeds",
+    "another contract",
+    "text for a number",
+    "ceiling above one",
+]
+
+
+@pytest.mark.parametrize("how", BREACHES)
+def test_a_breach_of_the_contract_is_named_with_the_file(tmp_path, how):
+    path = tmp_path / "e.json"
+    evaluations.write(path, an_evaluation(), {})
+    path.write_text(json.dumps(broken(json.loads(path.read_text()), how)))
+    with pytest.raises(InputError, match=r"e\.json: ") as error:
+        evaluations.read(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1", "[]", '"text"', "{}"])
+def test_what_is_no_evaluation_is_refused(tmp_path, text):
+    path = tmp_path / "e.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"e\.json"):
+        evaluations.read(path)
+    with pytest.raises(InputError, match="no such file"):
+        evaluations.read(tmp_path / "absent.json")
+
+
+# --- the subcommand -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Responses and embeddings on disk, and two decoders that know the answer."""
+    from spikeline.bridge.decoder import AffineMap, Decoder, Member
+    from spikeline.bridge.preprocessing import ResponseScaler
+    from spikeline.bridge.targets import TargetSpace
+
+    recorded, embedded = recording(noise=1.0)
+    responses.write(tmp_path / "r.h5", recorded, {})
+    embeddings.write(
+        tmp_path / "e.h5", embeddings.Embeddings(embedded, recorded.images, "clip-1"), {}
+    )
+    zeros, ones, eye = np.zeros(12, np.float32), np.ones(12, np.float32), np.eye(12)
+    for seed in (0, 1):
+        kept = np.arange(10)
+        member = Member(
+            electrodes=kept,
+            scaler=ResponseScaler("none", zeros[kept], ones[kept]),
+            map=AffineMap(eye[kept].astype(np.float32), zeros),
+            target=TargetSpace(zeros, eye.astype(np.float32)),
+        )
+        Decoder(12, (member,), {"encoder": "clip-1"}).save(tmp_path / f"seed{seed}.safetensors")
+    return tmp_path
+
+
+def arguments(files, settings, **changed):
+    given = {
+        "--responses": [files / "r.h5"],
+        "--embeddings": [files / "e.h5"],
+        "--decoders": [files / "seed0.safetensors", files / "seed1.safetensors"],
+        "--seeds": [0, 1],
+        "--settings": [json.dumps(settings)],
+        "--output": [files / "out.json"],
+    } | {f"--{name}": value for name, value in changed.items()}
+    listed = ["evaluate"]
+    for option, values in given.items():
+        listed += [option, *map(str, values)]
+    return listed
+
+
+def test_the_subcommand_evaluates_every_seed(files):
+    assert main.main(arguments(files, {"test_repetitions": 3, "repetition_draws": 4})) == 0
+    found = evaluations.read(files / "out.json")
+    assert [seed.seed for seed in found.seeds] == [0, 1]
+    assert [len(seed.draws) for seed in found.seeds] == [4, 4]
+    assert found.facts == {"members": 1, "electrodes": 10, "parameters": 10 * 12 + 12}
+    assert found.noise_ceiling["query_repetitions"] == 3
+    assert found.encoder == "clip-1"
+    assert np.mean([draw.neural_to_image.hits(1) for draw in found.seeds[0].draws]) > 0.8
+    record = provenance.read(files / "out.json")
+    assert record["step"] == "evaluate"
+    assert len(record["inputs"]) == 4
+
+
+def test_the_same_inputs_give_the_same_bytes(files):
+    assert main.main(arguments(files, {})) == 0
+    first = (files / "out.json").read_bytes()
+    assert main.main(arguments(files, {})) == 0
+    assert (files / "out.json").read_bytes() == first
+
+
+def test_without_seeds_the_decoders_are_those_of_seed_0_1_and_so_on(files):
+    listed = arguments(files, {})
+    at = listed.index("--seeds")
+    assert main.main(listed[:at] + listed[at + 3 :]) == 0
+    assert [seed.seed for seed in evaluations.read(files / "out.json").seeds] == [0, 1]
+
+
+def test_a_decoder_is_not_tested_on_the_split_of_another_seed(files, capsys):
+    provenance.write_beside(files / "seed1.safetensors", {"seed": 1})
+    assert main.main(arguments(files, {})) == 0
+    (files / "out.json").unlink()
+    assert main.main(arguments(files, {}, seeds=[0, 3])) == 1
+    assert "seed1.safetensors: was trained with seed 1, not 3" in capsys.readouterr().err
+    assert not (files / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed", "message"),
+    [
+        ({"test_repetitions": 7}, {}, "r.h5: test_repetitions=7"),
+        ({"test_repetition": 7}, {}, "unknown key 'test_repetition'"),
+        ({"shuffles": 0}, {}, "shuffles is 0"),
+        ({"shuffles": True}, {}, "shuffles is True"),
+        ({}, {"seeds": [0]}, "--seeds"),
+        ({}, {"seeds": [1, 1]}, "--seeds"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_output(files, capsys, settings, changed, message):
+    assert main.main(arguments(files, settings, **changed)) == 1
+    shown = [line for line in capsys.readouterr().err.splitlines() if "spikeline evaluate" in line]
+    assert len(shown) == 1
+    assert message in shown[0]
+    assert not (files / "out.json").exists()
+
+
+def test_embeddings_of_another_encoder_or_image_list_are_refused(files, capsys):
+    own = embeddings.read(files / "e.h5")
+    embeddings.write(files / "e.h5", replace(own, encoder="clip-2"), {})
+    assert main.main(arguments(files, {})) == 1
+    assert "embeddings of another encoder (clip-2)" in capsys.readouterr().err
+    few = replace(own, values=own.values[5:], images=own.images[5:])
+    embeddings.write(files / "e.h5", few, {})
+    assert main.main(arguments(files, {})) == 1
+    assert "has no embedding of" in capsys.readouterr().err
+    assert not (files / "out.json").exists()

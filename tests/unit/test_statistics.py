@@ -1,0 +1,87 @@
+"""Cluster bootstrap against SciPy, explicit resampling and simulated coverage."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from spikeline.statistics import bootstrap_mean, bootstrap_median
+
+
+@pytest.mark.parametrize(
+    ("ours", "statistic"), [(bootstrap_mean, np.mean), (bootstrap_median, np.median)]
+)
+def test_without_clusters_the_interval_is_that_of_scipy(ours, statistic):
+    values = np.random.default_rng(0).gamma(2, size=101)
+    theirs = stats.bootstrap(
+        (values,),
+        statistic,
+        n_resamples=20_000,
+        method="percentile",
+        random_state=np.random.default_rng(1),
+    ).confidence_interval
+    found = ours(values, resamples=20_000)
+    assert found.estimate == pytest.approx(statistic(values))
+    width = theirs.high - theirs.low
+    assert found.low == pytest.approx(theirs.low, abs=0.05 * width)
+    assert found.high == pytest.approx(theirs.high, abs=0.05 * width)
+
+
+@pytest.mark.parametrize(
+    ("ours", "statistic"), [(bootstrap_mean, np.mean), (bootstrap_median, np.median)]
+)
+def test_whole_clusters_are_resampled(ours, statistic):
+    random = np.random.default_rng(3)
+    clusters = np.repeat(list("abcdefghij"), random.integers(1, 6, size=10))
+    values = random.integers(0, 9, size=len(clusters)).astype(float)
+    # The same draws, spelt out: cluster i occurs weights[i] times in a resample.
+    weights = np.random.default_rng(7).multinomial(10, np.full(10, 0.1), size=300)
+    members = [values[clusters == name] for name in "abcdefghij"]
+    resampled = [
+        statistic(np.concatenate([m for m, w in zip(members, row, strict=True) for _ in range(w)]))
+        for row in weights
+    ]
+    found = ours(values, clusters, resamples=300, seed=7)
+    assert found.estimate == pytest.approx(statistic(values))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])))
+
+
+def test_the_interval_covers_the_true_mean_about_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    images, seeds, runs = 60, 4, 400
+    covered = clustered_width = naive_width = 0
+    for _ in range(runs):
+        # Each image is easy or hard for all seeds alike; the true share of hits is 0.4.
+        easiness = random.beta(1, 1.5, size=images)
+        hits = (random.random((seeds, images)) < easiness).astype(float).ravel()
+        names = np.tile(np.arange(images), seeds)
+        found = bootstrap_mean(hits, names, resamples=400)
+        naive = bootstrap_mean(hits, resamples=400)
+        covered += found.low <= 0.4 <= found.high
+        clustered_width += found.high - found.low
+        naive_width += naive.high - naive.low
+    assert 0.91 <= covered / runs <= 0.98
+    assert clustered_width > 1.2 * naive_width
+
+
+def test_copies_of_the_same_observations_do_not_narrow_the_interval():
+    values = np.random.default_rng(0).normal(size=40)
+    names = np.arange(40)
+    for statistic in (bootstrap_mean, bootstrap_median):
+        once = statistic(values, names)
+        thrice = statistic(np.tile(values, 3), np.tile(names, 3))
+        assert thrice == pytest.approx(once)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    values = np.random.default_rng(0).normal(size=30)
+    assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1)
+    assert bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)
+
+
+def test_nan_no_values_and_missing_labels_raise():
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_mean([1.0, np.nan])
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_median([])
+    with pytest.raises(ValueError, match="labels"):
+        bootstrap_mean([1.0, 2.0], ["a"])
