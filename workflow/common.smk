@@ -49,7 +49,7 @@ wildcard_constraints:
 
 
 # Which rule makes a model, by its kind.
-CLOSED_FORM = ("ridge", "encoding")
+CLOSED_FORM = ("ridge", "bayesian")
 NETWORKS = ("linear", "mlp", "capoyo")
 
 

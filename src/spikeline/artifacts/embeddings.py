@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts.hdf5 import opened, require, strings, written
+from spikeline.artifacts.hdf5 import numbers, opened, require, strings, written
 from spikeline.errors import InputError
 
 CONTRACT = "embeddings/1"
@@ -64,9 +64,9 @@ def read(path: str | os.PathLike[str]) -> Embeddings:
     with opened(path, CONTRACT) as handle:
         require(handle, ["values", "images"], path)
         embeddings = Embeddings(
-            values=handle["values"][...],
+            values=numbers(handle["values"]),
             images=strings(handle["images"]),
-            encoder=str(handle.attrs["encoder"]),
+            encoder=str(handle.attrs.get("encoder", "")),
         )
     check(embeddings, str(path))
     return embeddings

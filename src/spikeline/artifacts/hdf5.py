@@ -55,8 +55,29 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
 
 
 def strings(dataset: h5py.Dataset) -> np.ndarray:
-    """A string dataset as an array of str objects."""
+    """A string dataset as an array of str objects.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    if not isinstance(dataset, h5py.Dataset) or h5py.check_string_dtype(dataset.dtype) is None:
+        raise InputError(f"{dataset.file.filename}: field {dataset.name[1:]} holds no strings")
     return np.asarray(dataset.asstr()[...], dtype=object)
+
+
+def numbers(dataset: h5py.Dataset) -> np.ndarray:
+    """A numeric or boolean dataset as an array.
+
+    Raises:
+        InputError: it holds something else, or its bytes are damaged.
+    """
+    where = f"{dataset.file.filename}: field {dataset.name[1:]}"
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiub":
+        raise InputError(f"{where} holds no numbers")
+    try:
+        return dataset[...]
+    except OSError:
+        raise InputError(f"{where} cannot be read; the file is damaged, make it again") from None
 
 
 def require(handle: h5py.File, names: Iterator[str], path: str | os.PathLike[str]) -> None:

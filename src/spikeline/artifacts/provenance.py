@@ -80,12 +80,20 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(f"{path}: no such file; make it with snakemake -- {path}")
     beside = _beside(path)
     if beside.is_file():
-        return json.loads(beside.read_text(encoding="utf-8"))
-    reader = _READERS.get(path.suffix)
-    text = reader(path) if reader else None
-    if not text:
-        raise InputError(f"{path}: carries no provenance; it was not made by this workflow")
-    return json.loads(text)
+        try:
+            return json.loads(beside.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError(f"{beside}: is damaged; make {path} again") from None
+    reader = _READERS.get(path.suffix) if path.is_file() else None
+    try:
+        text = reader(path) if reader else None
+        if text:
+            return json.loads(text)
+    except InputError:
+        raise
+    except (ValueError, OSError, AttributeError, MemoryError, struct.error, zipfile.BadZipFile):
+        raise InputError(f"{path}: is damaged or no {path.suffix} file; make it again") from None
+    raise InputError(f"{path}: carries no provenance; it was not made by this workflow")
 
 
 def _beside(path: Path) -> Path:
@@ -103,7 +111,7 @@ def _checksum(path: Path) -> str:
 def _origins(path: Path, default: dict[str, Any]) -> dict[str, Any]:
     try:
         return read(path).get("origins", {})
-    except (InputError, ValueError, OSError):
+    except InputError:
         return default
 
 
@@ -128,19 +136,25 @@ def _from_hdf5(path: Path) -> str | None:
 
 def _from_json(path: Path) -> str | None:
     content = json.loads(path.read_text(encoding="utf-8"))
-    return json.dumps(content[KEY]) if KEY in content else None
+    return json.dumps(content[KEY]) if isinstance(content, dict) and KEY in content else None
 
 
 def _from_safetensors(path: Path) -> str | None:
     with open(path, "rb") as handle:
         (length,) = struct.unpack("<Q", handle.read(8))
-        header = json.loads(handle.read(length))
-    return header.get("__metadata__", {}).get(KEY)
+        header = json.loads(handle.read(min(length, path.stat().st_size)))
+    for described in header.get("__metadata__", {}).values():
+        record = json.loads(described).get(KEY)
+        if record is not None:
+            return json.dumps(record)
+    return None
 
 
 def _from_zip(path: Path) -> str | None:
     with zipfile.ZipFile(path) as archive:
-        return archive.comment.decode()
+        comment = archive.comment.decode(errors="replace")
+    # A comment that another program left is no record of ours.
+    return comment if comment.startswith("{") else None
 
 
 def _from_png(path: Path) -> str | None:

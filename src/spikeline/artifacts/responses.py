@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts.hdf5 import opened, require, strings, written
+from spikeline.artifacts.hdf5 import numbers, opened, require, strings, written
 from spikeline.errors import InputError
 
 CONTRACT = "responses/1"
+# Means are taken in other precisions and orders by the sources.
+MEAN_TOLERANCE = 1e-3
 ELECTRODE_NUMBERS = {
     "snr": np.float32,
     "reliability": np.float32,
@@ -77,14 +79,14 @@ def read(path: str | os.PathLike[str]) -> Responses:
         names = ["values", "images", "categories", "test", "electrodes/region"]
         require(handle, names + [f"electrodes/{name}" for name in ELECTRODE_NUMBERS], path)
         responses = Responses(
-            values=handle["values"][...],
+            values=numbers(handle["values"]),
             images=strings(handle["images"]),
             categories=strings(handle["categories"]),
-            test=handle["test"][...],
-            repetitions=handle["repetitions"][...] if "repetitions" in handle else None,
+            test=numbers(handle["test"]),
+            repetitions=numbers(handle["repetitions"]) if "repetitions" in handle else None,
             electrodes={
                 "region": strings(handle["electrodes/region"]),
-                **{name: handle[f"electrodes/{name}"][...] for name in ELECTRODE_NUMBERS},
+                **{name: numbers(handle[f"electrodes/{name}"]) for name in ELECTRODE_NUMBERS},
             },
         )
     check(responses, str(path))
@@ -96,6 +98,13 @@ def check(responses: Responses, where: str) -> None:
     values, test = responses.values, responses.test
     if values.ndim != 2 or 0 in values.shape:
         raise InputError(f"{where}: values have shape {values.shape}; rows x electrodes are due")
+    missing = [n for n in ("region", *ELECTRODE_NUMBERS) if n not in responses.electrodes]
+    if missing:
+        raise InputError(f"{where}: field electrodes/{missing[0]} is missing")
+    if test.ndim != 2 or test.dtype != bool or not len(test):
+        raise InputError(
+            f"{where}: test is {test.dtype} of shape {test.shape}; bool, splits x rows, is due"
+        )
     rows, electrodes = values.shape
     lengths = {
         "images": (len(responses.images), rows),
@@ -109,7 +118,7 @@ def check(responses: Responses, where: str) -> None:
     if not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values).all(axis=0))
         raise InputError(f"{where}: values of electrode column(s) {_few(bad)} are not finite")
-    if test.ndim != 2 or not test.any(axis=1).all() or test.all(axis=1).any():
+    if not test.any(axis=1).all() or test.all(axis=1).any():
         raise InputError(f"{where}: each split needs test images and training images")
     for split in test:
         names = responses.images[split]
@@ -117,13 +126,17 @@ def check(responses: Responses, where: str) -> None:
             raise InputError(f"{where}: the test images of a split are not distinct")
     if responses.repetitions is not None:
         due = (test[0].sum(), electrodes)
-        if len(test) != 1 or responses.repetitions.shape[1:] != due:
+        shape = responses.repetitions.shape
+        if len(test) != 1 or shape[1:] != due or not shape[0]:
             raise InputError(
-                f"{where}: repetitions have shape {responses.repetitions.shape}; "
+                f"{where}: repetitions have shape {shape}; "
                 f"(repetitions, {due[0]}, {due[1]}) beside one split is due"
             )
         if not np.isfinite(responses.repetitions).all():
             raise InputError(f"{where}: repetitions are not finite")
+        mean = responses.repetitions.mean(axis=0)
+        if not np.allclose(mean, values[test[0]], rtol=MEAN_TOLERANCE, atol=MEAN_TOLERANCE):
+            raise InputError(f"{where}: the mean of the repetitions is not the test rows' values")
 
 
 def _few(items: np.ndarray, most: int = 5) -> str:

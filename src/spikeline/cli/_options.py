@@ -22,19 +22,31 @@ def add_output(parser: argparse.ArgumentParser, help_text: str) -> None:
     parser.add_argument("--output", required=True, metavar="FILE", help=help_text)
 
 
+class Settings(dict):
+    """Settings whose missing key is the user's mistake, not the program's."""
+
+    def __missing__(self, key: str) -> Any:
+        raise InputError(f"--settings: key {key!r} is missing; it has {sorted(self)}")
+
+
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """The parsed `--settings`.
 
     Raises:
-        InputError: neither JSON nor a file that holds it.
+        InputError: neither a JSON object nor a file that holds one; or later, when a key is asked
+            for that it lacks.
     """
     text = options.settings
     try:
         if not text.lstrip().startswith("{"):
             text = Path(text).read_text(encoding="utf-8")
-        return json.loads(text)
-    except (OSError, ValueError):
+        return Settings(json.loads(text, parse_constant=_no_constant).items())
+    except (OSError, ValueError, AttributeError):
         raise InputError(f"--settings: {options.settings!r} is no JSON object or file") from None
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def start_log() -> None:

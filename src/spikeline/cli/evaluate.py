@@ -124,7 +124,7 @@ def _ceiling(
 
 
 def _facts(decoder: Decoder) -> dict[str, int]:
-    arrays = [array for member in decoder.members for array in member.map.tensors().values()]
+    arrays = [array for member in decoder.members for array in member.tensors().values()]
     return {
         "members": len(decoder.members),
         "electrodes": len(_electrodes(decoder)),

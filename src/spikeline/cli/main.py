@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import errno
 import importlib
 import sys
@@ -16,7 +17,10 @@ from pathlib import Path
 from spikeline import __version__
 from spikeline.errors import InputError
 
-USER_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.EACCES, errno.EROFS}
+USER_ERRNO = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.EISDIR, errno.ENOTDIR,
+}  # fmt: skip
 
 
 def subcommands() -> dict[str, str]:
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         module.run(options)
     except InputError as error:
-        print(f"spikeline {name}: {error}", file=sys.stderr)
+        print(f"spikeline {name}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 1
     except MemoryError:
         print(f"spikeline {name}: out of memory; give the job more", file=sys.stderr)
@@ -74,6 +78,8 @@ def _front_page(known: dict[str, str], arguments: Sequence[str]) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     _, rest = parser.parse_known_args(arguments)
     if rest:
-        parser.error(f"unknown subcommand {rest[0]!r}: known are {list(known)}")
+        near = difflib.get_close_matches(rest[0], known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        parser.error(f"unknown subcommand {rest[0]!r}: known are {list(known)}{hint}")
     parser.print_help()
     return 0

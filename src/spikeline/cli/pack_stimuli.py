@@ -30,4 +30,3 @@ def run(options: argparse.Namespace) -> None:
         password=secret(options.password_variable),
         password_variable=options.password_variable or "",
     )
-

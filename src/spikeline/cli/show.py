@@ -65,7 +65,7 @@ def _safetensors(path: Path) -> list[str]:
 
     try:
         with safe_open(path, framework="numpy") as handle:
-            shapes = {name: handle.get_slice(name) for name in handle.keys()}
+            shapes = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
             return [f"{name}  {s.get_dtype()}  {s.get_shape()}" for name, s in shapes.items()]
     except SafetensorError:
         raise InputError(f"{path}: is damaged; delete it and rerun") from None

@@ -17,7 +17,13 @@ SOURCE = Path(__file__).resolve().parents[2]
 
 @cache
 def code_digest(module: str, source: Path = SOURCE) -> str:
-    """Sixteen hex digits that change when code reachable from `module` changes."""
+    """Sixteen hex digits that change when code reachable from `module` changes.
+
+    Raises:
+        ModuleNotFoundError: there is no such module; a constant digest would never change.
+    """
+    if _file_of(module, source) is None:
+        raise ModuleNotFoundError(f"no module {module!r} below {source}")
     digest = hashlib.sha256()
     for name in reachable_modules(module, source):
         digest.update(f"{name}\n{_normalised(_file_of(name, source))}\n".encode())

@@ -6,6 +6,7 @@ written one way, nothing that repeats the entry's own value, so one model has on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import product
@@ -20,6 +21,9 @@ MODEL_NAME = rf"{ENTRY_NAME}(@[a-z_0-9]+=[^@/,=]+)*"
 
 def parse_name(name: str) -> tuple[str, dict[str, str]]:
     """Split `entry@key=value@key=value` into the entry and its overrides, still as text."""
+    if "," in name:
+        # Remote jobs are told their wildcards in a list that Snakemake splits at commas.
+        raise InputError(f"model {name!r}: a name has no comma; join a list's items with '+'")
     entry, *parts = name.split("@")
     overrides: dict[str, str] = {}
     for part in parts:
@@ -58,9 +62,11 @@ def parse_value(text: str, schema: Mapping[str, Any], where: str) -> Any:
     for type_name, read in (("integer", int), ("number", float)):
         if type_name in types:
             try:
-                return read(text)
+                value = read(text)
             except ValueError:
-                pass
+                continue
+            if math.isfinite(value):
+                return value
     if "string" in types:
         return text
     raise InputError(f"{where}: {text!r} is not of type {' or '.join(types)}")
@@ -101,8 +107,9 @@ class Models:
 
     def with_overrides(self, name: str, overrides: Mapping[str, Any]) -> str:
         """The canonical name of `name` with further overrides (typed or text values)."""
-        text = "".join(f"@{key}={_as_text(value)}" for key, value in overrides.items())
-        return self.canonical(name + text)
+        entry, own = parse_name(name)
+        merged = {**own, **{key: _as_text(value) for key, value in overrides.items()}}
+        return self.canonical(entry + "".join(f"@{key}={text}" for key, text in merged.items()))
 
     def trained_name(self, name: str) -> str:
         """`name` without the overrides that only evaluation reads: the path of the decoder."""
@@ -126,16 +133,7 @@ class Models:
 
     def members(self, name: str) -> list[str]:
         """The canonical names that an ensemble combines; overrides reach each that knows them."""
-        settings = self.settings(name)
-        own = self._properties(parse_name(name)[0])
-        passed = {k: v for k, v in parse_name(name)[1].items() if k not in own}
-        names = []
-        for member in settings["of"]:
-            properties = self._properties(parse_name(member)[0])
-            known = {key: value for key, value in passed.items() if key in properties}
-            entry, overrides = parse_name(member)
-            names.append(self.with_overrides(entry, {**overrides, **known}))
-        return names
+        return self._members(self.settings(name), parse_name(name)[1])
 
     def grid(self, ablation: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         """(canonical name, varied settings) of each condition that an ablation spans."""
@@ -153,6 +151,27 @@ class Models:
             raise unknown("model", entry, self.entries)
         return self.kinds[self.entries[entry]["kind"]]["properties"]
 
+    def _members(self, settings: Mapping[str, Any], overrides: Mapping[str, str]) -> list[str]:
+        own = self.kinds["ensemble"]["properties"]
+        passed = {key: text for key, text in overrides.items() if key not in own}
+        names = []
+        for member in settings["of"]:
+            schemas = self._accepted(parse_name(member)[0])
+            known = {key: text for key, text in passed.items() if key in schemas}
+            names.append(self.with_overrides(member, known))
+        return names
+
+    def _accepted(self, entry: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Each setting that may be overridden, with its schema; an ensemble adds its members'."""
+        accepted = {k: v for k, v in self._properties(entry).items() if k != "kind"}
+        if self.entries[entry]["kind"] == "ensemble":
+            if entry in above:
+                raise InputError(f"config models.{entry}: the ensemble contains itself")
+            for member in self.entries[entry]["of"]:
+                of_member = self._accepted(parse_name(member)[0], (*above, entry))
+                accepted = {**of_member, **accepted}
+        return accepted
+
     def _resolve(self, name: str) -> tuple[str, dict[str, Any]]:
         if name not in self._resolved:
             self._resolved[name] = self._resolve_uncached(name)
@@ -163,34 +182,22 @@ class Models:
         properties = self._properties(entry_name)
         where = f"model {name!r}"
         entry = with_section_defaults(self.entries[entry_name], self.defaults, self.kinds)
-        typed, passed = {}, {}
+        accepted = self._accepted(entry_name)
+        typed = {}
         for key, text in overrides.items():
-            if key in properties and key != "kind":
-                typed[key] = parse_value(text, properties[key], f"{where}: {key}")
-            elif entry["kind"] == "ensemble":
-                passed[key] = self._passed_value(entry["of"], key, text, where)
-            else:
-                raise unknown("setting", key, set(properties) - {"kind"}, where)
-        settings = validated({**entry, **typed}, kind_schema(entry, self.kinds, where), where)
-        differing = {k: v for k, v in typed.items() if v != entry.get(k)}
-        differing |= passed
+            if key not in accepted:
+                raise unknown("setting", key, accepted, where)
+            typed[key] = parse_value(text, accepted[key], f"{where}: {key}")
+        own = {key: value for key, value in typed.items() if key in properties}
+        settings = validated({**entry, **own}, kind_schema(entry, self.kinds, where), where)
+        # What an ensemble hands on is written out: its members may differ in it.
+        differing = {k: v for k, v in typed.items() if k not in own or v != entry.get(k)}
         canonical = entry_name + "".join(
             f"@{key}={format_value(differing[key])}" for key in sorted(differing)
         )
-        if "of" in settings:
-            for member in settings["of"]:
-                self.settings(member)
+        if settings["kind"] == "ensemble":
+            self._members(settings, overrides)
         return canonical, settings
-
-    def _passed_value(self, members: list[str], key: str, text: str, where: str) -> Any:
-        """An override that an ensemble hands on: typed by the first member that knows its key."""
-        known: set[str] = set()
-        for member in members:
-            properties = self._properties(parse_name(member)[0])
-            if key in properties:
-                return parse_value(text, properties[key], f"{where}: {key}")
-            known |= set(properties)
-        raise unknown("setting", key, sorted(known - {"kind"}), where)
 
 
 def _as_text(value: Any) -> str:

@@ -44,6 +44,9 @@ def validated(instance: Mapping[str, Any], schema: Mapping[str, Any], where: str
     errors = jsonschema.Draft202012Validator(schema).iter_errors(filled)
     first = jsonschema.exceptions.best_match(errors)
     if first is not None:
+        # Of alternatives, not the nearest one's complaint: that none fits is the point.
+        while first.parent is not None:
+            first = first.parent
         raise _one_line(first, where)
     return filled
 
@@ -103,6 +106,13 @@ def _one_line(error: jsonschema.ValidationError, where: str) -> InputError:
         extra = next((key for key in error.instance if key not in known), None)
         if extra is not None and error.validator_value is False:
             return unknown("key", extra, known, place)
+    if error.validator == "oneOf" and isinstance(error.instance, Mapping):
+        choices = [" and ".join(map(repr, option.get("required", ()))) for option in (
+            error.validator_value
+        )]  # fmt: skip
+        if all(choices):
+            return InputError(f"{place}: give exactly one of the keys {', '.join(choices)}")
+        return InputError(f"{place}: the keys {list(error.instance)} do not go together")
     about = error.schema.get("description") if isinstance(error.schema, Mapping) else None
     message = " ".join(error.message.split())
     return InputError(f"{place}: {message}" + (f" ({about})" if about else ""))

@@ -1,1 +1,1 @@
-"""Simulated origins: what the demo records instead of a laboratory, in the laboratory's file layout."""
+"""Simulated origins: what the demo records instead of a laboratory, in that laboratory's layout."""

@@ -25,12 +25,20 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path}: no such file; correct the path in the config")
     try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False), np.float64)
-        return np.loadtxt(path, delimiter=",", ndmin=2)
+        if path.suffix != ".npy":
+            lines = path.read_text(encoding="utf-8").splitlines()
+            values = np.loadtxt(lines, delimiter=",", ndmin=2)
+        else:
+            values = np.load(path, allow_pickle=False)
+            if values.dtype.kind not in "fiub":
+                raise ValueError(f"it holds {values.dtype}")
+        values = np.asarray(values, np.float64)
     except (ValueError, OSError, EOFError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: cannot be read as numbers ({reason})") from None
+    if not values.size:
+        raise InputError(f"{path}: is empty")
+    return values
 
 
 def read_names(path: str | os.PathLike[str]) -> np.ndarray:
@@ -38,7 +46,10 @@ def read_names(path: str | os.PathLike[str]) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; correct the path in the config")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except ValueError:
+        raise InputError(f"{path}: is no UTF-8 text; write one image name a line") from None
     return np.asarray([line.strip().replace("\\", "/") for line in lines if line.strip()], object)
 
 

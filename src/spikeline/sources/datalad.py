@@ -78,7 +78,8 @@ def fetch(
 def _refresh(url: str, clone: Path, commit: str | None, attempts: int, pause: float) -> None:
     wanted = commit or _remote_head(url, attempts, pause)
     if clone.exists():
-        if _head(clone) == wanted and _remote_url(clone) == url:
+        # A commit may be given by its first digits.
+        if _head(clone).startswith(wanted) and _remote_url(clone) == url:
             return
         log.info("%s: the origin has moved on, cloning again", clone)
         remove(clone)
@@ -100,7 +101,8 @@ def _refresh(url: str, clone: Path, commit: str | None, attempts: int, pause: fl
 
 def _get(url: str, clone: Path, name: str, attempts: int, pause: float) -> None:
     path = clone / name
-    if not os.path.lexists(path):
+    outside = Path(name).is_absolute() or ".." in Path(name).parts
+    if outside or not os.path.lexists(path) or path.is_dir():
         raise InputError(f"{url}: has no file {name}; check the dataset's layout and the config")
     if path.exists():
         return

@@ -73,6 +73,9 @@ def _download(url: str, path: Path, attempts: int, pause: float) -> None:
         except requests.RequestException as error:
             reason = " ".join(str(error).split())
             log.warning("attempt %d of %d: %s", attempt + 1, attempts, reason)
+            status = 0 if error.response is None else error.response.status_code
+            if 400 <= status < 500 and status not in (408, 429):
+                break  # The server has understood and will say the same again.
             if attempt + 1 < attempts:
                 time.sleep(pause * 2**attempt)
     raise InputError(f"{url}: cannot be downloaded: {reason[:200]}")

@@ -12,7 +12,9 @@ def random_splits(images: np.ndarray, splits: int, test_images: int, where: str)
 
     Rows that show the same image go to the same side.
     """
-    names, first, image_of_row = np.unique(images.astype(str), return_index=True, return_inverse=True)
+    names, first, image_of_row = np.unique(
+        images.astype(str), return_index=True, return_inverse=True
+    )
     if not 0 < test_images < len(names):
         raise InputError(
             f"{where}: {test_images} test images asked of {len(names)}; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -46,18 +47,21 @@ def pack(
             member, or a name that leaves the archive.
     """
     source = Path(source)
-    count = 0
+    prefix = f"{prefix.rstrip('/')}/" if prefix else ""
+    packed = set()
     with atomic_path(destination) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as plain:
             for name, content in _members(source, prefix, password, password_variable):
+                if name in packed:
+                    raise InputError(f"{source}: holds two images named {name!r}")
+                packed.add(name)
                 # A fixed date: the same images give the same bytes.
                 info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
                 plain.writestr(info, content)
-                count += 1
-            if not count:
+            if not packed:
                 raise InputError(f"{source}: holds no images below {prefix or 'its top'!r}")
             plain.comment = provenance.encode()
-    return count
+    return len(packed)
 
 
 def names(path: str | os.PathLike[str]) -> np.ndarray:
@@ -106,9 +110,13 @@ def _members(
                 raise InputError(f"{source}: {reason}")
             try:
                 yield name, archive.read(info, pwd=password)
+            except NotImplementedError as error:
+                raise InputError(
+                    f"{source}: member {info.filename!r}: {error}; unpack the archive to a folder"
+                ) from None
             except RuntimeError:
                 raise InputError(f"{source}: the password in {variable} is wrong") from None
-            except (zipfile.BadZipFile, OSError, EOFError):
+            except (zipfile.BadZipFile, zlib.error, OSError, EOFError):
                 raise InputError(f"{source}: member {info.filename!r} is damaged") from None
 
 
@@ -130,4 +138,3 @@ def _opened(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile:
         raise InputError(f"{path}: is no zip archive or is truncated; fetch it again") from None
-

@@ -112,6 +112,10 @@ def read_image_list(path: str | os.PathLike[str], split: str) -> tuple[np.ndarra
             raise InputError(f"{path}: field {group}.{sorted(missing)[0]} is missing")
         concepts = _matlab_strings(handle, f"{group}/class", path)
         paths = _matlab_strings(handle, f"{group}/things_path", path)
+    if len(concepts) != len(paths):
+        raise InputError(
+            f"{path}: {group}.class has {len(concepts)} entries, things_path has {len(paths)}"
+        )
     return np.asarray([p.replace("\\", "/") for p in paths], object), np.asarray(concepts, object)
 
 
@@ -159,6 +163,9 @@ def _check_shapes(fields: Mapping[str, np.ndarray], electrodes: int, where: str)
         raise InputError(
             f"{where}: test_MUA_reps has {images} images, test_MUA has {len(fields['test_MUA'])}"
         )
+    for name in ("train_MUA", "test_MUA", "test_MUA_reps"):
+        if 0 in fields[name].shape:
+            raise InputError(f"{where}: {name} is empty, {fields[name].shape}; fetch it again")
     pairs = count * (count - 1) // 2
     for name, shape in (
         ("SNR_max", (electrodes, 1)),

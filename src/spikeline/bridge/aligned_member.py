@@ -1,0 +1,148 @@
+"""A member of a decoder that maps responses into the target space of image embeddings.
+
+The map is affine (ridge, a trained linear layer), which needs no torch, or a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spikeline.bridge.preprocessing import ResponseScaler
+from spikeline.bridge.targets import TargetSpace, unit_rows
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """Responses @ coefficients + intercept: a ridge regression or a trained linear layer."""
+
+    coefficients: np.ndarray
+    intercept: np.ndarray
+
+    def predict(self, values: np.ndarray) -> np.ndarray:
+        return values @ self.coefficients + self.intercept
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        return {"coefficients": self.coefficients, "intercept": self.intercept}
+
+    def description(self) -> dict[str, Any]:
+        return {"map": "affine"}
+
+
+@dataclass
+class NetworkMap:
+    """A network of `spikeline.bridge.networks`, as its settings and the arrays of its state."""
+
+    settings: dict[str, Any]
+    regions: list[str]
+    target_dim: int
+    state: dict[str, np.ndarray]
+    _network: Any = field(default=None, repr=False, compare=False)
+
+    def predict(self, values: np.ndarray, batch: int = 1024) -> np.ndarray:
+        import torch
+
+        if self._network is None:
+            from spikeline.bridge.networks import build_network
+
+            with torch.random.fork_rng(devices=[]):
+                network = build_network(
+                    self.settings, len(self.regions), self.regions, self.target_dim
+                )
+            network.load_state_dict(
+                {name: torch.from_numpy(array.copy()) for name, array in self.state.items()}
+            )
+            self._network = network.eval()
+        with torch.inference_mode():
+            parts = [
+                self._network(torch.from_numpy(values[None, i : i + batch]))[0].numpy()
+                for i in range(0, len(values), batch)
+            ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.target_dim), np.float32)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        return {f"network.{name}": array for name, array in self.state.items()}
+
+    def description(self) -> dict[str, Any]:
+        return {
+            "map": "network",
+            "settings": self.settings,
+            "regions": self.regions,
+            "target_dim": self.target_dim,
+        }
+
+
+@dataclass(frozen=True)
+class AlignedMember:
+    """One trained model of a decoder and its weight in the mean (weights sum to 1)."""
+
+    electrodes: np.ndarray
+    scaler: ResponseScaler
+    map: AffineMap | NetworkMap
+    target: TargetSpace
+    weight: float = 1.0
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of the image embeddings that `embed_images` takes."""
+        return len(self.target.mean)
+
+    def embed_responses(self, values: np.ndarray) -> np.ndarray:
+        """Responses (n, electrodes of the file) to unit rows (n, k) float32."""
+        return unit_rows(self.map.predict(self.scaler.apply(values[:, self.electrodes])))
+
+    def embed_images(self, embeddings: np.ndarray) -> np.ndarray:
+        """Image embeddings (n, dim) to unit rows (n, k) float32."""
+        return self.target.embed(embeddings)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Every array, by name; with `description`, all that `from_tensors` needs."""
+        return {
+            "electrodes": self.electrodes.astype(np.int32),
+            "scaler.mean": self.scaler.mean,
+            "scaler.inverse_std": self.scaler.inverse_std,
+            "target.mean": self.target.mean,
+            "target.matrix": self.target.matrix,
+            **{f"map.{name}": array for name, array in self.map.tensors().items()},
+        }
+
+    def description(self) -> dict[str, Any]:
+        """All that is no array, as JSON."""
+        return {
+            "weight": self.weight,
+            "transform": self.scaler.transform,
+            "root": self.target.root,
+            "normalise": self.target.normalise,
+            **self.map.description(),
+        }
+
+    @classmethod
+    def from_tensors(
+        cls, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    ) -> AlignedMember:
+        """The member that gave this `description` and these `tensors`."""
+        if description["map"] == "affine":
+            mapping = AffineMap(arrays["map.coefficients"], arrays["map.intercept"])
+        else:
+            prefix = "map.network."
+            state = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            mapping = NetworkMap(
+                description["settings"], description["regions"], description["target_dim"], state
+            )
+        return cls(
+            electrodes=arrays["electrodes"],
+            scaler=ResponseScaler(
+                description["transform"], arrays["scaler.mean"], arrays["scaler.inverse_std"]
+            ),
+            map=mapping,
+            target=TargetSpace(
+                arrays["target.mean"],
+                arrays["target.matrix"],
+                description["root"],
+                description["normalise"],
+            ),
+            weight=description["weight"],
+        )

@@ -1,0 +1,80 @@
+"""Decoders in closed form: ridge regression, and a Bayesian decoder of two Gaussian models.
+
+Nothing here sees a test row, and nothing needs torch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spikeline.bridge.aligned_member import AffineMap, AlignedMember
+from spikeline.bridge.bayesian import fit_bayesian
+from spikeline.bridge.decoder import Decoder
+from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection
+from spikeline.bridge.ridge import fit_ridge
+from spikeline.bridge.target_fitting import fit_target_space
+
+logger = logging.getLogger(__name__)
+
+
+def fit_ridge_decoder(
+    responses: np.ndarray,
+    embeddings: np.ndarray,
+    images: np.ndarray,
+    electrodes: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+) -> Decoder:
+    """Ridge from responses to the target space; the penalty is chosen by cross-validation.
+
+    Args:
+        responses: training rows (rows, electrodes of the file).
+        embeddings: of the image of each row (rows, dim).
+        images: str (rows,).
+        electrodes: the electrode table.
+        settings: resolved settings of a `ridge` entry.
+    """
+    chosen = electrode_selection(
+        electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
+    )
+    scaler = ResponseScaler.fit(responses[:, chosen], settings["transform"])
+    x = scaler.apply(responses[:, chosen])
+    space = fit_target_space(embeddings, images, settings, x)
+    order = np.random.default_rng(0).permutation(len(x))  # folds must not follow the file's order
+    fit = fit_ridge(
+        x[order],
+        space.project(embeddings)[order],
+        settings["penalties"],
+        per_target=settings["per_target_penalty"],
+    )
+    logger.info("penalty %s", "per component" if np.ptp(fit.penalties) else fit.penalties[0])
+    member = AlignedMember(chosen, scaler, AffineMap(fit.coefficients, fit.intercept), space)
+    return Decoder(responses.shape[1], (member,), {"settings": dict(settings)})
+
+
+def fit_bayesian_decoder(
+    responses: np.ndarray,
+    embeddings: np.ndarray,
+    images: np.ndarray,
+    electrodes: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+    gallery: int,
+) -> Decoder:
+    """Two Gaussian models that share one score; see `spikeline.bridge.bayesian`.
+
+    Args:
+        responses: training rows (rows, electrodes of the file).
+        embeddings: of the image of each row (rows, dim).
+        images: str (rows,).
+        electrodes: the electrode table.
+        settings: resolved settings of a `bayesian` entry.
+        gallery: number of test images: validation is scored among as many.
+    """
+    chosen = electrode_selection(
+        electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
+    )
+    member = fit_bayesian(responses, embeddings, images, settings, gallery, electrodes=chosen)
+    return Decoder(responses.shape[1], (member,), {"settings": dict(settings)})

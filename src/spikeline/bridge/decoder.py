@@ -1,0 +1,164 @@
+"""A decoder: one space for responses and images, where the cosine says how well they match.
+
+A decoder is a mean of *members*. Each member holds all it takes to embed both sides: electrode
+indices, the fitted scaler and what was fitted beyond. The space of an ensemble is the concatenation
+of its members' spaces, each scaled by the square root of its weight, so that its cosine is the
+weighted mean of theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from spikeline.artifacts import provenance
+from spikeline.artifacts.files import write_bytes
+from spikeline.bridge.aligned_member import AlignedMember
+from spikeline.bridge.bayesian_member import BayesianMember
+from spikeline.errors import InputError
+
+FORMAT = "spikeline-decoder-1"
+
+Member = AlignedMember | BayesianMember
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Members that read the same responses file and the same image embeddings.
+
+    Attributes:
+        n_electrodes: electrodes of the responses file, before selection.
+        members: see `Member`.
+        metadata: what the file says besides (settings, provenance); JSON.
+    """
+
+    n_electrodes: int
+    members: tuple[Member, ...]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of the image embeddings that `embed_images` takes."""
+        return self.members[0].embedding_dim
+
+    def embed_responses(self, values: np.ndarray) -> np.ndarray:
+        """Responses (n, n_electrodes) to unit rows (n, k) float32.
+
+        Raises:
+            InputError: another number of electrodes than in training.
+        """
+        values = np.asarray(values, dtype=np.float32)
+        if values.ndim != 2 or values.shape[1] != self.n_electrodes:
+            raise InputError(
+                f"responses have shape {values.shape}; the decoder was trained on "
+                f"{self.n_electrodes} electrodes; evaluate it on responses of the same file"
+            )
+        return self._concatenated([member.embed_responses(values) for member in self.members])
+
+    def embed_images(self, embeddings: np.ndarray) -> np.ndarray:
+        """Image embeddings (n, embedding_dim) to unit rows (n, k) float32.
+
+        Raises:
+            InputError: embeddings of another length than in training.
+        """
+        embeddings = np.asarray(embeddings, dtype=np.float32)
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.embedding_dim:
+            raise InputError(
+                f"embeddings have shape {embeddings.shape}; the decoder was trained on vectors of "
+                f"length {self.embedding_dim}; use the encoder it was trained with"
+            )
+        return self._concatenated([member.embed_images(embeddings) for member in self.members])
+
+    def _concatenated(self, parts: list[np.ndarray]) -> np.ndarray:
+        weights = [np.float32(member.weight**0.5) for member in self.members]
+        return np.concatenate([p * w for p, w in zip(parts, weights, strict=True)], axis=1)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        metadata: Mapping[str, Any] | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write safetensors atomically; the header carries the description as JSON.
+
+        Args:
+            metadata: replaces `self.metadata` in the file.
+            record: where the decoder came from; see `spikeline.artifacts.provenance`.
+        """
+        tensors = {
+            f"{index}.{name}": np.ascontiguousarray(array)
+            for index, member in enumerate(self.members)
+            for name, array in member.tensors().items()
+        }
+        description = {
+            "n_electrodes": self.n_electrodes,
+            "members": [member.description() for member in self.members],
+            "metadata": self.metadata if metadata is None else dict(metadata),
+            **({} if record is None else {provenance.KEY: dict(record)}),
+        }
+        # one key: the order of several is not fixed, and equal decoders should be equal files
+        header = {FORMAT: json.dumps(description, sort_keys=True)}
+        content = safetensors.numpy.save(tensors, metadata=header)
+        write_bytes(path, content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Decoder:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: a damaged file, or no decoder.
+        """
+        try:
+            with safetensors.safe_open(str(path), framework="numpy") as file:
+                header = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, safetensors.SafetensorError) as error:
+            raise InputError(
+                f"{path}: cannot be read as a decoder ({error}); train it again"
+            ) from None
+        if FORMAT not in header:
+            raise InputError(f"{path}: not a decoder of this version; train it again")
+        description = json.loads(header[FORMAT])
+        members = []
+        for index, described in enumerate(description["members"]):
+            prefix = f"{index}."
+            arrays = {
+                name[len(prefix) :]: array
+                for name, array in tensors.items()
+                if name.startswith(prefix)
+            }
+            members.append(_member(described, arrays))
+        return cls(description["n_electrodes"], tuple(members), description["metadata"])
+
+
+def _member(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Member:
+    kind = BayesianMember if described["map"] == "bayesian" else AlignedMember
+    return kind.from_tensors(described, arrays)
+
+
+def combine(decoders: Sequence[Decoder]) -> Decoder:
+    """The mean of several decoders, each with the same weight whatever its number of members.
+
+    Raises:
+        InputError: decoders of different responses files or image embeddings.
+    """
+    if not decoders:
+        raise InputError("combine: no decoder given")
+    if len({(d.n_electrodes, d.embedding_dim) for d in decoders}) > 1:
+        raise InputError(
+            "combine: the decoders read different electrodes or embeddings; "
+            "combine models of one subject and one encoder"
+        )
+    members = tuple(
+        replace(member, weight=member.weight / len(decoders))
+        for decoder in decoders
+        for member in decoder.members
+    )
+    return Decoder(decoders[0].n_electrodes, members)

@@ -1,0 +1,102 @@
+"""Which rows a model learns from, and which of them are set aside to choose the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeline.errors import InputError
+
+
+def training_rows(
+    test: np.ndarray,
+    images: np.ndarray,
+    categories: np.ndarray,
+    drop_test_concepts: bool = False,
+    fraction: float = 1.0,
+    seed: int = 0,
+) -> np.ndarray:
+    """Indices of the rows a model may learn from.
+
+    Args:
+        test: bool (rows,), the test rows of the split.
+        images, categories: str (rows,).
+        drop_test_concepts: also leave out every row of a concept that the test shows.
+        fraction: share of the images to keep, drawn with `seed`; draws of one seed are nested.
+
+    Raises:
+        InputError: concepts asked for and not known, or nothing left.
+    """
+    keep = ~test & ~np.isin(images, images[test])
+    if drop_test_concepts:
+        concepts = np.unique(categories[test])
+        if (concepts == "").any():
+            raise InputError("drop_test_concepts: these responses do not name the test's concepts")
+        keep &= ~np.isin(categories, concepts)
+    if not keep.any():
+        raise InputError("drop_test_concepts: no training row is left outside the test's concepts")
+    if fraction < 1:
+        names = np.unique(images[keep])
+        count = max(1, round(fraction * len(names)))
+        keep &= np.isin(images, np.random.default_rng(seed).permutation(names)[:count])
+    return np.flatnonzero(keep)
+
+
+@dataclass(frozen=True)
+class ValidationSplit:
+    """Row indices: `train` (rows,) and `galleries` (galleries, images), disjoint in images."""
+
+    train: np.ndarray
+    galleries: np.ndarray
+
+
+def validation_split(
+    images: np.ndarray,
+    categories: np.ndarray,
+    validation_images: int,
+    gallery: int,
+    by_concept: bool = False,
+    seed: int = 0,
+    fold: int = 0,
+) -> ValidationSplit:
+    """Set validation images aside, in galleries like the test's.
+
+    No image of a gallery is among the training rows. With `by_concept` no concept is either: a
+    gallery then shows one image of each of its concepts, and the galleries share the concepts.
+
+    Args:
+        images, categories: str (rows,), of the training rows.
+        validation_images: images set aside, in all galleries together; 0 sets none aside.
+        gallery: images of one gallery (as many as the test has); fewer if there are too few.
+        seed: order of the images; fold: successive folds take successive images of that order,
+            starting again when they have all been used.
+
+    Raises:
+        InputError: more than half of the images (or concepts) would be set aside.
+    """
+    if not validation_images:
+        return ValidationSplit(np.arange(len(images)), np.zeros((0, gallery), dtype=int))
+    units = categories if by_concept else images
+    names, unit_of_row = np.unique(units, return_inverse=True)
+    size = min(gallery, validation_images)
+    galleries = max(1, validation_images // size)
+    wanted = size if by_concept else size * galleries
+    if wanted > len(names) // 2:
+        raise InputError(
+            f"validation_images: {validation_images} in galleries of {size} need {wanted} "
+            f"{'concepts' if by_concept else 'images'}, more than half of the {len(names)} that "
+            "training has; lower validation_images"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    chosen = order[np.arange(fold * wanted, (fold + 1) * wanted) % len(names)]
+    train = np.flatnonzero(~np.isin(unit_of_row, chosen))
+    if not by_concept:
+        first_row = np.unique(unit_of_row, return_index=True)[1]
+        return ValidationSplit(train, first_row[chosen].reshape(galleries, size))
+    picked = []
+    for unit in chosen:
+        rows = np.flatnonzero(unit_of_row == unit)
+        rows = rows[np.unique(images[rows], return_index=True)[1]]
+        picked.append(rows[np.arange(galleries) % len(rows)])
+    return ValidationSplit(train, np.stack(picked, axis=1))

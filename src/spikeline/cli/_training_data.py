@@ -1,0 +1,70 @@
+"""What `fit` and `train` read: the training rows of one split, and no test row."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeline.artifacts import embeddings, provenance, responses
+from spikeline.bridge.decoder import Decoder
+from spikeline.bridge.rows import training_rows
+from spikeline.cli._options import add_output, add_settings
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Arrays of the training rows, and how large the gallery of the test will be."""
+
+    responses: np.ndarray
+    embeddings: np.ndarray
+    images: np.ndarray
+    categories: np.ndarray
+    electrodes: Mapping[str, np.ndarray]
+    gallery: int
+    encoder: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--responses", required=True, help="responses, HDF5")
+    parser.add_argument("--embeddings", required=True, help="embeddings of its images, HDF5")
+    parser.add_argument("--seed", required=True, type=int, help="chooses the split too")
+    add_settings(parser, "the model's resolved settings")
+    add_output(parser, "decoder, safetensors")
+
+
+def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingData:
+    """The rows that this seed and these settings may learn from."""
+    recorded = responses.read(options.responses)
+    embedded = embeddings.read(options.embeddings)
+    test = recorded.split(options.seed)
+    rows = training_rows(
+        test,
+        recorded.images,
+        recorded.categories,
+        settings["drop_test_concepts"],
+        settings["training_fraction"],
+        options.seed,
+    )
+    return TrainingData(
+        recorded.values[rows],
+        embedded.rows_of(recorded.images[rows], options.embeddings),
+        recorded.images[rows],
+        recorded.categories[rows],
+        recorded.electrodes,
+        int(test.sum()),
+        embedded.encoder,
+    )
+
+
+def save(
+    decoder: Decoder, options: argparse.Namespace, module: str, settings: Mapping[str, Any], encoder: str
+) -> None:
+    """Write the decoder with its encoder's identity and its provenance."""
+    record = provenance.describe(
+        module, settings, [options.responses, options.embeddings], seed=options.seed
+    )
+    decoder.save(options.output, {"encoder": encoder, "settings": dict(settings)}, record)

@@ -1,0 +1,27 @@
+"""Join decoders of one subject and encoder to an ensemble."""
+
+from __future__ import annotations
+
+import argparse
+
+from spikeline.artifacts import provenance
+from spikeline.bridge.decoder import Decoder, combine
+from spikeline.cli._options import add_output, start_log
+from spikeline.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--decoders", required=True, nargs="+", metavar="FILE", help="the members")
+    add_output(parser, "decoder, safetensors")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    members = [Decoder.load(path) for path in options.decoders]
+    encoders = {member.metadata["encoder"] for member in members}
+    if len(encoders) != 1:
+        raise InputError(f"--decoders: trained with several encoders, {sorted(encoders)}; use one")
+    settings = {"of": [member.metadata["settings"] for member in members]}
+    record = provenance.describe(__name__, settings, options.decoders)
+    metadata = {"encoder": encoders.pop(), "settings": settings}
+    combine(members).save(options.output, metadata, record)

@@ -1,0 +1,25 @@
+"""Fit a closed-form decoder (ridge, bayesian) to a subject's training rows."""
+
+from __future__ import annotations
+
+import argparse
+
+from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
+from spikeline.cli import _training_data
+from spikeline.cli._options import settings_of, start_log
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _training_data.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_of(options)
+    data = _training_data.read(options, settings)
+    arrays = data.responses, data.embeddings, data.images, data.electrodes
+    if settings["kind"] == "bayesian":
+        decoder = fit_bayesian_decoder(*arrays, settings, data.gallery)
+    else:
+        decoder = fit_ridge_decoder(*arrays, settings)
+    _training_data.save(decoder, options, __name__, settings, data.encoder)

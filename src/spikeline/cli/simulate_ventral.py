@@ -1,0 +1,40 @@
+"""Simulate the ventral twin: two monkeys in TVSD's file layout, as a DataLad dataset."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from tqdm import tqdm
+
+from spikeline.artifacts.files import atomic_folder
+from spikeline.artifacts.provenance import describe
+from spikeline.cli._options import add_settings, settings_of
+from spikeline.simulate.dataset import write_twin
+from spikeline.simulate.settings import twin_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the subcommand."""
+    add_settings(parser, "seed, concepts, ...: see spikeline.simulate.settings.TwinSettings")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the dataset beside its place, then move it there."""
+    settings = twin_settings(settings_of(args))
+    name = f"simulated ventral twin, seed {settings.seed}"
+    provenance = describe(
+        "spikeline.cli.simulate_ventral", dataclasses.asdict(settings), origin={"name": name}
+    )
+    stages = 4 + len(settings.subjects)
+    with tqdm(total=stages, desc="simulate-ventral", unit="stage") as bar:
+
+        def progress(stage: str) -> None:
+            bar.n += bool(bar.postfix)
+            bar.set_postfix_str(stage)
+
+        with atomic_folder(args.output) as folder:
+            write_twin(folder, settings, provenance, progress)
+        bar.update()

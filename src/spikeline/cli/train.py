@@ -1,0 +1,56 @@
+"""Train a decoder (linear, mlp, capoyo) by gradient descent on a subject's training rows.
+
+Killed at any point, the same command continues from its last state and ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+from spikeline.bridge.fitting import fit_network
+from spikeline.cli import _training_data
+from spikeline.cli._options import settings_of, start_log
+from spikeline.settings.code_digest import code_digest
+from spikeline.training import history
+from spikeline.training.device import choose_device
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _training_data.add_arguments(parser)
+    parser.add_argument("--history", required=True, metavar="FILE", help="a row an epoch, TSV")
+    parser.add_argument("--states", required=True, metavar="DIR", help="where resume state is kept")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_of(options)
+    device = choose_device(options.device)
+    data = _training_data.read(options, settings)
+    state = _state_path(options, settings)
+    decoder, epochs = fit_network(
+        data.responses,
+        data.embeddings,
+        data.images,
+        data.categories,
+        data.electrodes,
+        settings,
+        seed=options.seed,
+        gallery=data.gallery,
+        device=device,
+        state_path=state,
+    )
+    history.write(options.history, epochs)
+    _training_data.save(decoder, options, __name__, settings, data.encoder)
+    state.unlink(missing_ok=True)
+
+
+def _state_path(options: argparse.Namespace, settings: dict) -> Path:
+    """Keyed by settings, seed, code and output; the data's digest is checked inside the state."""
+    key = [settings, options.seed, code_digest(__name__), options.output]
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    Path(options.states).mkdir(parents=True, exist_ok=True)
+    return Path(options.states) / f"{name}.pt"

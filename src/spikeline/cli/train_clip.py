@@ -1,0 +1,116 @@
+"""Train the demo's tiny CLIP on images and captions; saved in open_clip's local-dir format."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import logging
+import zipfile
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from spikeline.artifacts.files import atomic_folder
+from spikeline.artifacts.provenance import describe, write_beside
+from spikeline.cli._options import add_settings, settings_of, start_log
+from spikeline.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+_COLUMNS = ("things_path", "caption", "split")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the subcommand."""
+    parser.add_argument("--images", type=Path, required=True, help="zip of the images")
+    parser.add_argument(
+        "--captions",
+        type=Path,
+        required=True,
+        help="table with the columns things_path, caption and split (train or test)",
+    )
+    add_settings(parser, "seed, epochs, ...: see spikeline.simulate.clip.ClipSettings")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+
+
+def read_captions(path: Path) -> list[dict[str, str]]:
+    """Rows of a caption table.
+
+    Raises:
+        InputError: the table is missing, lacks a column, or has no row of a split.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give a table of captions") from None
+    if not rows or any(rows[0].get(column) is None for column in _COLUMNS):
+        raise InputError(f"{path}: needs the tab-separated columns {', '.join(_COLUMNS)}")
+    for split in ("train", "test"):
+        if not any(row["split"] == split for row in rows):
+            raise InputError(f"{path}: has no row whose split is {split}; add some")
+    return rows
+
+
+def read_images(path: Path, names: list[str]) -> list[Image.Image]:
+    """Images of a zip by name; a leading folder `object_images/` does not count.
+
+    Raises:
+        InputError: no zip, or an image is missing or cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name.removeprefix("object_images/"): name for name in archive.namelist()}
+            images = []
+            for name in names:
+                if name not in members:
+                    raise InputError(f"{path}: holds no {name}; the captions name it")
+                try:
+                    with archive.open(members[name]) as handle:
+                        images.append(Image.open(handle).convert("RGB"))
+                except (UnidentifiedImageError, OSError, RuntimeError):
+                    raise InputError(f"{path}: {name} cannot be read as an image") from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give a zip of images") from None
+    except zipfile.BadZipFile:
+        raise InputError(f"{path}: is no zip file or is truncated; fetch it again") from None
+    return images
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train on the rows whose split is train; report the held-out score on the others."""
+    from spikeline.simulate import clip
+    from spikeline.training.device import choose_device
+
+    start_log()
+    settings = clip.clip_settings(settings_of(args))
+    device = choose_device(args.device)
+    rows = read_captions(args.captions)
+    images = clip.preprocess(read_images(args.images, [r["things_path"] for r in rows]), settings)
+    captions = [row["caption"] for row in rows]
+    train = [i for i, row in enumerate(rows) if row["split"] == "train"]
+    test = [i for i, row in enumerate(rows) if row["split"] == "test"]
+
+    with tqdm(total=settings.epochs, desc=f"train-clip ({device.type})", unit="epoch") as bar:
+
+        def progress(epoch: int, loss: float) -> None:
+            bar.set_postfix(loss=f"{loss:.3f}")
+            bar.update()
+
+        model = clip.train_clip(
+            images[train], [captions[i] for i in train], settings, device, progress
+        )
+    score = clip.image_to_caption(model, images[test], [captions[i] for i in test], settings)
+    logger.info("held-out image-to-caption top-1: %.2f of %d", score, len(test))
+    provenance = describe(
+        "spikeline.cli.train_clip",
+        dataclasses.asdict(settings),
+        inputs=(args.images, args.captions),
+        image_to_caption_top1=score,
+    )
+    with atomic_folder(args.output) as folder:
+        clip.save_clip(model, settings, folder)
+        write_beside(folder, provenance)

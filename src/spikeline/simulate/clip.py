@@ -1,0 +1,225 @@
+"""A tiny CLIP for the demo: open_clip's own classes, trained on simulated images and captions."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from safetensors.torch import save
+from torch.nn import functional
+
+from spikeline.errors import InputError
+from spikeline.training.device import mixed_precision
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Size and training of the tiny CLIP.
+
+    Attributes:
+        seed: of the initial weights, the order of the images and their augmentation.
+        image_size: side the images are resized to, pixels; a multiple of 32.
+        embed_dim: dimensions of the joint embedding.
+        vision_width: channels of the residual network's first stage; a multiple of 8.
+        text_width, text_layers: of the text transformer.
+        context_length: tokens of a caption, start and end included.
+        epochs: passes over the training images.
+        batch_size: images contrasted with one another.
+        learning_rate, weight_decay: of AdamW; the rate warms up, then falls along a cosine.
+        shift: largest random displacement of a training image, pixels.
+    """
+
+    seed: int = 0
+    image_size: int = 64
+    embed_dim: int = 64
+    vision_width: int = 8
+    text_width: int = 64
+    text_layers: int = 2
+    context_length: int = 24
+    epochs: int = 20
+    batch_size: int = 100
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.1
+    shift: int = 3
+
+
+def clip_settings(values: Mapping[str, Any]) -> ClipSettings:
+    """Settings from a JSON object; whatever it leaves out keeps its default.
+
+    Raises:
+        InputError: an unknown key.
+    """
+    known = [f.name for f in fields(ClipSettings)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(f"settings: unknown key {unknown[0]}; known: {', '.join(known)}")
+    return ClipSettings(**values)
+
+
+def open_clip_config(settings: ClipSettings) -> dict[str, Any]:
+    """Content of open_clip_config.json: the model and the preprocessing of its images."""
+    return {
+        "model_cfg": {
+            "embed_dim": settings.embed_dim,
+            "vision_cfg": {
+                "image_size": settings.image_size,
+                "layers": [1, 1, 1, 1],
+                "width": settings.vision_width,
+                "head_width": 64,
+            },
+            "text_cfg": {
+                "context_length": settings.context_length,
+                "vocab_size": 49408,
+                "width": settings.text_width,
+                "heads": max(1, settings.text_width // 16),
+                "layers": settings.text_layers,
+            },
+        },
+        "preprocess_cfg": {
+            "size": settings.image_size,
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.25, 0.25, 0.25],
+            "interpolation": "bicubic",
+            "resize_mode": "shortest",
+        },
+    }
+
+
+def preprocess(images: Sequence[Image.Image], settings: ClipSettings) -> torch.Tensor:
+    """Images as the saved model's own preprocessing delivers them: (n, 3, size, size) float32."""
+    config = PreprocessCfg(**open_clip_config(settings)["preprocess_cfg"])
+    transform = image_transform_v2(config, is_train=False)
+    return torch.stack([transform(image) for image in images])
+
+
+def _shifted(images: torch.Tensor, shift: int, generator: torch.Generator) -> torch.Tensor:
+    """Each image displaced by up to `shift` pixels, its border repeated."""
+    if shift == 0:
+        return images
+    size = images.shape[-1]
+    padded = functional.pad(images, (shift,) * 4, mode="replicate")
+    offsets = torch.randint(2 * shift + 1, (len(images), 2), generator=generator).tolist()
+    crops = zip(padded, offsets, strict=True)
+    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in crops])
+
+
+def train_clip(
+    images: torch.Tensor,
+    captions: Sequence[str],
+    settings: ClipSettings,
+    device: torch.device = _CPU,
+    progress: Callable[[int, float], None] | None = None,
+) -> open_clip.CLIP:
+    """Train on pairs of images and captions with the symmetric contrastive loss.
+
+    Args:
+        images: (n, 3, image_size, image_size) as `preprocess` gives them.
+        captions: n sentences; image k shows what sentence k says.
+        device: where to train; a GPU that can runs the forward pass in bfloat16.
+        progress: called after each epoch with its number and mean loss.
+
+    Returns:
+        The model on the CPU, in evaluation mode, with open_clip's whole vocabulary.
+
+    Formula: InfoNCE in both directions with a learned temperature (Radford et al. 2021).
+    """
+    torch.manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    model = open_clip.CLIP(**open_clip_config(settings)["model_cfg"])
+    tokenizer = open_clip.SimpleTokenizer(context_length=settings.context_length)
+    tokens = tokenizer(list(captions))
+    # Of 49,408 tokens the captions use a few dozen. Only their rows of the token table are
+    # trained; sorted ids keep the end-of-text token the highest, which CLIP's pooling needs.
+    used, tokens = torch.unique(tokens, return_inverse=True)
+    whole = model.token_embedding
+    model.token_embedding = torch.nn.Embedding.from_pretrained(whole.weight[used], freeze=False)
+    # Channels last: a third faster on CPU.
+    model.to(device, memory_format=torch.channels_last).train()
+    images, tokens = images.to(device), tokens.to(device)
+
+    batches = max(1, len(images) // settings.batch_size)
+    steps = batches * settings.epochs
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.98),
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=steps, pct_start=0.1
+    )
+    contrastive = open_clip.ClipLoss()
+    for epoch in range(settings.epochs):
+        total = 0.0
+        order = torch.randperm(len(images), generator=generator)
+        for rows in torch.tensor_split(order, batches):
+            rows = rows.to(device)
+            with mixed_precision(device):
+                batch = _shifted(images[rows], settings.shift, generator)
+                batch = batch.contiguous(memory_format=torch.channels_last)
+                image_features, text_features, scale = model(batch, tokens[rows])
+            loss = contrastive(image_features.float(), text_features.float(), scale)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            with torch.no_grad():
+                model.logit_scale.clamp_(0, np.log(100))
+            total += loss.item()
+        if progress is not None:
+            progress(epoch + 1, total / batches)
+    _settle_statistics(model, images, settings.batch_size)
+    model.to("cpu", memory_format=torch.contiguous_format).eval()
+    with torch.no_grad():
+        whole.weight.zero_()
+        whole.weight[used] = model.token_embedding.weight
+    model.token_embedding = whole
+    return model
+
+
+@torch.no_grad()
+def _settle_statistics(model: open_clip.CLIP, images: torch.Tensor, batch_size: int) -> None:
+    """Batch normalisation's running means lag behind a short training: take them afresh."""
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain mean over the batches
+    for batch in images.split(batch_size):
+        model.encode_image(batch)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+@torch.inference_mode()
+def image_to_caption(
+    model: open_clip.CLIP, images: torch.Tensor, captions: Sequence[str], settings: ClipSettings
+) -> float:
+    """Share of images whose own caption is the most similar of all `captions`."""
+    tokenizer = open_clip.SimpleTokenizer(context_length=settings.context_length)
+    image_features = model.encode_image(images, normalize=True)
+    text_features = model.encode_text(tokenizer(list(captions)), normalize=True)
+    nearest = (image_features @ text_features.T).argmax(dim=1)
+    return float((nearest == torch.arange(len(images))).float().mean())
+
+
+def save_clip(model: open_clip.CLIP, settings: ClipSettings, folder: Path) -> None:
+    """Write open_clip's local-dir format into `folder`, which must exist."""
+    config = open_clip_config(settings) | {"spikeline": {"settings": asdict(settings)}}
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / "open_clip_config.json").write_text(text, encoding="utf-8")
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    (folder / "open_clip_model.safetensors").write_bytes(save(weights))

@@ -1,0 +1,44 @@
+"""The state of an unfinished training, kept on disk so that a killed run continues."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikeline.artifacts.files import atomic_path
+
+logger = logging.getLogger(__name__)
+
+
+def write_state(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
+    """Write atomically. A state is a convenience: a full disk costs it, not the training."""
+    try:
+        with atomic_path(path) as temporary:
+            torch.save(state, temporary)
+    except (OSError, RuntimeError) as error:
+        logger.warning("training state not written to %s: %s", path, error)
+
+
+def read_state(path: str | os.PathLike[str], fingerprint: str) -> dict[str, Any] | None:
+    """The state of the same training, or None; a corrupt or foreign one is ignored, with a warning.
+
+    Args:
+        fingerprint: identity of the training (settings, seed, data) that the state must carry.
+    """
+    if not Path(path).exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["fingerprint"]
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        logger.warning("ignoring the unreadable training state %s: %s", path, reason)
+        return None
+    if found != fingerprint:
+        logger.warning("ignoring %s: it is the state of another training", path)
+        return None
+    return state

@@ -1,0 +1,128 @@
+"""The rules of the house: documented, linted, formatted, light to plan, ready for a cluster."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def rule_texts(repository) -> dict[str, str]:
+    """The text of each rule of rules/*.smk, by name."""
+    found = {}
+    for path in sorted((repository / "rules").glob("*.smk")):
+        for block in re.split(r"^(?=(?:rule|checkpoint) \w+:$)", path.read_text(), flags=re.M)[1:]:
+            found[re.match(r"\w+ (\w+):", block)[1]] = block
+    return found
+
+
+def test_every_rule_opens_with_a_sentence_and_has_a_log(rule_texts):
+    assert len(rule_texts) > 10
+    for name, text in rule_texts.items():
+        docstring = text.splitlines()[1].strip()
+        assert re.fullmatch(r'"""[A-Z].*\."""', docstring), name
+        assert re.search(r"^    log:$", text, re.M), name
+        assert '2> {log:q}"' in text, name
+
+
+def test_every_rule_that_computes_carries_the_digest_of_its_own_subcommand(rule_texts):
+    for name, text in rule_texts.items():
+        (called,) = re.findall(r'"spikeline ([a-z0-9-]+) ', text)
+        assert f'code=code("{called}")' in text, name
+
+
+def test_every_file_of_rules_says_what_it_consumes_and_produces(repository):
+    for path in (repository / "rules").glob("*.smk"):
+        text = path.read_text()
+        assert text.startswith("# ") and "# CONSUMES" in text and "# PRODUCES" in text, path
+        assert not re.search(r"^\s*(def|run:|script:)\b", text, re.M), path
+
+
+def test_rules_name_only_the_resources_that_every_site_has(rule_texts):
+    known = {"gpu", "mem", "runtime"}
+    for name, text in rule_texts.items():
+        block = re.search(r"^    resources:\n((?: {8}.*\n)+)", text, re.M)
+        assert block, name
+        assert set(re.findall(r"^        (\w+)=", block[1], re.M)) <= known, name
+
+
+def test_rules_that_fetch_are_local_because_compute_nodes_often_have_no_network(
+    repository, rule_texts
+):
+    text = (repository / "rules/sources.smk").read_text()
+    local = set(re.search(r"^localrules:\n((?:    \w+,\n)+)", text, re.M)[1].split(",\n    "))
+    local = {name.strip(" ,\n") for name in local}
+    assert local == {name for name in rule_texts if name.startswith("fetch_")}
+
+
+def test_the_package_knows_nothing_of_snakemake(repository):
+    for path in (repository / "src").rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M), path
+
+
+def test_lint_wishes_for_nothing_but_a_conda_environment(planned):
+    text = planned.snakemake("--lint").text
+    wishes = {line.strip() for line in text.splitlines() if line.startswith("    * ")}
+    assert wishes <= {"* Specify a conda environment or container for each rule.:"}, text
+    assert "Lints for snakefile" not in text, text
+    assert "rror" not in text, text
+
+
+def test_the_rules_are_formatted(repository):
+    done = subprocess.run(
+        [Path(sys.executable).with_name("snakefmt"), "--check", "Snakefile", "rules", "workflow"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_cluster_run_is_planned_with_gpu_memory_and_runtime(fresh):
+    if not (fresh.folder / "profiles/slurm").is_dir():
+        pytest.skip("there is no profiles/slurm")
+    target = "results/decoders/mlp/monkeyF/seed0.safetensors"
+    plan = fresh.snakemake("-n", "--workflow-profile", "profiles/slurm", "--", target)
+    assert plan.status == 0, plan.text[-3000:]
+    blocks = plan.text.split("\n[")
+    (train,) = [block for block in blocks if "\nrule train:" in block]
+    (convert,) = [block for block in blocks if "\nrule convert_tvsd:" in block]
+    assert "gpu=1" in train and "runtime=120" in train and "mem=4 GB" in train
+    assert "gpu=1" not in convert
+
+
+def test_planning_loads_no_heavy_library(planned):
+    code = (
+        "import sys, snakemake.cli\n"
+        "try:\n"
+        "    snakemake.cli.main(['-n', '-q', 'all', '--', 'results/ablation_regions.tsv'])\n"
+        "finally:\n"
+        "    heavy = {'torch', 'h5py', 'open_clip', 'datalad', 'matplotlib', 'scipy'}\n"
+        "    print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=planned.folder, capture_output=True, text=True
+    )
+    assert "HEAVY []" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_config_of_three_thousand_jobs_is_planned(fresh):
+    config = fresh.config
+    config["ablations"] = {
+        "large": {
+            "base": "ridge",
+            "vary": {"min_snr": [k / 100 for k in range(750)]},
+            "subjects": ["monkeyF"],
+            "seeds": 3,
+        }
+    }
+    fresh.configure(config)
+    plan = fresh.snakemake("-n", "-q", "rules", "--", "results/ablation_large.tsv")
+    assert plan.status == 0, plan.text[-3000:]
+    assert re.search(r"^fit +2250$", plan.text, re.M) and re.search(
+        r"^evaluate +750$", plan.text, re.M
+    )

@@ -1,0 +1,127 @@
+"""What a change makes Snakemake run again, and what it does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def test_after_a_run_there_is_nothing_to_do(finished):
+    plan = finished.plan("bridge")
+    assert plan.nothing, plan.text[-3000:]
+
+
+def test_touching_every_source_file_reruns_nothing(finished):
+    later = time.time() + 100
+    for folder in ("src", "rules", "workflow", "config", "envs", "profiles"):
+        for path in (finished.folder / folder).rglob("*"):
+            os.utime(path, (later, later))
+    os.utime(finished.folder / "Snakefile", (later, later))
+    plan = finished.plan("bridge")
+    assert plan.nothing, plan.text[-3000:]
+
+
+def test_comments_and_layout_in_every_module_rerun_nothing(finished):
+    for path in finished.modules():
+        text = path.read_text(encoding="utf-8")
+        path.write_text(f"# A comment.\n{text}\n\n\n# Another.\n", encoding="utf-8")
+    plan = finished.plan("bridge")
+    assert plan.nothing, plan.text[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("module", "rules"),
+    [
+        ("sources/tvsd.py", {"convert_tvsd"}),
+        ("sources/datalad.py", {"fetch_tvsd", "fetch_dataset_images", "fetch_captions"}),
+        ("cli/combine.py", {"combine"}),
+    ],
+)
+def test_a_code_edit_reruns_the_rules_that_use_it_and_what_follows(finished, module, rules):
+    path = finished.folder / "src/spikeline" / module
+    path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = 1\n", encoding="utf-8")
+    plan = finished.plan("bridge")
+    assert plan.status == 0, plan.text[-3000:]
+    # The jobs whose own reason is their code; the others follow from them.
+    assert reasons(plan.text, "Params have changed") == rules
+
+
+def reasons(text: str, words: str) -> set[str]:
+    """Rules of the jobs whose reason holds `words`."""
+    found, rule = set(), ""
+    for line in text.splitlines():
+        if line.rstrip().endswith(":") and "rule " in line and not line.startswith(" "):
+            rule = line.rstrip(":").split()[-1]
+        elif line.strip().startswith("reason:") and words in line:
+            found.add(rule)
+    return found
+
+
+def test_a_shared_module_reruns_every_rule_that_imports_it_and_no_other(finished, environment):
+    # The oracle imports each subcommand and asks Python whether it loaded the module.
+    path = finished.folder / "src/spikeline/sources/arrays.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = 1\n", encoding="utf-8")
+    rules = set()
+    for rule in ("convert_arrays", "convert_macaque_v4", "import_embeddings", "convert_tvsd",
+                 "pack_stimuli", "fetch_file"):  # fmt: skip
+        code = f"import sys, spikeline.cli.{rule}; print('spikeline.sources.arrays' in sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        if done.stdout.strip() == "True":
+            rules.add(rule)
+    assert rules == {"convert_arrays", "convert_macaque_v4", "import_embeddings"}
+    assert reasons(finished.plan("bridge").text, "Params have changed") == rules
+
+
+def test_editing_one_models_entry_reruns_that_models_jobs_and_tables_only(finished):
+    config = finished.config
+    config["models"]["mlp"]["noise_std"] = 0.25
+    finished.configure(config)
+    plan = finished.plan("bridge")
+    assert set(plan.jobs) == {
+        "results/decoders/mlp/monkeyF/seed0.safetensors",
+        "results/evaluations/mlp/monkeyF.json",
+        # `both` is an ensemble of it.
+        "results/decoders/both/monkeyF/seed0.safetensors",
+        "results/evaluations/both/monkeyF.json",
+        "results/ablation_architecture.tsv",
+    }, plan.text[-3000:]
+
+
+def test_the_order_of_keys_in_the_config_reruns_nothing(finished):
+    def reordered(node):
+        if isinstance(node, dict):
+            return {key: reordered(node[key]) for key in reversed(node)}
+        return node
+
+    finished.configure(reordered(finished.config))
+    plan = finished.plan("bridge")
+    assert plan.nothing, plan.text[-3000:]
+
+
+def test_a_new_ablation_runs_only_its_new_jobs(finished):
+    config = finished.config
+    config["ablations"]["noise"] = {
+        "base": "mlp",
+        "vary": {"noise_std": [0.1, 0.3]},
+        "subjects": ["monkeyF"],
+        "seeds": 1,
+    }
+    finished.configure(config)
+    plan = finished.plan("bridge")
+    assert set(plan.jobs) == {
+        "results/decoders/mlp@noise_std=0.3/monkeyF/seed0.safetensors",
+        "results/evaluations/mlp@noise_std=0.3/monkeyF.json",
+        "results/ablation_noise.tsv",
+    }, plan.text[-3000:]
+
+
+def test_repetitions_of_the_evaluation_are_varied_without_training_again(finished):
+    plan = finished.plan("results/evaluations/mlp@test_repetitions=2/monkeyF.json")
+    assert list(plan.jobs) == ["results/evaluations/mlp@test_repetitions=2/monkeyF.json"]
+    assert "results/decoders/mlp/monkeyF/seed0.safetensors" in plan.text

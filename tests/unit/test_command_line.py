@@ -1,0 +1,169 @@
+"""The command line: it lists its subcommands, helps, and says a user's mistake in one line."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+import types
+
+import pytest
+
+from spikeline.cli import main as dispatcher
+from spikeline.cli._options import secret, settings_of
+from spikeline.cli.main import main, subcommands
+from spikeline.errors import InputError
+
+KNOWN = subcommands()
+# Those that load no torch can be asked in this process.
+LIGHT = {
+    "convert-arrays", "convert-macaque-v4", "convert-tvsd", "fetch-dataset", "fetch-file",
+    "import-embeddings", "pack-stimuli", "show",
+}  # fmt: skip
+
+
+def test_every_rules_subcommand_is_there():
+    assert set(KNOWN) >= LIGHT | {
+        "simulate-ventral", "train-clip", "embed", "fit", "train", "combine", "evaluate",
+        "tabulate",
+    }  # fmt: skip
+
+
+def test_every_subcommand_has_one_line_of_help():
+    for name, text in KNOWN.items():
+        assert text.endswith(".") and 20 <= len(text) <= 100, name
+
+
+def test_the_front_page_lists_every_subcommand(spikeline):
+    done = spikeline()
+    assert done.returncode == 0 and done.stderr == ""
+    for name, text in KNOWN.items():
+        assert any(line.split()[:1] == [name] and text in line for line in done.stdout.splitlines())
+
+
+def test_the_version_is_printed(capsys):
+    import spikeline
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == spikeline.__version__
+
+
+@pytest.mark.parametrize("name", sorted(LIGHT))
+def test_help_is_enough_to_use_a_subcommand(name, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: spikeline {name}") and KNOWN[name] in text
+
+
+def test_every_option_of_a_subcommand_has_a_help_text():
+    import argparse
+
+    for name in LIGHT:
+        module = importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
+        parser = argparse.ArgumentParser()
+        module.add_arguments(parser)
+        for action in parser._actions:
+            assert action.help, (name, action.dest)
+
+
+def test_an_unknown_subcommand_lists_the_known_ones_and_the_nearest(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["convert-tvds"])
+    assert caught.value.code == 2
+    text = capsys.readouterr().err
+    assert "'convert-tvds'" in text and "did you mean 'convert-tvsd'" in text
+    for name in KNOWN:
+        assert name in text
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Make the subcommand `show` raise something."""
+
+    def install(error):
+        def run(options):
+            raise error
+
+        module = types.ModuleType("spikeline.cli.show")
+        module.run, module.add_arguments = run, lambda parser: None
+        monkeypatch.setitem(sys.modules, "spikeline.cli.show", module)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("a.mat: is truncated"), "spikeline show: a.mat: is truncated\n"),
+        (InputError("a.mat: is\ntruncated"), "spikeline show: a.mat: is truncated\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.h5"),
+         "spikeline show: a.h5: No space left on device\n"),
+        (OSError(errno.ENOSPC, "No space left on device"),
+         "spikeline show: No space left on device\n"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.h5"),
+         "spikeline show: a.h5: Permission denied\n"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a.h5"),
+         "spikeline show: a.h5: Is a directory\n"),
+        (MemoryError(), "spikeline show: out of memory; give the job more\n"),
+    ],
+)  # fmt: skip
+def test_a_users_mistake_is_one_line_and_exit_status_1(failing, capsys, error, line):
+    failing(error)
+    assert main(["show"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == line and captured.out == ""
+
+
+def test_an_error_of_the_program_keeps_its_traceback(failing):
+    failing(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        main(["show"])
+
+
+def test_a_missing_option_is_named(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["fetch-file"])
+    assert caught.value.code == 2
+    assert "--location" in capsys.readouterr().err
+
+
+def options(text):
+    return types.SimpleNamespace(settings=text)
+
+
+def test_settings_are_json_or_a_file_that_holds_it(tmp_path):
+    (tmp_path / "s.json").write_text('{"splits": 5}')
+    assert settings_of(options('{"splits": 5}')) == {"splits": 5}
+    assert settings_of(options(str(tmp_path / "s.json"))) == {"splits": 5}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "5", "gone.json", '{"a": NaN}', "{'a': 1}"])
+def test_settings_that_are_no_json_object_are_refused(text):
+    with pytest.raises(InputError, match="--settings"):
+        settings_of(options(text))
+
+
+def test_a_missing_setting_is_named_in_one_line(tmp_path, capsys):
+    for name in ("a.npy", "b.zip"):
+        (tmp_path / name).write_bytes(b"")
+    status = main(["convert-tvsd", "--norm-mua", "a", "--things-imgs", "b", "--settings", "{}",
+                   "--output", str(tmp_path / "a.h5")])  # fmt: skip
+    text = capsys.readouterr().err
+    assert status == 1 and text.count("\n") == 1 and "regions" in text
+
+
+def test_a_secret_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("THINGS_PASSWORD", "geheim")
+    assert secret("THINGS_PASSWORD") == b"geheim"
+    monkeypatch.setenv("THINGS_PASSWORD", "")
+    assert secret("THINGS_PASSWORD") is None
+    assert secret(None) is None and secret("SPIKELINE_NO_SUCH_VARIABLE") is None
+
+
+def test_the_dispatcher_needs_no_subcommands_imports():
+    loaded = set(vars(dispatcher))
+    assert not loaded & {"numpy", "h5py", "torch"}

@@ -1,0 +1,132 @@
+"""Decoders: both towers, ensembles, files."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from spikeline.bridge.decoder import AffineMap, Decoder, Member, NetworkMap, combine
+from spikeline.bridge.networks import build_network
+from spikeline.bridge.preprocessing import ResponseScaler
+from spikeline.bridge.targets import TargetSpace
+from spikeline.errors import InputError
+
+RNG = np.random.default_rng(0)
+RESPONSES = RNG.gamma(2, 2, (30, 6)).astype(np.float32)
+EMBEDDINGS = RNG.standard_normal((30, 9)).astype(np.float32)
+
+
+def affine_member(seed=0, electrodes=(0, 2, 5)):
+    rng = np.random.default_rng(seed)
+    target = TargetSpace.fit(EMBEDDINGS, 4, whitening=0.5)
+    coefficients = rng.standard_normal((len(electrodes), 4)).astype(np.float32)
+    chosen = np.array(electrodes)
+    scaler = ResponseScaler.fit(RESPONSES[:, chosen], "sqrt")
+    return Member(chosen, scaler, AffineMap(coefficients, coefficients[0]), target)
+
+
+def network_member(kind="mlp", **settings):
+    settings = {"kind": kind, "hidden": 8, "depth": 1, "dropout": 0.4, **settings}
+    regions = ["V1"] * 3 + ["IT"] * 3
+    network = build_network(settings, 6, regions, 4)
+    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    target = TargetSpace.fit(EMBEDDINGS, 4, normalise=False)
+    mapping = NetworkMap(settings, regions, 4, state)
+    return Member(np.arange(6), ResponseScaler.fit(RESPONSES), mapping, target), network.eval()
+
+
+def similarity(decoder):
+    return decoder.embed_responses(RESPONSES) @ decoder.embed_images(EMBEDDINGS).T
+
+
+def test_responses_go_through_selection_scaler_map_and_normalisation():
+    member = affine_member()
+    roots = np.sqrt(RESPONSES[:, [0, 2, 5]])
+    standardised = (roots - roots.mean(0)) / roots.std(0)
+    expected = standardised @ member.map.coefficients + member.map.intercept
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found = Decoder(6, (member,)).embed_responses(RESPONSES)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "capoyo"])
+def test_network_members_predict_what_their_network_does_without_dropout(kind):
+    member, network = network_member(kind, dim=16, latents=2, heads=1)
+    values = torch.from_numpy(member.scaler.apply(RESPONSES))
+    with torch.no_grad():
+        expected = torch.nn.functional.normalize(network(values[None])[0], dim=-1)
+    np.testing.assert_allclose(
+        Decoder(6, (member,)).embed_responses(RESPONSES), expected.numpy(), atol=1e-6
+    )
+
+
+def test_an_ensembles_similarity_is_the_mean_of_its_members_cosines():
+    decoders = [Decoder(6, (affine_member(seed, (0, 1, seed)),)) for seed in (2, 3, 4)]
+    ensemble = combine(decoders)
+    np.testing.assert_allclose(
+        similarity(ensemble), np.mean([similarity(d) for d in decoders], 0), atol=1e-6
+    )
+    for rows in (ensemble.embed_responses(RESPONSES), ensemble.embed_images(EMBEDDINGS)):
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+
+
+def test_combining_ensembles_gives_each_the_same_weight():
+    pair = combine([Decoder(6, (affine_member(seed),)) for seed in (1, 2)])
+    single = Decoder(6, (affine_member(3),))
+    np.testing.assert_allclose(
+        similarity(combine([pair, single])), (similarity(pair) + similarity(single)) / 2, atol=1e-6
+    )
+
+
+def test_a_decoder_survives_its_file_exactly(tmp_path):
+    decoder = combine(
+        [Decoder(6, (affine_member(),)), Decoder(6, (network_member()[0],)),
+         Decoder(6, (network_member("capoyo", dim=16, latents=2, heads=1)[0],))]
+    )  # fmt: skip
+    path = tmp_path / "deep" / "decoder.safetensors"
+    decoder.save(path, {"seed": 3})
+    loaded = Decoder.load(path)
+    assert loaded.metadata == {"seed": 3}
+    np.testing.assert_array_equal(similarity(loaded), similarity(decoder))
+    first = path.read_bytes()
+    loaded.save(path)
+    assert path.read_bytes() == first
+    assert [entry.name for entry in path.parent.iterdir()] == ["decoder.safetensors"]
+
+
+def test_affine_decoders_run_without_torch(tmp_path):
+    path = tmp_path / "ridge.safetensors"
+    Decoder(6, (affine_member(),)).save(path)
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}; import numpy as np\n"
+        "from spikeline.bridge.decoder import Decoder\n"
+        "from spikeline.bridge.fitting import fit_ridge_decoder\n"
+        f"decoder = Decoder.load({str(path)!r})\n"
+        "decoder.embed_responses(np.ones((2, 6))), decoder.embed_images(np.ones((2, 9)))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_wrong_shapes_and_files_are_one_line_errors(tmp_path):
+    decoder = Decoder(6, (affine_member(),))
+    with pytest.raises(InputError, match="trained on 6 electrodes"):
+        decoder.embed_responses(RESPONSES[:, :5])
+    with pytest.raises(InputError, match="vectors of length 9"):
+        decoder.embed_images(EMBEDDINGS[:, :5])
+    with pytest.raises(InputError, match="one subject and one encoder"):
+        combine([decoder, Decoder(7, (affine_member(),))])
+    path = tmp_path / "x.safetensors"
+    decoder.save(path)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(InputError, match=r"x\.safetensors: cannot be read"):
+        Decoder.load(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        Decoder.load(tmp_path / "missing.safetensors")
+    import safetensors.numpy
+
+    safetensors.numpy.save_file({"a": EMBEDDINGS}, path)
+    with pytest.raises(InputError, match="not a decoder"):
+        Decoder.load(path)

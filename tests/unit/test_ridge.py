@@ -1,0 +1,98 @@
+"""Ridge regression against scikit-learn."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
+
+from spikeline.bridge.ridge import fit_ridge
+from spikeline.errors import InputError
+
+PENALTIES = (0.1, 3.0, 100.0)
+
+
+def problem(rows, features=12, targets=4, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((rows, features)) @ rng.standard_normal((features, features)) + 2
+    y = x @ rng.standard_normal((features, targets)) + 8 * rng.standard_normal((rows, targets)) - 5
+    y[:, 0] = rng.standard_normal(rows)  # one target that nothing predicts
+    y[:, 1] = x @ rng.standard_normal(features) + 0.01 * y[:, 0]  # and one without noise
+    return x.astype(dtype), y.astype(dtype)
+
+
+@pytest.mark.parametrize("rows", [60, 9], ids=["primal", "dual"])
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_coefficients_equal_scikit_learn(rows, penalty):
+    x, y = problem(rows)
+    ours, oracle = fit_ridge(x, y, [penalty]), Ridge(alpha=penalty).fit(x, y)
+    np.testing.assert_allclose(ours.coefficients, oracle.coef_.T, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours.predict(x), oracle.predict(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [60, 9], ids=["primal", "dual"])
+def test_leave_one_out_equals_refitting_without_each_row(rows):
+    x, y = problem(rows)
+    ours = fit_ridge(x, y, PENALTIES, selection="loo")
+    for penalty, r2 in zip(PENALTIES, ours.r2, strict=True):
+        left_out = cross_val_predict(Ridge(alpha=penalty), x, y, cv=LeaveOneOut())
+        mean_left_out = (y.sum(0) - y) / (rows - 1)
+        expected = 1 - ((y - left_out) ** 2).sum(0) / ((y - mean_left_out) ** 2).sum(0)
+        np.testing.assert_allclose(r2, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("rows", [60, 14, 9], ids=["primal", "dual folds", "dual"])
+def test_k_fold_scores_equal_refitting_on_the_other_folds(rows):
+    x, y = problem(rows)
+    ours = fit_ridge(x, y, PENALTIES, selection="kfold", folds=3)
+    for penalty, r2 in zip(PENALTIES, ours.r2, strict=True):
+        expected = []
+        edges = np.linspace(0, rows, 4).astype(int)
+        for start, stop in pairwise(edges):
+            kept = np.r_[0:start, stop:rows]
+            error = y[start:stop] - Ridge(alpha=penalty).fit(x[kept], y[kept]).predict(
+                x[start:stop]
+            )
+            total = ((y[start:stop] - y[start:stop].mean(0)) ** 2).sum(0)
+            expected.append(1 - (error**2).sum(0) / total)
+        np.testing.assert_allclose(r2, np.mean(expected, 0), rtol=1e-6, atol=1e-8)
+
+
+def test_shared_penalty_and_penalty_per_target_follow_the_scores():
+    x, y = problem(60)
+    shared = fit_ridge(x, y, PENALTIES, selection="loo")
+    assert set(shared.penalties) == {PENALTIES[shared.r2.mean(1).argmax()]}
+    own = fit_ridge(x, y, PENALTIES, selection="loo", per_target=True)
+    oracle = RidgeCV(alphas=PENALTIES, alpha_per_target=True).fit(x, y)
+    np.testing.assert_array_equal(own.penalties, oracle.alpha_)
+    assert len(set(own.penalties)) > 1
+
+
+def test_validation_rows_choose_the_penalty_without_entering_the_fit():
+    x, y = problem(80)
+    ours = fit_ridge(x[:60], y[:60], PENALTIES, validation=(x[60:], y[60:]))
+    scores = [
+        1 - ((y[60:] - Ridge(alpha=p).fit(x[:60], y[:60]).predict(x[60:])) ** 2).sum(0)
+        / ((y[60:] - y[60:].mean(0)) ** 2).sum(0)
+        for p in PENALTIES
+    ]  # fmt: skip
+    np.testing.assert_allclose(ours.r2, scores, rtol=1e-6, atol=1e-8)
+    chosen = Ridge(alpha=PENALTIES[np.mean(scores, 1).argmax()]).fit(x[:60], y[:60])
+    np.testing.assert_allclose(ours.coefficients, chosen.coef_.T, rtol=1e-4, atol=1e-5)
+
+
+def test_float32_sums_over_many_rows_keep_small_eigenvalues():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((30_000, 20)).astype(np.float32)
+    x[:, 1] = x[:, 0] + 1e-2 * x[:, 1]  # nearly collinear, on top of a large offset
+    x += 5
+    y = (100 * (x[:, :1] - x[:, 1:2]) + rng.standard_normal((30_000, 1))).astype(np.float32)
+    ours = fit_ridge(x, y, [1e-4])
+    oracle = Ridge(alpha=1e-4).fit(x.astype(np.float64), y.astype(np.float64))
+    np.testing.assert_allclose(ours.coefficients[:, 0], oracle.coef_.ravel(), rtol=0.01, atol=0.01)
+
+
+def test_penalties_that_are_not_positive_are_refused():
+    with pytest.raises(InputError, match="penalties"):
+        fit_ridge(np.ones((3, 2)), np.ones((3, 1)), [0.0])

@@ -1,0 +1,132 @@
+"""The twin on disk: a DataLad dataset that clones, delivers its files, and can be deleted."""
+
+import csv
+import os
+import subprocess
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import loadmat
+
+from spikeline.simulate.dataset import git_environment, write_twin
+from spikeline.simulate.settings import twin_settings
+
+SETTINGS = {
+    "concepts": 6,
+    "test_images": 6,
+    "images_per_concept": 3,
+    "repetitions": 4,
+    "image_size": 32,
+    "trials": 4,
+    "dead_electrodes": 1,
+    "nan_electrodes": 1,
+    "subjects": {"monkeyF": {"regions": {"V1": [[0, 8]], "IT": [[8, 16]], "V4": [[16, 24]]}}},
+}
+
+
+def run(*command, cwd):
+    return subprocess.run(
+        command, cwd=cwd, env=git_environment(), check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("origin") / "twin"
+    write_twin(folder, twin_settings(SETTINGS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clone(twin, tmp_path_factory):
+    parent = tmp_path_factory.mktemp("clone")
+    run("datalad", "clone", str(twin), "copy", cwd=parent)
+    return parent / "copy"
+
+
+def test_large_files_are_annexed_and_tables_are_not(twin):
+    annexed = set(run("git", "annex", "find", cwd=twin).split())
+    assert annexed == {
+        "images_THINGS.zip",
+        "monkeyF/THINGS_normMUA.mat",
+        "monkeyF/THINGS_MUA_trials.mat",
+        "monkeyF/_logs/things_imgs.mat",
+        "monkeyF/_logs/1024chns_mapping_20220105.mat",
+    }
+    assert not (twin / "captions.tsv").is_symlink()
+    assert run("git", "status", "--short", cwd=twin) == ""
+
+
+def test_a_clone_gets_and_drops_a_file(twin, clone):
+    name = "monkeyF/THINGS_normMUA.mat"
+    assert not (clone / name).exists()
+    run("datalad", "get", name, cwd=clone)
+    assert (clone / name).read_bytes() == (twin / name).read_bytes()
+    run("datalad", "drop", name, cwd=clone)
+    assert not (clone / name).exists()
+
+
+def test_image_lists_captions_and_archive_agree(twin):
+    with h5py.File(twin / "monkeyF/_logs/things_imgs.mat", "r") as file:
+        listed = {}
+        for split in ("train", "test"):
+            group = file[f"{split}_imgs"]
+            for field in ("class", "things_path", "local_path"):
+                cells = group[field][:]
+                assert cells.shape == ((18, 1) if split == "train" else (6, 1))
+                listed[split, field] = [
+                    file[cell].astype("<u2")[:].tobytes().decode("utf-16-le")
+                    for cell in cells[:, 0]
+                ]
+    with open(twin / "captions.tsv", encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle, delimiter="\t"))
+    with zipfile.ZipFile(twin / "images_THINGS.zip") as archive:
+        members = archive.namelist()
+        with archive.open(members[0]) as handle:
+            assert Image.open(handle).size == (32, 32)
+    for split in ("train", "test"):
+        paths = listed[split, "things_path"]
+        assert [r["things_path"] for r in rows if r["split"] == split] == [
+            path.replace("\\", "/") for path in paths
+        ]
+        assert [path.split("\\")[0] for path in paths] == listed[split, "class"]
+    assert members == [f"object_images/{row['things_path']}" for row in rows]
+
+
+def test_responses_have_a_row_per_listed_image(twin):
+    with h5py.File(twin / "monkeyF/THINGS_normMUA.mat", "r") as file:
+        assert file["train_MUA"].shape == (18, 24)
+        assert file["test_MUA_reps"].shape == (4, 6, 24)
+    with h5py.File(twin / "monkeyF/THINGS_MUA_trials.mat", "r") as file:
+        assert file["ALLMUA"].shape == (300, 4, 24) and file["ALLMAT"].shape == (6, 4)
+    mapping = loadmat(twin / "monkeyF/_logs/1024chns_mapping_20220105.mat")["mapping"]
+    assert sorted(mapping.ravel().tolist()) == list(range(1, 25))
+
+
+def test_the_same_settings_give_the_same_files(twin, tmp_path):
+    # git-annex names a file by its checksum.
+    write_twin(tmp_path / "again", twin_settings(SETTINGS))
+    keys, captions = [], []
+    for folder in (twin, tmp_path / "again"):
+        keys.append(run("git", "annex", "find", "--format=${key}\\n", cwd=folder).splitlines())
+        captions.append((folder / "captions.tsv").read_bytes())
+    assert keys[0] == keys[1] and len(keys[0]) == 5
+    assert captions[0] == captions[1]
+
+
+def test_its_owner_can_delete_the_dataset_even_after_clones_used_it(twin, clone):
+    # Dropping a file makes git-annex lock the origin's copy for a moment.
+    run("datalad", "get", "images_THINGS.zip", cwd=clone)
+    run("datalad", "drop", "images_THINGS.zip", cwd=clone)
+    for path, _, _ in os.walk(twin):
+        assert os.stat(path).st_mode & 0o200, path
+
+
+def test_only_the_missing_electrodes_have_no_value(twin):
+    with h5py.File(twin / "monkeyF/THINGS_normMUA.mat", "r") as file:
+        missing = np.isnan(file["train_MUA"][:]).all(axis=0)
+        assert missing.sum() == 1
+        assert np.isfinite(file["train_MUA"][:][:, ~missing]).all()

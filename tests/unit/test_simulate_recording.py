@@ -1,0 +1,171 @@
+"""The simulated electrodes: file fields, normalisation, region order."""
+
+from dataclasses import replace
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import RidgeClassifier
+
+from spikeline.simulate import filters
+from spikeline.simulate.electrodes import FILTER_SIZE, V4Maps
+from spikeline.simulate.images import design_stimuli, render
+from spikeline.simulate.recording import TIME, WINDOWS, noise_free_responses, record
+from spikeline.simulate.settings import Subject, twin_settings
+
+SETTINGS = twin_settings(
+    {
+        "concepts": 60,
+        "test_images": 60,
+        "images_per_concept": 8,
+        "repetitions": 6,
+        "image_size": 48,
+        "subjects": {
+            "monkeyF": {"regions": {"V1": [[0, 80]], "IT": [[80, 160]], "V4": [[160, 240]]}},
+            "monkeyN": {"regions": {"V1": [[0, 80]], "V4": [[80, 160]], "IT": [[160, 240]]}},
+        },
+    }
+)
+
+
+@cache
+def draw():
+    stimuli = design_stimuli(SETTINGS.concepts, SETTINGS.images_per_concept, 60, SETTINGS.seed)
+    drawn = np.stack([render(stimuli, i, SETTINGS.image_size) for i in range(len(stimuli))])
+    return stimuli, filters.shrink(drawn, FILTER_SIZE)
+
+
+def simulate(subject):
+    stimuli, small = draw()
+    rng = np.random.default_rng(0)
+    monkey = SETTINGS.subjects[subject]
+    responses = noise_free_responses(stimuli, small, V4Maps(small), monkey, SETTINGS, rng)
+    return stimuli, record(responses, stimuli.test, monkey, SETTINGS, rng)
+
+
+@pytest.fixture(scope="module", params=["monkeyF", "monkeyN"])
+def twin(request):
+    stimuli, recording = simulate(request.param)
+    regions = np.array(SETTINGS.subjects[request.param].region_of_electrode())
+    return stimuli, recording, regions
+
+
+def test_fields_have_the_shapes_of_the_real_file(twin):
+    shapes = {name: value.shape for name, value in twin[1].normalised.items()}
+    assert shapes == {
+        "train_MUA": (480, 240),
+        "test_MUA": (60, 240),
+        "test_MUA_reps": (6, 60, 240),
+        "SNR": (4, 240),
+        "SNR_max": (240, 1),
+        "lats": (4, 240),
+        "reliab": (15, 240),
+        "oracle": (240, 1),
+        "tb": (300, 1),
+    }
+    assert twin[1].normalised["train_MUA"].dtype == np.float64
+
+
+def test_reliab_and_oracle_equal_those_of_the_repetitions(twin):
+    fields = twin[1].normalised
+    repetitions = fields["test_MUA_reps"]
+    for electrode in range(0, 240, 7):
+        values = repetitions[:, :, electrode]
+        if np.isnan(values).any() or np.ptp(values) == 0:
+            assert np.isnan(fields["oracle"][electrode, 0])
+            continue
+        matrix = np.corrcoef(values)
+        pairs = [matrix[a, b] for a, b in combinations(range(6), 2)]
+        np.testing.assert_allclose(fields["reliab"][:, electrode], pairs, atol=1e-10)
+        left_out = [
+            np.corrcoef(values[k], np.delete(values, k, axis=0).mean(axis=0))[0, 1]
+            for k in range(6)
+        ]
+        np.testing.assert_allclose(fields["oracle"][electrode, 0], np.mean(left_out), atol=1e-10)
+
+
+def test_test_responses_are_the_mean_of_the_repetitions(twin):
+    fields = twin[1].normalised
+    np.testing.assert_allclose(fields["test_MUA"], fields["test_MUA_reps"].mean(axis=0))
+
+
+def test_each_day_is_scaled_by_its_test_presentations(twin):
+    # Six repetitions over four days: day of repetition k = 4 k // 6.
+    repetitions = twin[1].normalised["test_MUA_reps"]
+    alive = np.isfinite(repetitions[0, 0]) & (np.ptp(repetitions, axis=(0, 1)) > 0)
+    for day in range(4):
+        rows = [k for k in range(6) if 4 * k // 6 == day]
+        values = repetitions[rows][:, :, alive].reshape(-1, alive.sum())
+        np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-10)
+        np.testing.assert_allclose(values.std(axis=0, ddof=1), 1, atol=1e-10)
+    assert np.abs(twin[1].normalised["train_MUA"][:, alive].mean(axis=0)).max() > 0.02
+
+
+def test_a_few_electrodes_are_dead_and_a_few_have_no_value(twin):
+    train = twin[1].normalised["train_MUA"]
+    assert np.isnan(train).all(axis=0).sum() == SETTINGS.nan_electrodes
+    assert np.isnan(train).any(axis=0).sum() == SETTINGS.nan_electrodes
+    assert (np.ptp(train, axis=0) == 0).sum() == SETTINGS.dead_electrodes
+
+
+def test_regions_differ_in_latency_as_the_region_map_says(twin):
+    _, recording, regions = twin
+    latency = recording.normalised["lats"][0]
+    mean = {region: np.nanmean(latency[regions == region]) for region in ("V1", "V4", "IT")}
+    assert 35 < mean["V1"] < 46 < mean["V4"] < 70 < mean["IT"] < 95
+
+
+def test_window_means_of_the_trials_scale_to_the_normalised_responses(twin):
+    _, recording, regions = twin
+    fields, trials = recording.normalised, recording.trials
+    table = trials["ALLMAT"].astype(int)
+    assert trials["ALLMUA"].shape == (300, SETTINGS.trials, 240)
+    assert ((table[1] > 0) != (table[2] > 0)).all()
+    physical = trials["ALLMUA"][..., recording.mapping - 1]
+    normalised = np.stack(
+        [
+            fields["train_MUA"][train - 1] if train else fields["test_MUA_reps"][rep - 1, test - 1]
+            for train, test, rep in table[1:4].T
+        ]
+    )
+    alive = np.isfinite(fields["oracle"][:, 0])
+    for region, (first, end) in WINDOWS.items():
+        rows = np.flatnonzero(alive & (regions == region))
+        window = (first <= TIME) & (end > TIME)
+        mean = physical[window][..., rows].mean(axis=0)
+        for day in np.unique(table[5]):
+            shown = np.flatnonzero(table[5] == day)
+            if len(shown) < 3:
+                continue
+            for column, electrode in enumerate(rows):
+                r = np.corrcoef(mean[shown, column], normalised[shown, electrode])[0, 1]
+                assert r > 0.999
+
+
+def test_object_factors_are_read_best_from_it_then_v4_then_v1():
+    # Same number of electrodes, no noise and nothing private: what the tuning itself makes linear.
+    monkey = Subject({"V1": ((0, 200),), "V4": ((200, 400),), "IT": ((400, 600),)})
+    settings = replace(SETTINGS, idiosyncrasy={"V1": 0.0, "V4": 0.0, "IT": 0.0})
+    stimuli, small = draw()
+    rng = np.random.default_rng(1)
+    responses = noise_free_responses(stimuli, small, V4Maps(small), monkey, settings, rng)
+    score = {}
+    for region, first in (("V1", 0), ("V4", 200), ("IT", 400)):
+        values = responses[:, first : first + 200]
+        values = values + 0.5 * rng.standard_normal(values.shape)
+        hits = []
+        for factor in ("shape", "colour", "texture"):
+            levels = getattr(stimuli, factor)
+            reader = RidgeClassifier(alpha=100).fit(values[~stimuli.test], levels[~stimuli.test])
+            hits.append(reader.score(values[stimuli.test], levels[stimuli.test]))
+        score[region] = np.mean(hits)
+    assert score["IT"] > score["V4"] + 0.1
+    assert score["V4"] > score["V1"] + 0.03
+
+
+def test_the_same_seed_records_the_same_responses(twin):
+    again = simulate("monkeyF" if twin[2][100] == "IT" else "monkeyN")[1]
+    for name, value in twin[1].normalised.items():
+        np.testing.assert_array_equal(again.normalised[name], value)
+    np.testing.assert_array_equal(again.trials["ALLMUA"], twin[1].trials["ALLMUA"])
