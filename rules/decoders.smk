@@ -77,7 +77,8 @@ rule combine:
     params:
         code=code("combine"),
     shell:
-        "spikeline combine --decoders {input.decoders:q} --output {output.decoder:q} 2> {log:q}"
+        "spikeline combine --decoders {input.decoders:q} --seed {wildcards.seed}"
+        " --output {output.decoder:q} 2> {log:q}"
 
 
 rule evaluate:
@@ -96,7 +97,9 @@ rule evaluate:
         runtime=minutes(30),
     params:
         settings=lambda wildcards: evaluation_settings(wildcards.model),
+        seeds=seeds_of,
         code=code("evaluate"),
     shell:
         "spikeline evaluate --responses {input.responses:q} --embeddings {input.embeddings:q}"
-        " --decoders {input.decoders:q} --settings {params.settings:q} --output {output:q} 2> {log:q}"
+        " --decoders {input.decoders:q} --seeds {params.seeds} --settings {params.settings:q}"
+        " --output {output:q} 2> {log:q}"

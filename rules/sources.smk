@@ -168,9 +168,9 @@ rule pack_stimuli:
         mem=scaled(1),
         runtime=minutes(120),
     params:
-        prefix=lambda wildcards: entry("stimuli", wildcards.stimuli)["prefix"],
+        prefix=lambda wildcards: option("--prefix", entry("stimuli", wildcards.stimuli)["prefix"]),
         password=lambda wildcards: password_option(wildcards.stimuli),
         code=code("pack-stimuli"),
     shell:
-        "spikeline pack-stimuli --images {input:q} --prefix {params.prefix:q} {params.password}"
+        "spikeline pack-stimuli --images {input:q} {params.prefix} {params.password}"
         " --output {output:q} 2> {log:q}"

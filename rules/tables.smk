@@ -29,10 +29,10 @@ rule tabulate:
         runtime=minutes(10),
     params:
         conditions=lambda wildcards: as_settings(ablation_conditions(wildcards.ablation)),
-        title=lambda wildcards: entry("ablations", wildcards.ablation)["title"],
+        title=lambda wildcards: option("--title", entry("ablations", wildcards.ablation)["title"]),
         code=code("tabulate"),
     shell:
         "spikeline tabulate --evaluations {input.evaluations:q}"
-        " --conditions {params.conditions:q} --title {params.title:q}"
+        " --conditions {params.conditions:q} {params.title}"
         " --output {output.table:q} --categories {output.categories:q}"
         " --figure {output.figure:q} 2> {log:q}"

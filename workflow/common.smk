@@ -155,23 +155,66 @@ def tables():
     return list(config["ablations"]) if config["tables"] is None else config["tables"]
 
 
+def regions_of(subject):
+    """The areas of a subject's region map."""
+    item = entry("subjects", subject)
+    regions = {"macaque_v4": ["V4"], "arrays": ["all"]}.get(item["kind"])
+    return list(item.get("regions") or regions)
+
+
+def check_model(model, subject):
+    """Raise InputError where a model cannot be made for a subject, naming what is known."""
+    known = regions_of(subject)
+    settings = MODELS.settings(model)
+    if settings["kind"] == "ensemble":
+        for member in MODELS.members(model):
+            check_model(member, subject)
+        return
+    entry("encoders", settings["encoder"])
+    for region in settings["regions"]:
+        if region not in known:
+            raise unknown("region", region, known, f"model {model!r}, subject {subject!r}")
+
+
 def checked_seeds():
     """Seeds of each (model, subject) over all ablations; every name in them is checked here."""
     seeds = {}
+    for name in tables():
+        entry("ablations", name)
     for name, ablation in config["ablations"].items():
-        for subject in ablation["subjects"]:
-            entry("subjects", subject)
         try:
-            conditions = ablation_conditions(name)
+            for condition in ablation_conditions(name):
+                key = condition["model"], condition["subject"]
+                seeds[key] = max(seeds.get(key, 0), ablation["seeds"])
+                if name in tables():
+                    check_model(*key)
         except InputError as error:
             raise InputError(f"config ablations.{name}: {error}") from None
-        for condition in conditions:
-            key = condition["model"], condition["subject"]
-            seeds[key] = max(seeds.get(key, 0), ablation["seeds"])
     return seeds
+
+
+def check_targets(arguments):
+    """Say what is wrong with a target's names, before Snakemake looks for a rule that makes it.
+
+    Snakemake knows its targets only after this file is read: they are taken from the command line.
+    """
+    for target in arguments:
+        parts = target.split("/")
+        try:
+            if (
+                parts[:2] in (["results", "evaluations"], ["results", "decoders"])
+                and len(parts) > 3
+            ):
+                MODELS.checked(parts[2])
+                check_model(parts[2], Path(parts[3]).stem)
+            if len(parts) == 2 and parts[1].startswith("ablation_"):
+                entry("ablations", parts[1].removeprefix("ablation_").partition(".")[0])
+        except InputError as error:
+            raise InputError(f"target {target}: {str(error).removeprefix('config: ')}") from None
 
 
 try:
     SEEDS = checked_seeds()
+    check_targets(sys.argv[1:])
 except InputError as error:
     raise config_error(error) from None

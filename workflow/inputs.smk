@@ -146,33 +146,56 @@ def embeddings_of(wildcards):
     return f"results/embeddings/{encoder}/{stimuli}.h5"
 
 
-def seeds_of(subject, model):
-    """Seeds to evaluate: the most that an ablation asks for this model and subject, else the default."""
-    return SEEDS.get((model, subject), config["evaluation"]["seeds"])
+def distinct(model, subject, count):
+    """How many of `count` seeds give different decoders: closed forms only differ by the split."""
+    settings = MODELS.settings(model)
+    if settings["kind"] == "ensemble":
+        return max(distinct(member, subject, count) for member in MODELS.members(model))
+    if settings["kind"] in CLOSED_FORM and settings["training_fraction"] == 1:
+        return min(count, splits_of(subject))
+    return count
+
+
+def splits_of(subject):
+    """The test splits of a subject; a recording with a test set of its own has one."""
+    item = entry("subjects", subject)
+    own_test = item["kind"] == "tvsd" or item.get("test_responses")
+    return 1 if own_test else item["splits"]
+
+
+def seeds_of(wildcards):
+    """The seeds of an evaluation: as many as an ablation asks for, repeats left out."""
+    model, subject = wildcards.model, wildcards.subject
+    count = SEEDS.get((model, subject), config["evaluation"]["seeds"])
+    return list(range(distinct(model, subject, count)))
 
 
 def decoders_of(wildcards):
     """Every seed's decoder of a model; settings of evaluation do not enter its path."""
-    model = MODELS.trained_name(wildcards.model)
     return expand(
         "results/decoders/{model}/{subject}/seed{seed}.safetensors",
-        model=model,
+        model=MODELS.trained_name(wildcards.model),
         subject=wildcards.subject,
-        seed=range(seeds_of(wildcards.subject, wildcards.model)),
+        seed=seeds_of(wildcards),
     )
 
 
 def member_decoders(wildcards):
     """An ensemble's parts: `seeds` decoders of each member, trained on the same split."""
-    splits = entry("subjects", wildcards.subject).get("splits", 1)
-    ensemble = MODELS.settings(wildcards.model)
-    return expand(
-        "results/decoders/{model}/{subject}/seed{seed}.safetensors",
-        model=MODELS.members(wildcards.model),
-        subject=wildcards.subject,
+    model, subject = wildcards.model, wildcards.subject
+    splits = splits_of(subject)
+    members = []
+    for member in MODELS.members(model):
+        seeds = range(MODELS.settings(model)["seeds"])
         # Far apart, so that no two replicates share a member; equal modulo the splits.
-        seed=[int(wildcards.seed) + 1000 * splits * k for k in range(ensemble["seeds"])],
-    )
+        own = [int(wildcards.seed) + 1000 * splits * k for k in seeds]
+        varies = distinct(member, subject, splits + 1) > splits
+        members += [
+            f"results/decoders/{member}/{subject}/seed{s}.safetensors"
+            for s in own
+            if varies or s == own[0]
+        ]
+    return members
 
 
 def evaluations_of(wildcards):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from spikeline.bridge.decoder import AffineMap, Decoder, Member, NetworkMap, combine
+from spikeline.bridge.aligned_member import AffineMap, AlignedMember, NetworkMap
+from spikeline.bridge.decoder import Decoder, combine
 from spikeline.bridge.networks import build_network
 from spikeline.bridge.preprocessing import ResponseScaler
 from spikeline.bridge.targets import TargetSpace
@@ -24,17 +25,30 @@ def affine_member(seed=0, electrodes=(0, 2, 5)):
     coefficients = rng.standard_normal((len(electrodes), 4)).astype(np.float32)
     chosen = np.array(electrodes)
     scaler = ResponseScaler.fit(RESPONSES[:, chosen], "sqrt")
-    return Member(chosen, scaler, AffineMap(coefficients, coefficients[0]), target)
+    return AlignedMember(chosen, scaler, AffineMap(coefficients, coefficients[0]), target)
 
 
 def network_member(kind="mlp", **settings):
-    settings = {"kind": kind, "hidden": 8, "depth": 1, "dropout": 0.4, **settings}
+    settings = {
+        "kind": kind,
+        "hidden": 8,
+        "depth": 1,
+        "dropout": 0.4,
+        **(
+            {"residual": False, "layer_norm": False}
+            if kind == "mlp"
+            else {"readout_queries": 2, "region_embedding": True, "checkpointing": False}
+        ),
+        **settings,
+    }
     regions = ["V1"] * 3 + ["IT"] * 3
     network = build_network(settings, 6, regions, 4)
     state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     target = TargetSpace.fit(EMBEDDINGS, 4, normalise=False)
     mapping = NetworkMap(settings, regions, 4, state)
-    return Member(np.arange(6), ResponseScaler.fit(RESPONSES), mapping, target), network.eval()
+    return AlignedMember(
+        np.arange(6), ResponseScaler.fit(RESPONSES), mapping, target
+    ), network.eval()
 
 
 def similarity(decoder):
@@ -102,7 +116,7 @@ def test_affine_decoders_run_without_torch(tmp_path):
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}; import numpy as np\n"
         "from spikeline.bridge.decoder import Decoder\n"
-        "from spikeline.bridge.fitting import fit_ridge_decoder\n"
+        "from spikeline.bridge.closed_form import fit_ridge_decoder\n"
         f"decoder = Decoder.load({str(path)!r})\n"
         "decoder.embed_responses(np.ones((2, 6))), decoder.embed_images(np.ones((2, 9)))\n"
         "assert 'torch' not in sys.modules\n"

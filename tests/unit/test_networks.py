@@ -1,4 +1,4 @@
-"""Networks: sizes, independence of members, equivalence of options that must not change results."""
+"""Networks: sizes, independence of members, options that must not change results."""
 
 import pytest
 import torch
@@ -6,13 +6,26 @@ import torch
 from spikeline.bridge.networks import Capoyo, CapoyoEncoder, StackedMlp, build_network
 from spikeline.errors import InputError
 
+FULL_SIZE = {
+    "kind": "capoyo",
+    "dim": 128,
+    "latents": 8,
+    "depth": 6,
+    "heads": 4,
+    "readout_queries": 8,
+    "hidden": 512,
+    "dropout": 0.0,
+    "region_embedding": True,
+    "checkpointing": False,
+}
+
 
 def parameters(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_capoyo_at_full_size_has_the_parameters_of_the_reports_model():
-    network = build_network({"kind": "capoyo"}, 1024, None, 768)
+    network = build_network(FULL_SIZE, 1024, None, 768)
     encoder = parameters(network.encoder)
     assert encoder == pytest.approx(2.3e6, rel=0.1)
     assert parameters(network) - encoder == pytest.approx(1.0e6, rel=0.1)
@@ -20,7 +33,7 @@ def test_capoyo_at_full_size_has_the_parameters_of_the_reports_model():
 
 
 def test_larger_capoyo_with_checkpointing_has_the_same_gradients():
-    settings = {"kind": "capoyo", "dim": 32, "depth": 3, "heads": 2, "hidden": 16}
+    settings = {**FULL_SIZE, "dim": 32, "depth": 3, "heads": 2, "hidden": 16}
     torch.manual_seed(0)
     network = build_network(settings, 20, ["V1", "IT"] * 10, 5)
     checkpointed = build_network({**settings, "checkpointing": True}, 20, ["V1", "IT"] * 10, 5)
@@ -74,6 +87,6 @@ def test_members_start_from_different_weights():
 
 def test_capoyo_with_members_is_refused_in_one_line():
     with pytest.raises(InputError, match="members: capoyo"):
-        build_network({"kind": "capoyo"}, 5, None, 3, members=2)
+        build_network(FULL_SIZE, 5, None, 3, members=2)
     with pytest.raises(InputError, match="'ridge' is no network"):
         build_network({"kind": "ridge"}, 5, None, 3)

@@ -93,10 +93,10 @@ def test_a_loss_that_is_not_finite_stops_the_training():
 
 
 def test_weight_decay_leaves_biases_norms_and_embeddings_alone():
-    from spikeline.bridge.networks import build_network
+    from spikeline.bridge.networks import Capoyo
     from spikeline.training.loop import _optimiser
 
-    network = build_network({"kind": "capoyo", "dim": 16, "depth": 1, "heads": 1}, 6, None, 3)
+    network = Capoyo(6, 3, dim=16, depth=1, heads=1)
     parameters = dict(network.named_parameters())
     decayed, others = _optimiser(parameters, Schedule(1, 1, 0.1, weight_decay=0.1)).param_groups
     ids = {id(p): name for name, p in parameters.items()}

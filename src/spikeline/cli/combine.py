@@ -12,6 +12,7 @@ from spikeline.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoders", required=True, nargs="+", metavar="FILE", help="the members")
+    parser.add_argument("--seed", required=True, type=int, help="of the replicate")
     add_output(parser, "decoder, safetensors")
 
 
@@ -22,6 +23,6 @@ def run(options: argparse.Namespace) -> None:
     if len(encoders) != 1:
         raise InputError(f"--decoders: trained with several encoders, {sorted(encoders)}; use one")
     settings = {"of": [member.metadata["settings"] for member in members]}
-    record = provenance.describe(__name__, settings, options.decoders)
+    record = provenance.describe(__name__, settings, options.decoders, seed=options.seed)
     metadata = {"encoder": encoders.pop(), "settings": settings}
     combine(members).save(options.output, metadata, record)

@@ -10,12 +10,13 @@ import hashlib
 import json
 from pathlib import Path
 
+from spikeline.artifacts.files import write_text
 from spikeline.bridge.fitting import fit_network
 from spikeline.cli import _training_data
 from spikeline.cli._options import settings_of, start_log
 from spikeline.settings.code_digest import code_digest
-from spikeline.training import history
 from spikeline.training.device import choose_device
+from spikeline.training.history import to_tsv
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
         device=device,
         state_path=state,
     )
-    history.write(options.history, epochs)
+    write_text(options.history, to_tsv(epochs))
     _training_data.save(decoder, options, __name__, settings, data.encoder)
     state.unlink(missing_ok=True)
 
