@@ -64,6 +64,7 @@ rule import_embeddings:
     """Take embeddings that were computed elsewhere."""
     input:
         values=lambda wildcards: precomputed_file(wildcards.encoder, wildcards.stimuli),
+        images=lambda wildcards: precomputed_images(wildcards.encoder, wildcards.stimuli),
         stimuli="resources/stimuli/{stimuli}.zip",
     output:
         "results/embeddings/{encoder}/{stimuli}.h5",
@@ -76,8 +77,10 @@ rule import_embeddings:
         runtime=minutes(20),
     params:
         settings=lambda wildcards: encoder_settings(wildcards.encoder),
+        images=lambda wildcards, input: options_for(input, images="--images"),
         code=code("import-embeddings"),
     shell:
         "spikeline import-embeddings --values {input.values:q} --stimuli {input.stimuli:q}"
+        " {params.images}"
         " --encoder {wildcards.encoder:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"

@@ -6,6 +6,9 @@
 #           resources/archives/{stimuli}.zip        the images as their source packed them
 #           resources/captions/{stimuli}.tsv        a caption for each image, where there are any
 #           resources/stimuli/{stimuli}.zip         the images as every later step reads them
+#
+# A fetch is proved by commit or checksum, so it carries no digest of the code: an edit of ours is no
+# reason to download again.
 
 
 localrules:
@@ -56,7 +59,6 @@ rule fetch_tvsd:
         url=lambda wildcards: dataset_url(entry("subjects", wildcards.subject)["dataset"]),
         commit=lambda wildcards: commit_option(entry("subjects", wildcards.subject)["dataset"]),
         folder=lambda wildcards: entry("subjects", wildcards.subject)["folder"],
-        code=code("fetch-dataset"),
     shell:
         "spikeline fetch-dataset --url {params.url:q} {params.commit}"
         " --clone resources/datasets/{params.dataset:q}"
@@ -80,7 +82,6 @@ rule fetch_macaque_v4:
     params:
         location=lambda wildcards: location(entry("subjects", wildcards.subject)["responses"]),
         sha256=lambda wildcards: checksum_option(entry("subjects", wildcards.subject)),
-        code=code("fetch-file"),
     shell:
         "spikeline fetch-file --location {params.location:q} {params.sha256}"
         " --output {output:q} 2> {log:q}"
@@ -104,7 +105,6 @@ rule fetch_dataset_images:
         url=lambda wildcards: dataset_url(entry("stimuli", wildcards.stimuli)["dataset"]),
         commit=lambda wildcards: commit_option(entry("stimuli", wildcards.stimuli)["dataset"]),
         file=lambda wildcards: entry("stimuli", wildcards.stimuli)["images"],
-        code=code("fetch-dataset"),
     shell:
         "spikeline fetch-dataset --url {params.url:q} {params.commit}"
         " --clone resources/datasets/{params.dataset:q}"
@@ -129,7 +129,6 @@ rule fetch_captions:
         url=lambda wildcards: dataset_url(entry("stimuli", wildcards.stimuli)["dataset"]),
         commit=lambda wildcards: commit_option(entry("stimuli", wildcards.stimuli)["dataset"]),
         file=lambda wildcards: captions_file(wildcards.stimuli),
-        code=code("fetch-dataset"),
     shell:
         "spikeline fetch-dataset --url {params.url:q} {params.commit}"
         " --clone resources/datasets/{params.dataset:q}"
@@ -137,7 +136,9 @@ rule fetch_captions:
 
 
 rule fetch_archive:
-    """Download an image archive, proving the checksum."""
+    """Copy or download an image archive, proving the checksum."""
+    input:
+        local=lambda wildcards: local_input(entry("stimuli", wildcards.stimuli)["images"]),
     output:
         "resources/archives/{stimuli}.zip",
     log:
@@ -150,7 +151,6 @@ rule fetch_archive:
     params:
         location=lambda wildcards: location(entry("stimuli", wildcards.stimuli)["images"]),
         sha256=lambda wildcards: checksum_option(entry("stimuli", wildcards.stimuli)),
-        code=code("fetch-file"),
     shell:
         "spikeline fetch-file --location {params.location:q} {params.sha256}"
         " --output {output:q} 2> {log:q}"

@@ -30,9 +30,10 @@ rule tabulate:
     params:
         conditions=lambda wildcards: as_settings(ablation_conditions(wildcards.ablation)),
         title=lambda wildcards: option("--title", entry("ablations", wildcards.ablation)["title"]),
+        seeds=lambda wildcards: entry("ablations", wildcards.ablation)["seeds"],
         code=code("tabulate"),
     shell:
         "spikeline tabulate --evaluations {input.evaluations:q}"
-        " --conditions {params.conditions:q} {params.title}"
+        " --conditions {params.conditions:q} --seeds {params.seeds} {params.title}"
         " --output {output.table:q} --categories {output.categories:q}"
         " --figure {output.figure:q} 2> {log:q}"

@@ -26,7 +26,7 @@ SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 def config_error(error):
-    """A user's mistake in the config, as Snakemake says it: one line, no traceback."""
+    """A user's mistake, as Snakemake says it: one line, no traceback."""
     return WorkflowError(str(error))
 
 
@@ -114,7 +114,9 @@ def twin_settings(name):
 def encoder_settings(name):
     """The settings by which an encoder embeds; where its files lie is an input, not a setting."""
     item = entry("encoders", name)
-    return as_settings({k: v for k, v in item.items() if k not in ("files", "stimuli", "training")})
+    return as_settings(
+        {k: v for k, v in item.items() if k not in ("files", "images", "stimuli", "training")}
+    )
 
 
 def clip_settings(name):
@@ -170,7 +172,7 @@ def check_model(model, subject):
         for member in MODELS.members(model):
             check_model(member, subject)
         return
-    entry("encoders", settings["encoder"])
+    check_locations(subject, settings["encoder"])
     for region in settings["regions"]:
         if region not in known:
             raise unknown("region", region, known, f"model {model!r}, subject {subject!r}")
@@ -211,10 +213,3 @@ def check_targets(arguments):
                 entry("ablations", parts[1].removeprefix("ablation_").partition(".")[0])
         except InputError as error:
             raise InputError(f"target {target}: {str(error).removeprefix('config: ')}") from None
-
-
-try:
-    SEEDS = checked_seeds()
-    check_targets(sys.argv[1:])
-except InputError as error:
-    raise config_error(error) from None

@@ -1,5 +1,6 @@
 # From names to inputs: what each rule is made from, and the options that depend on it.
 import os
+import re
 import shlex
 
 
@@ -7,13 +8,20 @@ def location(path):
     """A config path or address with $VARIABLES filled in."""
     filled = os.path.expandvars(path)
     if "$" in filled:
-        raise InputError(f"config: {path}: set the environment variable it names, or write a path")
+        raise InputError(f"{path}: set the environment variable it names, or write a path")
+    if re.match(r"\w+://[^/]*@", filled):
+        raise InputError(f"{path}: an address must not carry a user or password")
     return filled
+
+
+def is_address(path):
+    """Whether a file must be fetched from outside this machine."""
+    return path.startswith(("https://", "http://"))
 
 
 def local_input(path):
     """`path` as a rule's input; none where it is an address."""
-    return [] if "://" in path else location(path)
+    return [] if is_address(path) else location(path)
 
 
 def options_for(inputs, **flags):
@@ -73,9 +81,10 @@ def captions_file(stimuli):
 def packed_images(stimuli):
     """What a stimulus set is packed from: a fetched archive, or a folder or zip that lies here."""
     images = entry("stimuli", stimuli)
-    if images["kind"] == "dataset" or "://" in images["images"]:
-        return f"resources/archives/{stimuli}.zip"
-    return location(images["images"])
+    if images["kind"] == "archive" and not is_address(images["images"]) and not images["sha256"]:
+        return location(images["images"])
+    # Fetched, or copied where there is a checksum to prove.
+    return f"resources/archives/{stimuli}.zip"
 
 
 def subject_stimuli(subject):
@@ -113,6 +122,12 @@ def encoder_weights(encoder):
     if item["kind"] == "open_clip" and item["model"].startswith("local-dir:"):
         return location(item["model"].removeprefix("local-dir:"))
     return []
+
+
+def precomputed_images(encoder, stimuli):
+    """The image list of precomputed embeddings; none where they follow the sorted names."""
+    images = entry("encoders", encoder)["images"].get(stimuli)
+    return location(images) if images else []
 
 
 def precomputed_file(encoder, stimuli):
@@ -180,6 +195,13 @@ def decoders_of(wildcards):
     )
 
 
+def nesting(model):
+    """How many ensembles deep a model is."""
+    if MODELS.settings(model)["kind"] != "ensemble":
+        return 0
+    return 1 + max(nesting(member) for member in MODELS.members(model))
+
+
 def member_decoders(wildcards):
     """An ensemble's parts: `seeds` decoders of each member, trained on the same split."""
     model, subject = wildcards.model, wildcards.subject
@@ -187,8 +209,10 @@ def member_decoders(wildcards):
     members = []
     for member in MODELS.members(model):
         seeds = range(MODELS.settings(model)["seeds"])
-        # Far apart, so that no two replicates share a member; equal modulo the splits.
-        own = [int(wildcards.seed) + 1000 * splits * k for k in seeds]
+        # Far apart, so that no two replicates share a member; equal modulo the splits. Nested
+        # ensembles step by another power, so that no decoder counts twice.
+        step = 1000 ** (1 + nesting(member)) * splits
+        own = [int(wildcards.seed) + step * k for k in seeds]
         varies = distinct(member, subject, splits + 1) > splits
         members += [
             f"results/decoders/{member}/{subject}/seed{s}.safetensors"
@@ -204,3 +228,28 @@ def evaluations_of(wildcards):
         f"results/evaluations/{condition['model']}/{condition['subject']}.json"
         for condition in ablation_conditions(wildcards.ablation)
     ]
+
+
+# --- checks before anything is planned --------------------------------------------------------
+
+
+def check_locations(subject, encoder):
+    """Raise InputError where a path of a subject, its images or its encoder cannot be told."""
+    item = entry("subjects", subject)
+    stimuli = entry("stimuli", item["stimuli"])
+    paths = [value for value in (item.get("responses"), stimuli["images"]) if value]
+    if stimuli["kind"] == "dataset":
+        dataset_url(stimuli["dataset"])
+    if item["kind"] == "tvsd":
+        dataset_url(item["dataset"])
+    if entry("encoders", encoder)["kind"] == "precomputed":
+        precomputed_file(encoder, item["stimuli"])
+    for path in paths:
+        location(path)
+
+
+try:
+    SEEDS = checked_seeds()
+    check_targets(sys.argv[1:])
+except InputError as error:
+    raise config_error(error) from None

@@ -8,9 +8,10 @@ import pytest
 import safetensors.numpy
 from scipy.stats import multivariate_normal
 
-from spikeline.bridge import bayesian
-from spikeline.bridge.bayesian import fit_bayesian, folds_by_image
+from spikeline.bridge import bayesian, identification
+from spikeline.bridge.bayesian import fit_bayesian
 from spikeline.bridge.bayesian_member import BayesianMember
+from spikeline.bridge.identification import Trials
 from spikeline.bridge.ridge import fit_ridge
 from spikeline.errors import InputError
 
@@ -130,13 +131,14 @@ def by_hand(x, e, x_new, e_new, member):
 def test_cosines_are_the_gaussian_log_likelihood_ratios_up_to_scale_and_constant(
     share, monkeypatch
 ):
-    monkeypatch.setattr(bayesian, "DECODING_SHARES", (share,))
+    monkeypatch.setattr(identification, "DECODING_SHARES", (share,))
     member, x, e = fitted(target_components=9)
     assert member.choices["decoding_share"] == share
     x_new, e_new = simulated(30, seed=1)
     cosines = member.embed_responses(x_new).astype(float) @ member.embed_images(e_new[:25]).T
     score = by_hand(x, e, x_new, e_new[:25], member)
-    difference = member.score_scale * cosines - score
+    scale = member.padding.response_length * member.padding.image_length
+    difference = scale * cosines - score
     assert np.ptp(difference) < 2e-3 * np.ptp(score)
     assert np.corrcoef(cosines.ravel(), score.ravel())[0, 1] > 0.999999
 
@@ -188,9 +190,9 @@ def test_held_out_rows_do_not_reach_the_models_of_their_fold(monkeypatch):
     seen = []
     original = bayesian._Models.fit.__func__
 
-    def spy(cls, plan, powers, values, embeddings, images, sides):
-        seen.append(set(images.tolist()))
-        return original(cls, plan, powers, values, embeddings, images, sides)
+    def spy(cls, plan, powers, trials, sides):
+        seen.append(set(trials.images.tolist()))
+        return original(cls, plan, powers, trials, sides)
 
     monkeypatch.setattr(bayesian._Models, "fit", classmethod(spy))
     images = names(100).repeat(2)  # every image twice
@@ -201,20 +203,53 @@ def test_held_out_rows_do_not_reach_the_models_of_their_fold(monkeypatch):
     assert set.intersection(*folds) == set()
 
 
-def test_an_image_is_on_one_side_of_a_fold():
-    images = np.random.default_rng(0).integers(0, 50, 400)
-    images[:50] = np.arange(50)
-    held_out = []
-    for train, held in folds_by_image(images):
-        assert not set(images[train]) & set(images[held])
-        assert sorted([*train, *held]) == list(range(400))
-        held_out += held.tolist()
-    assert sorted(held_out) == list(range(400))
+def test_concepts_are_left_out_as_a_whole_and_shown_once_in_a_gallery(monkeypatch):
+    x, e = simulated()
+    concepts = np.array([f"concept{row % 25}" for row in range(200)])
+    seen, left_out = [], []
+    original = bayesian.fit_smoother
+
+    def spy(kernel, x, y, penalties, *, groups, landmarks):
+        seen.append(groups)
+        return original(kernel, x, y, penalties, groups=groups, landmarks=landmarks)
+
+    galleries = identification._galleries
+
+    def spy_galleries(columns, groups, ways, seed):
+        found = galleries(columns, groups, ways, seed)
+        left_out.extend(groups[rows] for rows, _ in found)
+        return found
+
+    monkeypatch.setattr(bayesian, "fit_smoother", spy)
+    monkeypatch.setattr(identification, "_galleries", spy_galleries)
+    member = fit_bayesian(x, e, names(200), SETTINGS, 40, groups=concepts)
+    assert all(len(np.unique(groups)) <= 25 for groups in seen)
+    assert sum(len(groups) == 160 and len(set(groups)) == 20 for groups in seen) == 5 * 2
+    assert member.choices["cross_validated"]["ways"] == 5
+    assert all(len(set(gallery)) == 5 for gallery in left_out)
 
 
-def test_of_many_images_only_as_many_are_held_out_as_tell_something():
-    folds = folds_by_image(np.arange(22000))
-    assert [len(held) for _, held in folds] == [2000]
+def test_what_is_of_a_concept_and_not_of_its_images_does_not_pass_for_prediction():
+    """Concepts share embeddings and, unrelated to them, responses: new concepts are at chance."""
+    rng = np.random.default_rng(3)
+    concepts = np.arange(60).repeat(4)
+    e = rng.standard_normal((60, 10))[concepts] + 0.1 * rng.standard_normal((240, 10))
+    x = rng.standard_normal((60, 15))[concepts] + 0.1 * rng.standard_normal((240, 15))
+    x, e = x.astype(np.float32), e.astype(np.float32)
+
+    def expected_top1(groups):
+        member = fit_bayesian(x, e, names(240), settings(["rbf"], ["rbf"]), 12, groups=groups)
+        return member.choices["cross_validated"]["both"]["top1"]
+
+    assert expected_top1(None) > 0.5
+    assert expected_top1(concepts) < 0.25
+
+
+def test_images_as_groups_are_what_no_groups_are():
+    x, e = simulated()
+    plain = fit_bayesian(x, e, names(200), SETTINGS, 40)
+    grouped = fit_bayesian(x, e, names(200), SETTINGS, 40, groups=names(200))
+    assert plain.description() == grouped.description()
 
 
 def test_repeated_presentations_do_not_leak_into_the_choices():
@@ -234,7 +269,8 @@ def test_the_errors_of_a_repeated_image_are_those_of_an_image_not_seen():
     x = rng.standard_normal((60, 15)).repeat(3, axis=0).astype(np.float32)  # nothing in common
     images = np.arange(60).repeat(3)
     plan = bayesian._Plan.of(settings(["rbf"], ["rbf"]))
-    models = bayesian._Models.fit(plan, {"rbf": 1.0}, x, e, images, ("encoding", "decoding"))
+    trials = Trials(x, e, images, images)
+    models = bayesian._Models.fit(plan, {"rbf": 1.0}, trials, ("encoding", "decoding"))
     assert np.diag(models.encoding.covariance).mean() > 0.9
     assert np.diag(models.decoding.covariance).mean() > 0.9
 
@@ -244,9 +280,11 @@ def test_validation_scores_are_the_log_likelihood_ratios_up_to_a_constant_of_the
     x, e = simulated()
     x_new, e_new = simulated(20, seed=1)
     plan = bayesian._Plan.of(SETTINGS)
-    models = bayesian._Models.fit(plan, {"linear": 1.0}, x, e, np.arange(200), [side])
+    trials = Trials(x, e, np.arange(200), np.arange(200))
+    models = bayesian._Models.fit(plan, {"linear": 1.0}, trials, [side])
     vectors = models.vectors(side, x_new, e_new)
-    scores = bayesian._HeldOut(models, x_new, e_new, []).scores(side, 0.3, vectors)
+    held_out = identification._HeldOut(models, x_new, e_new, np.arange(20), [])
+    scores = held_out.scores(side, 0.3, vectors)
     covariance = getattr(models, side).covariance
     noise = 0.7 * covariance + 0.3 * np.diag(np.diag(covariance))
     responses, images, _ = vectors
@@ -276,7 +314,6 @@ def test_a_member_comes_back_from_its_file_exactly(encoding, decoding):
     description = json.loads(json.dumps(member.description()))
     again = BayesianMember.from_tensors(description, safetensors.numpy.load(content))
     assert again.description() == member.description()
-    assert again.score_scale == member.score_scale
     assert np.array_equal(again.embed_responses(x), member.embed_responses(x))
     assert np.array_equal(again.embed_images(e), member.embed_images(e))
 
@@ -300,6 +337,7 @@ def test_linear_kernels_leave_one_matrix_per_side():
     assert arrays["encoding.linear"].shape == (12, 20)
     assert not any("landmarks" in name for name in arrays)
     assert {array.dtype for array in arrays.values()} <= {np.dtype("f4"), np.dtype("i4")}
+    assert member.parameters == 12 * 20
 
 
 def test_more_electrodes_than_rows_and_dead_electrodes_are_no_trouble():
@@ -373,5 +411,7 @@ def test_too_few_images_or_no_electrode_are_refused():
     x, e = simulated(40)
     with pytest.raises(InputError, match="too few"):
         fit_bayesian(x[:9], e[:9], names(9), SETTINGS, 2)
+    with pytest.raises(InputError, match="9 training concepts are too few"):
+        fit_bayesian(x, e, names(40), SETTINGS, 2, groups=np.arange(40) % 9)
     with pytest.raises(InputError, match="no electrode varies"):
         fit_bayesian(np.ones_like(x), e, names(40), SETTINGS, 8)

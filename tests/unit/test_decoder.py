@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,15 +95,86 @@ def test_combining_ensembles_gives_each_the_same_weight():
     )
 
 
+IMAGES = np.array([f"{row}.jpg" for row in range(30)])
+
+
+def off_diagonal(decoder):
+    return similarity(decoder)[~np.eye(30, dtype=bool)]
+
+
+def bayesian_decoder():
+    from spikeline.bridge.bayesian import fit_bayesian
+
+    settings = {
+        "transform": "none", "target_transform": "none", "target_normalise": False,
+        "target_components": 0, "encoding_kernels": ["linear"], "decoding_kernels": ["linear"],
+    }  # fmt: skip
+    return Decoder(6, (fit_bayesian(RESPONSES, EMBEDDINGS, IMAGES, settings, 10),))
+
+
+def test_the_spread_is_that_of_similarities_to_other_images():
+    decoder = Decoder(6, (affine_member(),)).with_spread(RESPONSES, EMBEDDINGS, IMAGES)
+    assert decoder.spread == pytest.approx(off_diagonal(decoder).std(), rel=1e-5)
+    np.testing.assert_array_equal(similarity(decoder), similarity(Decoder(6, decoder.members)))
+    repeated = [np.concatenate([a, a[:10]]) for a in (RESPONSES, EMBEDDINGS, IMAGES)]
+    assert decoder.with_spread(*repeated).spread == pytest.approx(decoder.spread, rel=1e-5)
+
+
+def test_a_decoder_without_an_opinion_gets_no_weight_for_it():
+    member = affine_member()
+    silent = AffineMap(np.zeros_like(member.map.coefficients), np.zeros(4, np.float32))
+    silent = Decoder(6, (replace(member, map=silent),))
+    assert silent.with_spread(RESPONSES, EMBEDDINGS, IMAGES).spread == 1.0
+
+
+def test_no_kind_of_decoder_drowns_another_in_an_ensemble():
+    decoders = [
+        decoder.with_spread(RESPONSES, EMBEDDINGS, IMAGES)
+        for decoder in (bayesian_decoder(), Decoder(6, (affine_member(),)))
+    ]
+    assert decoders[1].spread > 3 * decoders[0].spread
+    both = off_diagonal(combine(decoders))
+    shares = [np.corrcoef(both, off_diagonal(decoder))[0, 1] for decoder in decoders]
+    assert shares[0] == pytest.approx(shares[1], abs=1e-4)
+    standardised = [similarity(d) / d.spread for d in decoders]
+    expected = np.mean(standardised, 0) * combine(decoders).spread
+    np.testing.assert_allclose(similarity(combine(decoders)), expected, atol=1e-5)
+
+
+def test_ensembles_of_ensembles_weigh_like_decoders():
+    one, two, three = (
+        Decoder(6, (affine_member(seed),)).with_spread(RESPONSES, EMBEDDINGS, IMAGES)
+        for seed in (1, 2, 3)
+    )
+    pair = combine([one, two])
+    assert pair.spread == pytest.approx(2 / (1 / one.spread + 1 / two.spread))
+    assert combine([one, one]).spread == pytest.approx(one.spread)
+    nested = combine([pair, three])
+    for rows in (nested.embed_responses(RESPONSES), nested.embed_images(EMBEDDINGS)):
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+    expected = (similarity(pair) / pair.spread + similarity(three) / three.spread) / 2
+    np.testing.assert_allclose(similarity(nested), nested.spread * expected, atol=1e-6)
+
+
+def test_the_parameters_of_a_member_are_those_that_were_fitted():
+    assert affine_member().parameters == 3 * 4 + 4
+    member, network = network_member()
+    assert member.parameters == sum(p.numel() for p in network.parameters())
+    (member,) = bayesian_decoder().members
+    sides = [side for side in (member.encoding, member.decoding) if side is not None]
+    assert member.parameters == sum(side.linear.size for side in sides) > 0
+
+
 def test_a_decoder_survives_its_file_exactly(tmp_path):
     decoder = combine(
         [Decoder(6, (affine_member(),)), Decoder(6, (network_member()[0],)),
          Decoder(6, (network_member("capoyo", dim=16, latents=2, heads=1)[0],))]
     )  # fmt: skip
+    decoder = replace(decoder, spread=0.25)
     path = tmp_path / "deep" / "decoder.safetensors"
     decoder.save(path, {"seed": 3})
     loaded = Decoder.load(path)
-    assert loaded.metadata == {"seed": 3}
+    assert (loaded.metadata, loaded.spread) == ({"seed": 3}, 0.25)
     np.testing.assert_array_equal(similarity(loaded), similarity(decoder))
     first = path.read_bytes()
     loaded.save(path)

@@ -284,7 +284,8 @@ def test_what_is_no_evaluation_is_refused(tmp_path, text):
 @pytest.fixture
 def files(tmp_path):
     """Responses and embeddings on disk, and two decoders that know the answer."""
-    from spikeline.bridge.decoder import AffineMap, Decoder, Member
+    from spikeline.bridge.aligned_member import AffineMap, AlignedMember
+    from spikeline.bridge.decoder import Decoder
     from spikeline.bridge.preprocessing import ResponseScaler
     from spikeline.bridge.targets import TargetSpace
 
@@ -296,7 +297,7 @@ def files(tmp_path):
     zeros, ones, eye = np.zeros(12, np.float32), np.ones(12, np.float32), np.eye(12)
     for seed in (0, 1):
         kept = np.arange(10)
-        member = Member(
+        member = AlignedMember(
             electrodes=kept,
             scaler=ResponseScaler("none", zeros[kept], ones[kept]),
             map=AffineMap(eye[kept].astype(np.float32), zeros),

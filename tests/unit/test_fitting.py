@@ -6,7 +6,7 @@ import torch
 
 from spikeline.bridge import fitting
 from spikeline.bridge.aligned_member import AffineMap
-from spikeline.bridge.closed_form import fit_ridge_decoder
+from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.fitting import fit_network
 from spikeline.bridge.rows import training_rows, validation_split
@@ -53,7 +53,6 @@ TARGET = {
 SMALL = {
     **TARGET,
     "drop_test_concepts": False,
-    "members": 1,
     "loss": "infonce",
     "label_smoothing": 0.0,
     "softclip_temperature": 0.1,
@@ -75,7 +74,7 @@ SMALL = {
     "patience": 20,
 }
 KINDS = {
-    "linear": {**SMALL, "kind": "linear"},
+    "linear": {**SMALL, "kind": "linear", "members": 1},
     "mlp": {**SMALL, "kind": "mlp", "members": 2},
     "capoyo": {**SMALL, "kind": "capoyo", "dim": 32, "latents": 4, "heads": 2, "readout_queries": 2,
                "learning_rate": 0.003, "epochs": 40},
@@ -104,12 +103,14 @@ def test_ridge_finds_most_held_out_images(recording):
     settings = {
         **TARGET,
         "kind": "ridge",
+        "drop_test_concepts": False,
         "penalties": [1, 10, 100, 1000],
         "per_target_penalty": False,
         "target_whitening": 1.0,
     }
-    responses, embeddings, images, _ = recording
-    decoder = fit_ridge_decoder(responses[:400], embeddings[:400], images[:400], TABLE, settings)
+    responses, embeddings, *_ = recording
+    arrays = [array[:400] for array in recording]
+    decoder = fit_ridge_decoder(*arrays, TABLE, settings)
     assert top1(decoder, responses[400:], embeddings[400:]) > 0.7
     shuffled = responses[400:][np.random.default_rng(0).permutation(50)]
     assert top1(decoder, shuffled, embeddings[400:]) < 0.15
@@ -262,3 +263,57 @@ def test_nothing_fitted_depends_on_validation_rows(recording):
     np.testing.assert_array_equal(
         before.members[0].map.coefficients, after.members[0].map.coefficients
     )
+
+
+def fitted_states(recording, tmp_path, table, categories):
+    """Names in the folder after a fit that is resumed from another one's state, or starts anew."""
+    state = tmp_path / "x.state"
+    settings = {**KINDS["linear"], "epochs": 2, "patience": 0}
+    arrays = [array[:400] for array in recording]
+    options = {"seed": 0, "gallery": 50, "device": CPU, "state_path": state}
+    fit_network(*arrays, TABLE, settings, **options, state_interval_s=0)
+    arrays[3] = categories[:400]
+    calls = []
+    original = fitting._Alignment.score
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting._Alignment, "score", lambda s: calls.append(1) or original(s))
+        fit_network(*arrays, table, settings, **options)
+    return len(calls)
+
+
+def test_a_state_is_resumed_only_with_the_same_regions_and_categories(recording, tmp_path):
+    categories = recording[3]
+    assert fitted_states(recording, tmp_path, TABLE, categories) == 0  # all epochs were done
+    others = {**TABLE, "region": TABLE["region"][::-1]}
+    assert fitted_states(recording, tmp_path, others, categories) == 2
+    assert fitted_states(recording, tmp_path, TABLE, np.roll(categories, 1)) == 2
+
+
+@pytest.mark.parametrize("kind", ["ridge", "bayesian"])
+def test_where_test_concepts_are_dropped_closed_forms_are_judged_on_whole_concepts(
+    kind, monkeypatch, recording
+):
+    from spikeline.bridge import closed_form
+
+    seen = []
+    name = f"fit_{kind}"
+    original = getattr(closed_form, name)
+
+    def spy(*arguments, groups, **options):
+        seen.append(groups)
+        return original(*arguments, groups=groups, **options)
+
+    monkeypatch.setattr(closed_form, name, spy)
+    arrays = [array[:400] for array in recording]
+    settings = {
+        **TARGET, "penalties": [1, 1000], "per_target_penalty": False,
+        "encoding_kernels": ["linear"], "decoding_kernels": ["none"],
+    }  # fmt: skip
+    for by_concept in (False, True):
+        settings["drop_test_concepts"] = by_concept
+        if kind == "ridge":
+            fit_ridge_decoder(*arrays, TABLE, settings)
+        else:
+            fit_bayesian_decoder(*arrays, TABLE, settings, 50)
+    assert seen[0] is None or len(set(seen[0])) == 400
+    np.testing.assert_array_equal(seen[1], recording[3][:400])

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge, RidgeCV
-from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from sklearn.model_selection import GroupKFold, LeaveOneOut, cross_val_predict
 
 from spikeline.bridge.ridge import fit_ridge
 from spikeline.errors import InputError
@@ -42,21 +42,62 @@ def test_leave_one_out_equals_refitting_without_each_row(rows):
         np.testing.assert_allclose(r2, expected, rtol=1e-6, atol=1e-8)
 
 
+def r2_of_folds(x, y, penalty, folds):
+    """Mean over folds of the R2 of scikit-learn's ridge fitted to the other rows."""
+    scores = []
+    for held in folds:
+        kept = np.setdiff1d(np.arange(len(x)), held)
+        error = y[held] - Ridge(alpha=penalty).fit(x[kept], y[kept]).predict(x[held])
+        scores.append(1 - (error**2).sum(0) / ((y[held] - y[held].mean(0)) ** 2).sum(0))
+    return np.mean(scores, 0)
+
+
 @pytest.mark.parametrize("rows", [60, 14, 9], ids=["primal", "dual folds", "dual"])
 def test_k_fold_scores_equal_refitting_on_the_other_folds(rows):
     x, y = problem(rows)
-    ours = fit_ridge(x, y, PENALTIES, selection="kfold", folds=3)
+    ours = fit_ridge(x, y, PENALTIES, selection="kfold", folds=3, seed=5)
+    order = np.random.default_rng(5).permutation(rows)
+    edges = np.linspace(0, rows, 4).astype(int)
+    folds = [order[start:stop] for start, stop in pairwise(edges)]
     for penalty, r2 in zip(PENALTIES, ours.r2, strict=True):
-        expected = []
-        edges = np.linspace(0, rows, 4).astype(int)
-        for start, stop in pairwise(edges):
-            kept = np.r_[0:start, stop:rows]
-            error = y[start:stop] - Ridge(alpha=penalty).fit(x[kept], y[kept]).predict(
-                x[start:stop]
-            )
-            total = ((y[start:stop] - y[start:stop].mean(0)) ** 2).sum(0)
-            expected.append(1 - (error**2).sum(0) / total)
-        np.testing.assert_allclose(r2, np.mean(expected, 0), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(r2, r2_of_folds(x, y, penalty, folds), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("features", [12, 100], ids=["primal", "dual"])
+def test_groups_are_left_out_together_as_by_scikit_learn(features):
+    sizes = np.arange(2, 14)  # all different, so that the folds have no ties to break
+    groups = np.random.default_rng(2).permutation(np.repeat(np.arange(12), sizes))
+    x, y = problem(len(groups), features)
+    ours = fit_ridge(x, y, PENALTIES, groups=groups, folds=4)
+    folds = [held for _, held in GroupKFold(4).split(x, groups=groups)]
+    for penalty, r2 in zip(PENALTIES, ours.r2, strict=True):
+        np.testing.assert_allclose(r2, r2_of_folds(x, y, penalty, folds), rtol=1e-6, atol=1e-8)
+    chosen = PENALTIES[ours.r2.mean(1).argmax()]
+    oracle = Ridge(alpha=chosen).fit(x, y)
+    np.testing.assert_allclose(ours.predict(x), oracle.predict(x), rtol=1e-4, atol=1e-3)
+
+
+def test_repeats_of_an_image_do_not_talk_the_penalty_down():
+    rng = np.random.default_rng(0)
+    images = np.arange(30).repeat(6)
+    x = rng.standard_normal((30, 40))[images] + 0.1 * rng.standard_normal((180, 40))
+    y = rng.standard_normal((30, 3))[images]  # nothing to do with x
+    penalties = (0.1, 10.0, 1e3, 1e5)
+    assert fit_ridge(x, y, penalties, groups=images).penalties[0] == 1e5
+    assert fit_ridge(x, y, penalties).penalties[0] < 100
+
+
+def test_groups_of_one_row_each_are_no_groups():
+    x, y = problem(60)
+    plain, grouped = fit_ridge(x, y, PENALTIES), fit_ridge(x, y, PENALTIES, groups=np.arange(60))
+    np.testing.assert_array_equal(plain.r2, grouped.r2)
+
+
+def test_a_drift_over_the_file_does_not_make_the_folds():
+    rng = np.random.default_rng(0)
+    drift = np.linspace(-1, 1, 200)[:, None]
+    r2 = fit_ridge(rng.standard_normal((200, 5)), drift, [1.0, 1e6], selection="kfold").r2
+    assert r2.min() > -0.3  # contiguous folds would have to extrapolate: -9
 
 
 def test_shared_penalty_and_penalty_per_target_follow_the_scores():
@@ -96,3 +137,10 @@ def test_float32_sums_over_many_rows_keep_small_eigenvalues():
 def test_penalties_that_are_not_positive_are_refused():
     with pytest.raises(InputError, match="penalties"):
         fit_ridge(np.ones((3, 2)), np.ones((3, 1)), [0.0])
+
+
+def test_a_single_group_cannot_choose_a_penalty():
+    x, y = problem(20)
+    with pytest.raises(InputError, match="one group"):
+        fit_ridge(x, y, PENALTIES, groups=np.zeros(20))
+    assert fit_ridge(x, y, [1.0], groups=np.zeros(20)).penalties[0] == 1.0

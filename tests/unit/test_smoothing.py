@@ -120,28 +120,6 @@ def test_nothing_of_rows_by_rows_is_formed():
     assert peak < 6000 * 6000 * 8 / 10
 
 
-def test_rotation_without_noise_correlations_or_choice_changes_nothing():
-    x, y = problem()
-    plain = fit_smoother("linear", x, y, [0.5])
-    rotated = fit_smoother("linear", x, y, [0.5], rotation_shrinkage=0.3)
-    np.testing.assert_allclose(rotated[0].coefficients, plain[0].coefficients, atol=1e-8)
-    np.testing.assert_allclose(rotated[1], plain[1], atol=1e-8)
-
-
-def test_rotation_helps_where_signal_and_noise_lie_along_other_axes():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((400, 60)) / np.sqrt(60)
-    mixing = np.linalg.qr(rng.standard_normal((8, 8)))[0]
-    signal = np.zeros((400, 8))
-    signal[:, :1] = x @ rng.standard_normal((60, 1))  # where there is little noise
-    noise = rng.standard_normal((400, 8)) * np.r_[0.3, np.full(7, 1.5)]
-    truth, y = signal @ mixing, (signal + noise) @ mixing
-    penalties = 10.0 ** np.arange(-2, 4)
-    _, plain = fit_smoother("linear", x, y, penalties)
-    _, rotated = fit_smoother("linear", x, y, penalties, rotation_shrinkage=0.1)
-    assert np.square(rotated - truth).sum() < 0.75 * np.square(plain - truth).sum()
-
-
 def test_the_whitener_gives_mahalanobis_lengths():
     rng = np.random.default_rng(4)
     covariance = np.cov(rng.standard_normal((5, 50)))

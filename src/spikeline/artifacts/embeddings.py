@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ class Embeddings:
                 f"{len(images)} images; embed this subject's own image list"
             )
         return self.values[[row[name] for name in images]]
+
+
+def identity(name: str, made_by: str) -> str:
+    """The string that decoders and embeddings must agree on: a name and a digest of `made_by`."""
+    return f"{name}:{hashlib.sha256(made_by.encode()).hexdigest()[:12]}"
 
 
 def write(path: str | os.PathLike[str], embeddings: Embeddings, record: Mapping[str, Any]) -> None:

@@ -90,6 +90,11 @@ class AlignedMember:
         """Length of the image embeddings that `embed_images` takes."""
         return len(self.target.mean)
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers of its map were fitted."""
+        return sum(int(array.size) for array in self.map.tensors().values())
+
     def embed_responses(self, values: np.ndarray) -> np.ndarray:
         """Responses (n, electrodes of the file) to unit rows (n, k) float32."""
         return unit_rows(self.map.predict(self.scaler.apply(values[:, self.electrodes])))

@@ -8,9 +8,8 @@ prior over images). Both use the full covariance of leave-one-out residuals, shr
 diagonal. The score is their weighted sum.
 
 Penalties and the weighting of the embedding's spectrum have the least leave-one-out error;
-shrinkages, temperatures and the weights of the two models have the least log loss of N-way
-identification in cross-validation, with N the number of test images. Rows of one image are always
-left out together.
+`spikeline.bridge.identification` chooses shrinkages and the weights of the two models. Rows of one
+image, or of one concept, are always left out together.
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.stats import hypergeom
 
 from spikeline.bridge.bayesian_member import (
     BayesianMember,
@@ -32,13 +29,13 @@ from spikeline.bridge.bayesian_member import (
     Padding,
     response_features,
 )
+from spikeline.bridge.identification import Mixture, Trials, choose_mixture
 from spikeline.bridge.preprocessing import ResponseScaler
 from spikeline.bridge.smoothing import (
     KERNELS,
     Smoother,
     fit_smoother,
     shrunk_to_diagonal,
-    squared_distances,
     whitener,
 )
 from spikeline.bridge.targets import TargetSpace
@@ -51,13 +48,8 @@ ENCODING_PENALTIES = 10.0 ** np.arange(-2.5, 3.1, 0.5)
 DECODING_PENALTIES = 10.0 ** np.arange(-2.5, 2.1, 0.5)
 # A principal axis of standard deviation s enters the encoding kernel as s^power.
 SPECTRUM_POWERS = (0.75, 1.0, 1.25, 1.5, 2.0)
-SHRINKAGES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
-DECODING_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 MOST_COMPONENTS = 300
-FOLDS = 5
-LEAST_IMAGES = 10
-# More held-out images than this would cost fits and tell nothing new.
-VALIDATION_IMAGES = 2000
+LEAST_GROUPS = 10
 # The power is chosen on at most this many rows, with this many landmarks of the rbf kernel.
 POWER_ROWS = 6000
 POWER_LANDMARKS = 1500
@@ -71,6 +63,7 @@ def fit_bayesian(
     settings: Mapping[str, Any],
     gallery: int,
     *,
+    groups: Sequence[str] | np.ndarray | None = None,
     electrodes: np.ndarray | None = None,
     seed: int = 0,
 ) -> BayesianMember:
@@ -84,6 +77,8 @@ def fit_bayesian(
             and a third of the images), encoding_kernels, decoding_kernels (lists of `linear` and
             `rbf`, whose predictions are averaged, or [`none`]).
         gallery: number of test images, the N of N-way validation.
+        groups: (rows,) labels of what is left out together, e.g. concepts, to foresee images of
+            new concepts; a validation gallery shows one image of each. None: each image alone.
         electrodes: indices of the electrodes to use; None takes all. One that never varies is
             left out.
         seed: of the folds.
@@ -94,10 +89,12 @@ def fit_bayesian(
     """
     plan = _Plan.of(settings)
     images = np.unique(np.asarray(images), return_inverse=True)[1]
-    if images.max(initial=-1) + 1 < LEAST_IMAGES:
+    what = "images" if groups is None else "concepts"
+    groups = images if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if groups.max(initial=-1) + 1 < LEAST_GROUPS:
         raise InputError(
-            f"responses: {images.max(initial=-1) + 1} training images are too few for a bayesian "
-            f"model; it takes at least {LEAST_IMAGES}"
+            f"responses: {groups.max(initial=-1) + 1} training {what} are too few for a bayesian "
+            f"model; it takes at least {LEAST_GROUPS}"
         )
     embeddings = np.asarray(embeddings, dtype=np.float32)
     electrodes = np.arange(responses.shape[1]) if electrodes is None else np.asarray(electrodes)
@@ -105,14 +102,18 @@ def fit_bayesian(
     varies = ResponseScaler.fit(values, plan.transform).inverse_std > 0
     if not varies.any():
         raise InputError("responses: no electrode varies over the training rows")
-    values, electrodes = values[:, varies], electrodes[varies].astype(np.int32)
+    electrodes = electrodes[varies].astype(np.int32)
+    trials = Trials(values[:, varies], embeddings, images, groups)
 
-    powers = _choose_powers(plan, values, embeddings, images, seed)
-    mixture, choices = _choose_mixture(plan, powers, values, embeddings, images, gallery, seed)
-    models = _Models.fit(plan, powers, values, embeddings, images, mixture.sides)
+    powers = _choose_powers(plan, trials, seed)
+    sides = tuple(plan.kernels)
+    mixture, choices = choose_mixture(
+        lambda fold: _Models.fit(plan, powers, fold, sides), trials, sides, gallery, seed
+    )
+    models = _Models.fit(plan, powers, trials, mixture.sides)
     choices = {"powers": powers, "components": models.components, **choices}
     logger.info("chosen on training rows: %s", json.dumps(choices, sort_keys=True))
-    return _member(models, mixture, electrodes, choices, values, embeddings)
+    return _member(models, mixture, electrodes, choices, trials)
 
 
 @dataclass(frozen=True)
@@ -206,28 +207,22 @@ class _Models:
 
     @classmethod
     def fit(
-        cls,
-        plan: _Plan,
-        powers: Mapping[str, float],
-        values: np.ndarray,
-        embeddings: np.ndarray,
-        images: np.ndarray,
-        sides: Sequence[str],
+        cls, plan: _Plan, powers: Mapping[str, float], trials: Trials, sides: Sequence[str]
     ) -> _Models:
-        scaler = ResponseScaler.fit(values, plan.transform)
-        axes = _ImageAxes.fit(plan, embeddings)
-        wanted = plan.components or min(MOST_COMPONENTS, max(1, len(np.unique(images)) // 3))
+        scaler = ResponseScaler.fit(trials.values, plan.transform)
+        axes = _ImageAxes.fit(plan, trials.embeddings)
+        wanted = plan.components or min(MOST_COMPONENTS, max(1, len(np.unique(trials.images)) // 3))
         components = min(wanted, axes.space.components)
-        y = scaler.apply(values)
+        y = scaler.apply(trials.values)
         encoding = decoding = None
         if "encoding" in sides:
             spaces = {kernel: axes.weighted(power) for kernel, power in powers.items()}
-            inputs = {kernel: space.project(embeddings) for kernel, space in spaces.items()}
-            encoding = cls._side(inputs, y, ENCODING_PENALTIES, images, spaces)
+            inputs = {kernel: space.project(trials.embeddings) for kernel, space in spaces.items()}
+            encoding = cls._side(inputs, y, ENCODING_PENALTIES, trials.groups, spaces)
         if "decoding" in sides:
-            z = axes.whitened(components).project(embeddings)
+            z = axes.whitened(components).project(trials.embeddings)
             inputs = dict.fromkeys(plan.kernels["decoding"], response_features(y))
-            decoding = cls._side(inputs, z, DECODING_PENALTIES, images, {})
+            decoding = cls._side(inputs, z, DECODING_PENALTIES, trials.groups, {})
         return cls(scaler, axes, components, encoding, decoding)
 
     @staticmethod
@@ -235,7 +230,7 @@ class _Models:
         inputs: Mapping[str, np.ndarray],
         outputs: np.ndarray,
         penalties: np.ndarray,
-        images: np.ndarray,
+        groups: np.ndarray,
         spaces: dict[str, TargetSpace],
     ) -> _Side:
         smoothers = {}
@@ -243,7 +238,7 @@ class _Models:
         for kernel, x in inputs.items():
             # the rbf kernel has a diagonal of 1, the linear one a mean diagonal of 1
             smoothers[kernel], left_out = fit_smoother(
-                kernel, x, outputs, penalties, groups=images, landmarks=LANDMARKS
+                kernel, x, outputs, penalties, groups=groups, landmarks=LANDMARKS
             )
             residuals -= left_out / len(inputs)
         return _Side(smoothers, residuals.T @ residuals / len(residuals), spaces)
@@ -251,10 +246,7 @@ class _Models:
     def vectors(
         self, side: str, values: np.ndarray, embeddings: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A vector for each response, one for each image, and each image's own term.
-
-        The score is the image's term minus half the squared distance in residual-whitened space.
-        """
+        """See `spikeline.bridge.identification.Models`."""
         y = self.scaler.apply(values)
         if side == "encoding":
             inputs = {k: s.project(embeddings) for k, s in self.encoding.spaces.items()}
@@ -263,42 +255,31 @@ class _Models:
         z = self.axes.whitened(self.components).project(embeddings).astype(np.float64)
         return self.decoding.predict(inputs), z, 0.5 * np.square(z).sum(1)
 
-
-@dataclass(frozen=True)
-class _Mixture:
-    """Shrinkage and weight of each side that takes part."""
-
-    shrinkages: dict[str, float]
-    weights: dict[str, float]
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        return tuple(self.weights)
+    def whitener(self, side: str, shrinkage: float) -> np.ndarray:
+        """Of the side's residuals, their covariance shrunk towards its diagonal."""
+        return whitener(shrunk_to_diagonal(getattr(self, side).covariance, shrinkage))
 
 
-def _choose_powers(
-    plan: _Plan, values: np.ndarray, embeddings: np.ndarray, images: np.ndarray, seed: int
-) -> dict[str, float]:
+def _choose_powers(plan: _Plan, trials: Trials, seed: int) -> dict[str, float]:
     """For each encoding kernel the spectrum power with the least leave-one-out error."""
     kernels = plan.kernels.get("encoding", ())
-    if len(values) > POWER_ROWS:
-        rows = np.sort(np.random.default_rng(seed).permutation(len(values))[:POWER_ROWS])
-        values, embeddings, images = values[rows], embeddings[rows], images[rows]
     if not kernels:
         return {}
-    axes = _ImageAxes.fit(plan, embeddings)
-    y = ResponseScaler.fit(values, plan.transform).apply(values)
+    if len(trials) > POWER_ROWS:
+        drawn = np.random.default_rng(seed).permutation(len(trials))[:POWER_ROWS]
+        trials = trials.take(np.sort(drawn))
+    axes = _ImageAxes.fit(plan, trials.embeddings)
+    y = ResponseScaler.fit(trials.values, plan.transform).apply(trials.values)
     powers = {}
     for kernel in kernels:
         errors = []
         for power in SPECTRUM_POWERS:
-            x = axes.weighted(power).project(embeddings)
             _, left_out = fit_smoother(
                 kernel,
-                x,
+                axes.weighted(power).project(trials.embeddings),
                 y,
                 ENCODING_PENALTIES[1::2],
-                groups=images,
+                groups=trials.groups,
                 landmarks=min(LANDMARKS, POWER_LANDMARKS),
             )
             errors.append(float(np.square(y - left_out).sum()))
@@ -306,168 +287,28 @@ def _choose_powers(
     return powers
 
 
-@dataclass(frozen=True)
-class _HeldOut:
-    """One fold: its models, the responses held out, and their images, each once."""
-
-    models: _Models
-    values: np.ndarray
-    embeddings: np.ndarray
-    galleries: list[tuple[np.ndarray, np.ndarray]]  # (rows, images), of equal length each
-
-    def scores(self, side: str, shrinkage: float, vectors: tuple[np.ndarray, ...]) -> np.ndarray:
-        """(rows, images), up to a constant of each row."""
-        w = whitener(shrunk_to_diagonal(getattr(self.models, side).covariance, shrinkage))
-        responses, images, own = vectors
-        return own - 0.5 * squared_distances(responses @ w, images @ w)
-
-
-def folds_by_image(images: np.ndarray, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Row indices (training, held out) of the folds to run; an image is on one side only.
-
-    Args:
-        images: (rows,) integer labels 0..images-1.
-    """
-    n_images = int(images.max()) + 1
-    folds = max(FOLDS, n_images // VALIDATION_IMAGES)
-    fold = (np.random.default_rng(seed).permutation(n_images) % folds)[images]
-    run = min(folds, -(-VALIDATION_IMAGES * folds // n_images))
-    return [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(run)]
-
-
-def _choose_mixture(
-    plan: _Plan,
-    powers: Mapping[str, float],
-    values: np.ndarray,
-    embeddings: np.ndarray,
-    images: np.ndarray,
-    gallery: int,
-    seed: int,
-) -> tuple[_Mixture, dict[str, Any]]:
-    """Shrinkages, temperatures and share with the least cross-validated N-way log loss."""
-    folds = folds_by_image(images, seed)
-    ways = max(2, min(gallery, *(len(np.unique(images[held])) for _, held in folds)))
-    sides = tuple(plan.kernels)
-    held_out = []
-    for index, (train, held) in enumerate(folds):
-        models = _Models.fit(plan, powers, values[train], embeddings[train], images[train], sides)
-        _, first, columns = np.unique(images[held], return_index=True, return_inverse=True)
-        galleries = _galleries(columns, ways, seed + index)
-        held_out.append(_HeldOut(models, values[held], embeddings[held][first], galleries))
-
-    shrinkages, temperatures, scores = {}, {}, {}
-    report: dict[str, Any] = {}
-    for side in sides:
-        vectors = [h.models.vectors(side, h.values, h.embeddings) for h in held_out]
-        least = np.inf
-        for shrinkage in SHRINKAGES:
-            trial = [h.scores(side, shrinkage, v) for h, v in zip(held_out, vectors, strict=True)]
-            loss, temperature = _log_loss(_in_galleries(trial, held_out))
-            if loss < least:
-                least, scores[side] = loss, trial
-                shrinkages[side], temperatures[side] = shrinkage, temperature
-        report[side] = _figures(scores[side], held_out)
-
-    shares = {sides[0]: 1.0}
-    if len(sides) == 2:
-        best, shares = np.inf, {}
-        for share in DECODING_SHARES:
-            trial = [
-                (1 - share) * temperatures["encoding"] * e + share * temperatures["decoding"] * d
-                for e, d in zip(scores["encoding"], scores["decoding"], strict=True)
-            ]
-            loss, _ = _log_loss(_in_galleries(trial, held_out))
-            if loss < best:
-                best, combined = loss, trial
-                shares = {"encoding": 1 - share, "decoding": share}
-        report["both"] = _figures(combined, held_out)
-    weights = {side: share * temperatures[side] for side, share in shares.items() if share > 0}
-    return _Mixture(shrinkages, weights), {
-        "shrinkages": shrinkages,
-        "temperatures": {side: round(t, 6) for side, t in temperatures.items()},
-        "decoding_share": shares.get("decoding", 0.0),
-        "cross_validated": {"ways": ways, "images": sum(len(h.embeddings) for h in held_out)}
-        | report,
-    }
-
-
-def _galleries(columns: np.ndarray, ways: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Two random partitions into galleries of `ways` images, each with one of its rows.
-
-    The images left over by a partition take no part in it.
-    """
-    rng = np.random.default_rng(seed)
-    galleries = []
-    for _ in range(2):
-        order = rng.permutation(len(columns))
-        drawn, at = np.unique(columns[order], return_index=True)
-        rows = order[at]
-        shuffled = rng.permutation(len(drawn))
-        for start in range(0, len(drawn) - ways + 1, ways):
-            chosen = shuffled[start : start + ways]
-            galleries.append((rows[chosen], drawn[chosen]))
-    return galleries
-
-
-def _in_galleries(scores: Sequence[np.ndarray], held_out: Sequence[_HeldOut]) -> np.ndarray:
-    """(galleries, ways, ways); the diagonal is the true image."""
-    return np.stack(
-        [
-            fold[np.ix_(rows, columns)]
-            for fold, h in zip(scores, held_out, strict=True)
-            for rows, columns in h.galleries
-        ]
-    )
-
-
-def _log_loss(scores: np.ndarray) -> tuple[float, float]:
-    """Mean -log softmax of the true image at the best temperature, and that temperature."""
-
-    def loss(log_temperature: float) -> float:
-        logits = scores * np.exp(log_temperature)
-        logits -= logits.max(2, keepdims=True)
-        true = np.diagonal(logits, axis1=1, axis2=2)
-        return float((np.log(np.exp(logits).sum(2)) - true).mean())
-
-    spread = max(float(scores.std(2).mean()), np.finfo(float).tiny)
-    bounds = np.log(0.1 / spread), np.log(20 / spread)
-    best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 0.02})
-    return float(best.fun), float(np.exp(best.x))
-
-
-def _figures(scores: Sequence[np.ndarray], held_out: Sequence[_HeldOut]) -> dict[str, float]:
-    """Expected top-1 and top-5 of N-way identification, and the log loss.
-
-    Expected over galleries of the fold's other images: with b of m better than the true one, the
-    number of better ones among N - 1 drawn is hypergeometric.
-    """
-    top = []
-    stacked = _in_galleries(scores, held_out)
-    for fold, h in zip(scores, held_out, strict=True):
-        rows, columns = (np.concatenate(part) for part in zip(*h.galleries, strict=True))
-        true = fold[rows, columns]
-        better = (fold[rows] > true[:, None]).sum(1)
-        drawn = hypergeom(fold.shape[1] - 1, better, stacked.shape[1] - 1)
-        top.append([drawn.cdf(0).mean(), drawn.cdf(4).mean()])
-    top1, top5 = np.mean(top, 0).tolist()
-    loss, _ = _log_loss(stacked)
-    return {"top1": round(top1, 4), "top5": round(top5, 4), "log_loss": round(loss, 4)}
-
-
 def _member(
     models: _Models,
-    mixture: _Mixture,
+    mixture: Mixture,
     electrodes: np.ndarray,
     choices: dict[str, Any],
-    values: np.ndarray,
-    embeddings: np.ndarray,
+    trials: Trials,
 ) -> BayesianMember:
-    """Fold weights, whiteners and the mean over kernels into few matrices."""
     encoding = decoding = None
     if "encoding" in mixture.sides:
-        encoding = _encoding_terms(models, mixture, models.scaler.apply(values))
+        side, shrinkage = models.encoding, mixture.shrinkages["encoding"]
+        root = np.sqrt(mixture.weights["encoding"])
+        y = models.scaler.apply(trials.values).astype(np.float64)
+        prior = whitener(shrunk_to_diagonal(y.T @ y / len(y), shrinkage))
+        projections = {kernel: space.matrix for kernel, space in side.spaces.items()}
+        encoding = Encoding.folded(
+            side.smoothers, projections, models.whitener("encoding", shrinkage) * root, prior * root
+        )
     if "decoding" in mixture.sides:
-        decoding = _decoding_terms(models, mixture)
+        side, weight = models.decoding, mixture.weights["decoding"]
+        w = models.whitener("decoding", mixture.shrinkages["decoding"]) * np.sqrt(weight)
+        target = models.axes.whitened(models.components).matrix
+        decoding = Decoding.folded(side.smoothers, target, w, weight)
     space = models.axes.space
     member = BayesianMember(
         electrodes=electrodes,
@@ -480,50 +321,7 @@ def _member(
         padding=Padding(),
         choices=choices,
     )
-    every = np.zeros((len(values), int(electrodes.max()) + 1), dtype=np.float32)
-    every[:, electrodes] = values
-    terms = (*member.response_terms(every), *member.image_terms(embeddings))
+    every = np.zeros((len(trials), int(electrodes.max()) + 1), dtype=np.float32)
+    every[:, electrodes] = trials.values
+    terms = (*member.response_terms(every), *member.image_terms(trials.embeddings))
     return replace(member, padding=Padding.fit(*terms))
-
-
-def _whitener_of(side: _Side, name: str, mixture: _Mixture) -> np.ndarray:
-    w = whitener(shrunk_to_diagonal(side.covariance, mixture.shrinkages[name]))
-    return w * np.sqrt(mixture.weights[name])
-
-
-def _encoding_terms(models: _Models, mixture: _Mixture, y: np.ndarray) -> Encoding:
-    side = models.encoding
-    w = _whitener_of(side, "encoding", mixture)
-    y = y.astype(np.float64)
-    prior = whitener(shrunk_to_diagonal(y.T @ y / len(y), mixture.shrinkages["encoding"]))
-    parts: dict[str, Any] = {}
-    for kernel, smoother in side.smoothers.items():
-        coefficients = smoother.coefficients @ w / len(side.smoothers)
-        if kernel == "linear":
-            parts["linear"] = (side.spaces[kernel].matrix @ coefficients).astype(np.float32)
-        else:
-            parts["rbf_projection"] = side.spaces[kernel].matrix
-            parts["rbf"] = _compact(smoother, coefficients)
-    prior *= np.sqrt(mixture.weights["encoding"])
-    return Encoding(w.astype(np.float32), prior.astype(np.float32), **parts)
-
-
-def _decoding_terms(models: _Models, mixture: _Mixture) -> Decoding:
-    side = models.decoding
-    w = _whitener_of(side, "decoding", mixture)
-    parts: dict[str, Any] = {}
-    for kernel, smoother in side.smoothers.items():
-        coefficients = smoother.coefficients @ w / len(side.smoothers)
-        if kernel == "linear":
-            scale = np.sqrt(len(coefficients))  # the smoother read responses / sqrt(q)
-            parts["linear"] = (coefficients / scale).astype(np.float32)
-        else:
-            parts["rbf"] = _compact(smoother, coefficients)
-    target = models.axes.whitened(models.components).matrix
-    weight = mixture.weights["decoding"]
-    return Decoding(target, w.astype(np.float32), weight, **parts)
-
-
-def _compact(smoother: Smoother, coefficients: np.ndarray) -> Smoother:
-    """Landmarks were float32 to begin with; the coefficients cancel, so they stay float64."""
-    return Smoother(coefficients, smoother.landmarks.astype(np.float32))

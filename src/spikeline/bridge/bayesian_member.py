@@ -45,6 +45,25 @@ class Encoding:
     rbf_projection: np.ndarray | None = None
     rbf: Smoother | None = None
 
+    @classmethod
+    def folded(
+        cls,
+        smoothers: Mapping[str, Smoother],
+        projections: Mapping[str, np.ndarray],
+        whitener: np.ndarray,
+        prior: np.ndarray,
+    ) -> Encoding:
+        """Projections (dim, r), the mean over kernels and the whitener in few matrices."""
+        parts: dict[str, Any] = {}
+        for kernel, smoother in smoothers.items():
+            coefficients = smoother.coefficients @ whitener / len(smoothers)
+            if kernel == "linear":
+                parts["linear"] = (projections[kernel] @ coefficients).astype(np.float32)
+            else:
+                parts["rbf_projection"] = projections[kernel]
+                parts["rbf"] = _compact(smoother, coefficients)
+        return cls(whitener.astype(np.float32), prior.astype(np.float32), **parts)
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -63,6 +82,25 @@ class Decoding:
     weight: float
     linear: np.ndarray | None = None
     rbf: Smoother | None = None
+
+    @classmethod
+    def folded(
+        cls,
+        smoothers: Mapping[str, Smoother],
+        target: np.ndarray,
+        whitener: np.ndarray,
+        weight: float,
+    ) -> Decoding:
+        """The mean over kernels and the whitener in few matrices."""
+        parts: dict[str, Any] = {}
+        for kernel, smoother in smoothers.items():
+            coefficients = smoother.coefficients @ whitener / len(smoothers)
+            if kernel == "linear":
+                scale = np.sqrt(len(coefficients))  # the smoother read responses / sqrt(q)
+                parts["linear"] = (coefficients / scale).astype(np.float32)
+            else:
+                parts["rbf"] = _compact(smoother, coefficients)
+        return cls(target, whitener.astype(np.float32), weight, **parts)
 
 
 @dataclass(frozen=True)
@@ -129,9 +167,12 @@ class BayesianMember:
         return len(self.image_mean)
 
     @property
-    def score_scale(self) -> float:
-        """The score, up to a constant, is this times the cosine."""
-        return self.padding.response_length * self.padding.image_length
+    def parameters(self) -> int:
+        """How many coefficients its regressions have."""
+        sides = [side for side in (self.encoding, self.decoding) if side is not None]
+        linear = [side.linear for side in sides if side.linear is not None]
+        rbf = [side.rbf.coefficients for side in sides if side.rbf is not None]
+        return sum(int(coefficients.size) for coefficients in linear + rbf)
 
     def embed_responses(self, values: np.ndarray) -> np.ndarray:
         """Responses (n, electrodes of the file) to unit rows (n, k) float32."""
@@ -238,6 +279,11 @@ class BayesianMember:
 def response_features(standardised: np.ndarray) -> np.ndarray:
     """Standardised responses scaled to a mean squared length of 1: what an rbf kernel expects."""
     return (standardised / np.sqrt(standardised.shape[1])).astype(np.float32)
+
+
+def _compact(smoother: Smoother, coefficients: np.ndarray) -> Smoother:
+    """Landmarks were float32 to begin with; the coefficients cancel, so they stay float64."""
+    return Smoother(coefficients, smoother.landmarks.astype(np.float32))
 
 
 def _parts(side: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Decoders in closed form: ridge regression, and a Bayesian decoder of two Gaussian models.
 
-Nothing here sees a test row, and nothing needs torch.
+Nothing here sees a test row, and nothing needs torch. Where training drops the test's concepts,
+cross-validation leaves whole concepts out too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from spikeline.bridge.bayesian import fit_bayesian
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection
 from spikeline.bridge.ridge import fit_ridge
+from spikeline.bridge.rows import left_out_together
 from spikeline.bridge.target_fitting import fit_target_space
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ def fit_ridge_decoder(
     responses: np.ndarray,
     embeddings: np.ndarray,
     images: np.ndarray,
+    categories: np.ndarray,
     electrodes: Mapping[str, np.ndarray],
     settings: Mapping[str, Any],
 ) -> Decoder:
@@ -33,7 +36,7 @@ def fit_ridge_decoder(
     Args:
         responses: training rows (rows, electrodes of the file).
         embeddings: of the image of each row (rows, dim).
-        images: str (rows,).
+        images, categories: str (rows,).
         electrodes: the electrode table.
         settings: resolved settings of a `ridge` entry.
     """
@@ -42,12 +45,13 @@ def fit_ridge_decoder(
     )
     scaler = ResponseScaler.fit(responses[:, chosen], settings["transform"])
     x = scaler.apply(responses[:, chosen])
-    space = fit_target_space(embeddings, images, settings, x)
-    order = np.random.default_rng(0).permutation(len(x))  # folds must not follow the file's order
+    groups = left_out_together(images, categories, settings["drop_test_concepts"])
+    space = fit_target_space(embeddings, images, settings, x, groups)
     fit = fit_ridge(
-        x[order],
-        space.project(embeddings)[order],
+        x,
+        space.project(embeddings),
         settings["penalties"],
+        groups=groups,
         per_target=settings["per_target_penalty"],
     )
     logger.info("penalty %s", "per component" if np.ptp(fit.penalties) else fit.penalties[0])
@@ -59,6 +63,7 @@ def fit_bayesian_decoder(
     responses: np.ndarray,
     embeddings: np.ndarray,
     images: np.ndarray,
+    categories: np.ndarray,
     electrodes: Mapping[str, np.ndarray],
     settings: Mapping[str, Any],
     gallery: int,
@@ -68,7 +73,7 @@ def fit_bayesian_decoder(
     Args:
         responses: training rows (rows, electrodes of the file).
         embeddings: of the image of each row (rows, dim).
-        images: str (rows,).
+        images, categories: str (rows,).
         electrodes: the electrode table.
         settings: resolved settings of a `bayesian` entry.
         gallery: number of test images: validation is scored among as many.
@@ -76,5 +81,8 @@ def fit_bayesian_decoder(
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
     )
-    member = fit_bayesian(responses, embeddings, images, settings, gallery, electrodes=chosen)
+    groups = categories if settings["drop_test_concepts"] else None
+    member = fit_bayesian(
+        responses, embeddings, images, settings, gallery, groups=groups, electrodes=chosen
+    )
     return Decoder(responses.shape[1], (member,), {"settings": dict(settings)})

@@ -4,6 +4,9 @@ A decoder is a mean of *members*. Each member holds all it takes to embed both s
 indices, the fitted scaler and what was fitted beyond. The space of an ensemble is the concatenation
 of its members' spaces, each scaled by the square root of its weight, so that its cosine is the
 weighted mean of theirs.
+
+Cosines of one kind of decoder may lie within a few hundredths and those of another spread from -1
+to 1; a decoder knows its *spread*, so that an ensemble can hear both.
 """
 
 from __future__ import annotations
@@ -25,6 +28,11 @@ from spikeline.bridge.bayesian_member import BayesianMember
 from spikeline.errors import InputError
 
 FORMAT = "spikeline-decoder-1"
+# Rows on which the spread is measured: as many pairs as it takes for two or three digits.
+SPREAD_ROWS = 500
+
+# A smaller spread of float32 cosines is no opinion.
+_ROUNDING = 1e-6
 
 Member = AlignedMember | BayesianMember
 
@@ -37,11 +45,14 @@ class Decoder:
         n_electrodes: electrodes of the responses file, before selection.
         members: see `Member`.
         metadata: what the file says besides (settings, provenance); JSON.
+        spread: standard deviation of the similarity of training responses to training images that
+            are not their own; see `with_spread`. 1 where nobody measured it.
     """
 
     n_electrodes: int
     members: tuple[Member, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
+    spread: float = 1.0
 
     @property
     def embedding_dim(self) -> int:
@@ -80,6 +91,23 @@ class Decoder:
         weights = [np.float32(member.weight**0.5) for member in self.members]
         return np.concatenate([p * w for p, w in zip(parts, weights, strict=True)], axis=1)
 
+    def with_spread(
+        self, responses: np.ndarray, embeddings: np.ndarray, images: np.ndarray
+    ) -> Decoder:
+        """This decoder with its spread measured on at most `SPREAD_ROWS` training images.
+
+        Args:
+            responses: (rows, n_electrodes); embeddings: (rows, embedding_dim).
+            images: (rows,) names; each image counts once.
+        """
+        rows = np.unique(images, return_index=True)[1]
+        rows = np.random.default_rng(0).permutation(rows)[:SPREAD_ROWS]
+        similarity = self.embed_responses(responses[rows]) @ self.embed_images(embeddings[rows]).T
+        others = similarity[~np.eye(len(rows), dtype=bool)].astype(np.float64)
+        spread = float(others.std()) if others.size else 0.0
+        # without an opinion it must not get the weight of a strong one
+        return replace(self, spread=spread if spread > _ROUNDING else 1.0)
+
     def save(
         self,
         path: str | os.PathLike[str],
@@ -99,6 +127,7 @@ class Decoder:
         }
         description = {
             "n_electrodes": self.n_electrodes,
+            "spread": self.spread,
             "members": [member.description() for member in self.members],
             "metadata": self.metadata if metadata is None else dict(metadata),
             **({} if record is None else {provenance.KEY: dict(record)}),
@@ -135,7 +164,12 @@ class Decoder:
                 if name.startswith(prefix)
             }
             members.append(_member(described, arrays))
-        return cls(description["n_electrodes"], tuple(members), description["metadata"])
+        return cls(
+            description["n_electrodes"],
+            tuple(members),
+            description["metadata"],
+            description["spread"],
+        )
 
 
 def _member(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Member:
@@ -144,7 +178,13 @@ def _member(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> M
 
 
 def combine(decoders: Sequence[Decoder]) -> Decoder:
-    """The mean of several decoders, each with the same weight whatever its number of members.
+    """A weighted mean of several decoders in which each one's similarity has the same spread.
+
+    A decoder's weight is proportional to 1 / its spread, whatever its number of members; weights
+    sum to 1. Decoders of equal spread, such as seeds of one model, have equal weights.
+
+    The spread of the result is the weighted mean of theirs: what it is if they agree, and more than
+    it is if they do not. So ensembles can be combined too, without the data.
 
     Raises:
         InputError: decoders of different responses files or image embeddings.
@@ -156,9 +196,10 @@ def combine(decoders: Sequence[Decoder]) -> Decoder:
             "combine: the decoders read different electrodes or embeddings; "
             "combine models of one subject and one encoder"
         )
+    total = sum(1 / decoder.spread for decoder in decoders)
     members = tuple(
-        replace(member, weight=member.weight / len(decoders))
+        replace(member, weight=member.weight / (decoder.spread * total))
         for decoder in decoders
         for member in decoder.members
     )
-    return Decoder(decoders[0].n_electrodes, members)
+    return Decoder(decoders[0].n_electrodes, members, spread=len(decoders) / total)

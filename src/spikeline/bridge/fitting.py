@@ -18,7 +18,7 @@ import numpy as np
 from spikeline.bridge.aligned_member import AffineMap, AlignedMember, NetworkMap
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection, stabilised
-from spikeline.bridge.rows import validation_split
+from spikeline.bridge.rows import left_out_together, validation_split
 from spikeline.bridge.target_fitting import fit_target_space
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def fit_network(
         embeddings: of the image of each row (rows, dim).
         images, categories: str (rows,).
         electrodes: the electrode table.
-        settings: resolved settings of the entry.
+        settings: resolved settings of the entry; `members` only of linear and mlp.
         seed: of validation images, initial weights, shuffling and augmentation.
         gallery: number of test images: validation is scored among as many.
         state_path: see `spikeline.training.loop.train`.
@@ -67,8 +67,9 @@ def fit_network(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
     )
     regions = [str(region) for region in np.asarray(electrodes["region"])[chosen]]
-    members = settings["members"]
+    members = settings.get("members", 1)
     responses_chosen = responses[:, chosen]
+    units = left_out_together(images, categories, settings["drop_test_concepts"])
     transform = settings["transform"]
     splits, scalers, spaces = [], [], []
     for fold in range(members):
@@ -83,7 +84,11 @@ def fit_network(
         )
         scaler = ResponseScaler.fit(responses_chosen[split.train], transform)
         own = scaler.apply(responses_chosen[split.train])
-        spaces.append(fit_target_space(embeddings[split.train], images[split.train], settings, own))
+        spaces.append(
+            fit_target_space(
+                embeddings[split.train], images[split.train], settings, own, units[split.train]
+            )
+        )
         splits.append(split)
         scalers.append(scaler)
     # members may find a different number of axes with variance; their networks share one size
@@ -118,7 +123,9 @@ def fit_network(
         seed=2 * seed + 1,
         score=alignment.score if settings["validation_images"] else None,
         state_path=state_path,
-        fingerprint=_fingerprint(settings, seed, gallery, responses_chosen, embeddings, images),
+        fingerprint=_fingerprint(
+            [settings, seed, gallery, regions], responses_chosen, embeddings, images, categories
+        ),
         state_interval_s=state_interval_s,
     )
     trained = [
@@ -147,10 +154,7 @@ class _Alignment:
 
         self.model, self.settings, self.device = model, settings, device
         # responses once, standardised per member batch by batch; targets per member
-        values = stabilised(responses, scalers[0].transform)
-        missing = ~np.isfinite(values)
-        self.missing = resident(missing) if missing.any() else None
-        self.values = resident(np.where(missing, 0, values))
+        self.values = resident(stabilised(responses, scalers[0].transform))
         self.mean = resident(np.stack([scaler.mean for scaler in scalers]))[:, None]
         self.inverse_std = resident(np.stack([scaler.inverse_std for scaler in scalers]))[:, None]
         self.targets = resident(np.stack([space.project(embeddings) for space in spaces]))
@@ -163,8 +167,7 @@ class _Alignment:
 
     def standardised(self, rows: torch.Tensor) -> torch.Tensor:
         """(members, batch) row indices to (members, batch, electrodes)."""
-        values = (self.values[rows] - self.mean) * self.inverse_std
-        return values if self.missing is None else values.masked_fill(self.missing[rows], 0)
+        return (self.values[rows] - self.mean) * self.inverse_std
 
     def loss(self, rows: torch.Tensor) -> torch.Tensor:
         import torch
@@ -225,9 +228,9 @@ def _map(
     return NetworkMap(dict(settings), list(regions), components, state)
 
 
-def _fingerprint(settings: Mapping[str, Any], seed: int, gallery: int, *arrays: np.ndarray) -> str:
-    """Identity of a training: the same settings, seed and data, and nothing else, give it."""
-    digest = hashlib.sha256(json.dumps([settings, seed, gallery], sort_keys=True).encode())
+def _fingerprint(described: Sequence[Any], *arrays: np.ndarray) -> str:
+    """Identity of a training: the same settings and data, and nothing else, give it."""
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for array in arrays:
         if array.dtype.kind == "O":
             array = array.astype(str)

@@ -47,19 +47,25 @@ def embed(
     total: int,
     batch_size: int = 256,
 ) -> np.ndarray:
-    """(total, dim) float32, in the order of `images`, as the encoder gives them."""
+    """(total, dim) float32, in the order of `images`, as the encoder gives them.
+
+    Computed in full precision: the result is kept, and read by every model.
+    """
     rows = []
     with torch.inference_mode(), tqdm(total=total, desc="embed", mininterval=2) as bar:
         for batch in _batches(images, batch_size):
             pixels = torch.stack([preprocess(image) for image in batch]).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                rows.append(encode(pixels).float().cpu().numpy())
+            rows.append(encode(pixels).float().cpu().numpy())
             bar.update(len(batch))
     return np.concatenate(rows)
 
 
 def identity(name: str, made_by: str) -> str:
-    """The string that decoders and embeddings must agree on."""
+    """The string that decoders and embeddings must agree on.
+
+    Args:
+        made_by: text of all that the embeddings depend on; not the batch size, say.
+    """
     return f"{name}:{hashlib.sha256(made_by.encode()).hexdigest()[:12]}"
 
 

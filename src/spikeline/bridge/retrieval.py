@@ -1,4 +1,4 @@
-"""Retrieval scores of a similarity matrix: ranks, top-k, median rank, positive similarity.
+"""Retrieval scores of a similarity matrix: ranks and positive similarity.
 
 Rows are queries and columns the gallery. With responses as rows and images as columns, the matrix
 gives neural-to-image retrieval and its transpose image-to-neural retrieval.
@@ -52,16 +52,6 @@ def both_ways(similarity: np.ndarray) -> dict[str, Ranks]:
         {"neural_to_image": Ranks, "image_to_neural": Ranks}, each of shape (images,).
     """
     return dict(zip(DIRECTIONS, (ranks(similarity), ranks(similarity.T)), strict=True))
-
-
-def top_k(found: Ranks, k: int) -> float:
-    """Share of queries whose true item is among the first k, 0..1; chance is k / gallery."""
-    return float(found.hits(k).mean())
-
-
-def median_rank(found: Ranks) -> float:
-    """Median of the 0-based ranks; chance is (gallery - 1) / 2."""
-    return float(np.median(found.rank))
 
 
 def positive_similarity(similarity: np.ndarray) -> np.ndarray:

@@ -116,8 +116,10 @@ def fit_ridge(
     *,
     selection: str = "auto",
     folds: int = 5,
+    groups: np.ndarray | None = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     per_target: bool = False,
+    seed: int = 0,
 ) -> RidgeFit:
     """Fit ridge regression with the best of several penalties.
 
@@ -125,21 +127,28 @@ def fit_ridge(
         x: features (rows, features); y: targets (rows, targets).
         penalties: candidates, positive, in the scale of the summed squares of x.
         selection: how candidates are scored when there are several: `loo` (exact leave-one-out),
-            `kfold` (contiguous folds, mean over folds), `validation` (on the given rows), or
-            `auto` (validation rows if given, else loo up to 5,000 rows, else kfold).
-        folds: number of folds.
+            `kfold` (random folds, mean over folds), `validation` (on the given rows), or `auto`
+            (validation rows if given, else loo up to 5,000 rows if none share a group, else kfold).
+        folds: number of folds; fewer if there are fewer rows or groups.
+        groups: labels (rows,); rows of one group share a fold. None: each row is its own.
         validation: (features, targets) of rows not in x.
         per_target: choose for each target its own penalty, instead of the best mean R2.
+        seed: of the folds.
 
     Raises:
-        InputError: penalties that are not positive.
+        InputError: penalties that are not positive, or a single group to choose one on.
     """
     x, y = _floating(x), _floating(y)
     penalties = np.asarray(penalties, dtype=np.float64)
     if penalties.ndim != 1 or len(penalties) == 0 or not (penalties > 0).all():
         raise InputError("penalties: a list of positive numbers is needed")
+    if groups is not None and len(np.unique(groups)) == len(x):
+        groups = None
     if selection == "auto":
-        selection = "validation" if validation is not None else "loo" if len(x) <= 5000 else "kfold"
+        one_by_one = groups is None and len(x) <= 5000
+        selection = "validation" if validation is not None else "loo" if one_by_one else "kfold"
+    if selection == "loo" and groups is not None:
+        raise ValueError("selection 'loo' leaves single rows out; for groups use kfold")
     # products of values far from 0 would lose the digits that the centring is to bring out
     x_shift, y_shift = (a.mean(0, dtype=np.float64).astype(a.dtype) for a in (x, y))
     x, y = x - x_shift, y - y_shift
@@ -149,9 +158,12 @@ def fit_ridge(
             for rows, shift in zip(validation, (x_shift, y_shift), strict=True)
         )
     primal = len(x) >= x.shape[1]
-    fold_moments = None
-    if primal and selection == "kfold" and len(penalties) > 1:
-        fold_moments = [_Moments.of(x[rows], y[rows]) for rows in _folds(len(x), folds)]
+    fold_rows, fold_moments = [], None
+    if selection == "kfold" and len(penalties) > 1:
+        order, fold_rows = _folds(len(x), folds, groups, seed)
+        x, y = x[order], y[order]
+    if primal and fold_rows:
+        fold_moments = [_Moments.of(x[rows], y[rows]) for rows in fold_rows]
         moments = sum(fold_moments[1:], fold_moments[0])
     else:
         moments = _Moments.of(x, y) if primal else None
@@ -161,7 +173,7 @@ def fit_ridge(
     elif selection == "loo":
         r2 = _leave_one_out(path, x, y, penalties)
     elif selection == "kfold":
-        r2 = _k_fold(x, y, penalties, folds, moments, fold_moments)
+        r2 = _k_fold(x, y, penalties, fold_rows, moments, fold_moments)
     elif selection == "validation" and validation is not None:
         r2 = _held_out(path, penalties, *validation)
     else:
@@ -182,9 +194,30 @@ def _floating(array: np.ndarray) -> np.ndarray:
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
-def _folds(rows: int, folds: int) -> list[slice]:
-    edges = np.linspace(0, rows, min(folds, rows) + 1).astype(int)
-    return [slice(a, b) for a, b in pairwise(edges)]
+def _folds(
+    rows: int, folds: int, groups: np.ndarray | None, seed: int
+) -> tuple[np.ndarray, list[slice]]:
+    """An order of the rows in which each fold is a slice, and the slices.
+
+    Rows are dealt at random, for their order in a file may mean something. Groups go one by one,
+    the largest first, to the fold with the fewest rows.
+    """
+    if groups is None:
+        order = np.random.default_rng(seed).permutation(rows)
+        edges = np.linspace(0, rows, min(folds, rows) + 1).astype(int)
+    else:
+        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        if len(sizes) == 1:
+            raise InputError("penalties: one group of rows cannot choose among them; give one")
+        filled = np.zeros(min(folds, len(sizes)), dtype=int)
+        fold = np.zeros(len(sizes), dtype=int)
+        dealt = np.random.default_rng(seed).permutation(len(sizes))
+        for label in dealt[np.argsort(-sizes[dealt], kind="stable")]:
+            fold[label] = filled.argmin()
+            filled[fold[label]] += sizes[label]
+        order = np.argsort(fold[group], kind="stable")
+        edges = np.concatenate([[0], np.cumsum(filled)])
+    return order, [slice(a, b) for a, b in pairwise(edges)]
 
 
 def _explained(squared_error: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -225,12 +258,12 @@ def _k_fold(
     x: np.ndarray,
     y: np.ndarray,
     penalties: np.ndarray,
-    folds: int,
+    folds: list[slice],
     moments: _Moments | None,
     fold_moments: list[_Moments] | None,
 ) -> np.ndarray:
     scores = []
-    for index, rows in enumerate(_folds(len(x), folds)):
+    for index, rows in enumerate(folds):
         if moments is not None and moments.rows - (rows.stop - rows.start) >= x.shape[1]:
             scores.append(_fold_from_moments(moments, fold_moments[index], penalties))
             continue

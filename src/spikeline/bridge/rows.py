@@ -43,6 +43,11 @@ def training_rows(
     return np.flatnonzero(keep)
 
 
+def left_out_together(images: np.ndarray, categories: np.ndarray, by_concept: bool) -> np.ndarray:
+    """(rows,) labels of what validation leaves out as a whole: images, or concepts."""
+    return categories if by_concept else images
+
+
 @dataclass(frozen=True)
 class ValidationSplit:
     """Row indices: `train` (rows,) and `galleries` (galleries, images), disjoint in images."""
@@ -77,7 +82,7 @@ def validation_split(
     """
     if not validation_images:
         return ValidationSplit(np.arange(len(images)), np.zeros((0, gallery), dtype=int))
-    units = categories if by_concept else images
+    units = left_out_together(images, categories, by_concept)
     names, unit_of_row = np.unique(units, return_inverse=True)
     size = min(gallery, validation_images)
     galleries = max(1, validation_images // size)

@@ -95,15 +95,9 @@ def fit_smoother(
     *,
     groups: np.ndarray | None = None,
     landmarks: int = 4000,
-    rotation_shrinkage: float | None = None,
     seed: int = 0,
 ) -> tuple[Smoother, np.ndarray]:
     """Fit with the penalty that has the least leave-one-out error, chosen for each output.
-
-    With `rotation_shrinkage`, in a second pass the outputs are whitened by the covariance of the
-    residuals, shrunk by that much towards its diagonal, and rotated to the eigenvectors of what is
-    predictable: directions of falling signal-to-noise ratio. Each direction gets a penalty. This is
-    the posterior mean of a multi-task Gaussian process with these two covariances.
 
     Args:
         kernel: `linear` or `rbf`.
@@ -129,11 +123,6 @@ def fit_smoother(
     chosen = None if kernel == "linear" else _landmarks(x, landmarks, seed)
     eigenvalues, left, basis = _decomposed(x, chosen)
     solution, left_out = _leave_one_out(eigenvalues, left, y, penalties, groups)
-    if rotation_shrinkage is not None:
-        rotation = _signal_to_noise_axes(y, left_out, rotation_shrinkage)
-        solution, left_out = _leave_one_out(eigenvalues, left, y @ rotation, penalties, groups)
-        back = np.linalg.inv(rotation)
-        solution, left_out = solution @ back, left_out @ back
     return Smoother(basis @ solution, chosen), left_out
 
 
@@ -227,10 +216,3 @@ def _block_missed(
     u = left[rows]
     hat = (u * filtered) @ u.transpose(0, 2, 1)
     return np.linalg.solve(np.eye(rows.shape[1]) - hat, residuals[rows])
-
-
-def _signal_to_noise_axes(y: np.ndarray, left_out: np.ndarray, shrinkage: float) -> np.ndarray:
-    residuals = y - left_out
-    noise = whitener(shrunk_to_diagonal(residuals.T @ residuals / len(y), shrinkage))
-    signal = left_out @ noise
-    return noise @ np.linalg.eigh(signal.T @ signal)[1][:, ::-1]

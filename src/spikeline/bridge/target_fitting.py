@@ -1,4 +1,4 @@
-"""The target space of a model: which directions of the embeddings it predicts, and their weights."""
+"""The target space of a model: the directions of the embeddings it predicts, and their weights."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def fit_target_space(
     images: np.ndarray,
     settings: Mapping[str, Any],
     responses: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> TargetSpace:
     """The target space of an entry's settings, fitted to training rows.
 
@@ -30,6 +31,7 @@ def fit_target_space(
         responses: standardised (rows, electrodes), to weigh components by how well a ridge
             regression predicts them in cross-validation (`target_weighting`, an exponent of the
             correlation).
+        groups: (rows,) labels of rows that share a fold there; None: rows of one image.
     """
     unique = np.unique(images, return_index=True)[1]
     space = TargetSpace.fit(
@@ -42,7 +44,9 @@ def fit_target_space(
     exponent = settings["target_weighting"]
     if not exponent:
         return space
-    r2 = fit_ridge(responses, space.project(embeddings), _PREDICTABILITY_PENALTIES).r2
+    groups = images if groups is None else groups
+    targets = space.project(embeddings)
+    r2 = fit_ridge(responses, targets, _PREDICTABILITY_PENALTIES, groups=groups).r2
     correlation = np.sqrt(np.maximum(r2.max(0), 0))
     if not correlation.any():
         logger.warning("target_weighting: no component is predictable; components stay unweighted")

@@ -1,4 +1,4 @@
-"""What `fit` and `train` read: the training rows of one split, and no test row."""
+"""What `fit` and `train` read and write: the training rows of one split, and a decoder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingData:
-    """The rows that this seed and these settings may learn from."""
+    """The rows that this seed and these settings may learn from, and no test row.
+
+    With `shuffle_responses` each row gets the response of a random one: a control decoder, which
+    can have learnt nothing about images.
+    """
     recorded = responses.read(options.responses)
     embedded = embeddings.read(options.embeddings)
     test = recorded.split(options.seed)
@@ -49,8 +53,11 @@ def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingDa
         settings["training_fraction"],
         options.seed,
     )
+    values = recorded.values[rows]
+    if settings["shuffle_responses"]:
+        values = values[np.random.default_rng(options.seed).permutation(len(values))]
     return TrainingData(
-        recorded.values[rows],
+        values,
         embedded.rows_of(recorded.images[rows], options.embeddings),
         recorded.images[rows],
         recorded.categories[rows],
@@ -61,10 +68,15 @@ def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingDa
 
 
 def save(
-    decoder: Decoder, options: argparse.Namespace, module: str, settings: Mapping[str, Any], encoder: str
+    decoder: Decoder,
+    options: argparse.Namespace,
+    module: str,
+    settings: Mapping[str, Any],
+    data: TrainingData,
 ) -> None:
-    """Write the decoder with its encoder's identity and its provenance."""
+    """Write the decoder with its spread on these data, its encoder's identity and provenance."""
     record = provenance.describe(
         module, settings, [options.responses, options.embeddings], seed=options.seed
     )
-    decoder.save(options.output, {"encoder": encoder, "settings": dict(settings)}, record)
+    decoder = decoder.with_spread(data.responses, data.embeddings, data.images)
+    decoder.save(options.output, {"encoder": data.encoder, "settings": dict(settings)}, record)

@@ -37,8 +37,9 @@ def run(options: argparse.Namespace) -> None:
     )
     inputs = [options.stimuli] + ([options.weights] if options.weights else [])
     record = provenance.describe(__name__, settings, inputs)
-    made_by = provenance.dumps(
-        {"settings": settings, "weights": sha256(options.weights) if options.weights else None}
-    )
-    identity = image_encoders.identity(options.encoder, made_by)
+    # How many images go through at once changes nothing.
+    model = {key: value for key, value in settings.items() if key != "batch_size"}
+    weights = sha256(options.weights) if options.weights else None
+    made_by = provenance.dumps({"model": model, "weights": weights})
+    identity = embeddings.identity(options.encoder, made_by)
     embeddings.write(options.output, embeddings.Embeddings(values, names, identity), record)

@@ -124,9 +124,8 @@ def _ceiling(
 
 
 def _facts(decoder: Decoder) -> dict[str, int]:
-    arrays = [array for member in decoder.members for array in member.tensors().values()]
     return {
         "members": len(decoder.members),
         "electrodes": len(_electrodes(decoder)),
-        "parameters": sum(int(array.size) for array in arrays),
+        "parameters": sum(member.parameters for member in decoder.members),
     }

@@ -17,9 +17,9 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options)
     data = _training_data.read(options, settings)
-    arrays = data.responses, data.embeddings, data.images, data.electrodes
+    arrays = data.responses, data.embeddings, data.images, data.categories, data.electrodes
     if settings["kind"] == "bayesian":
         decoder = fit_bayesian_decoder(*arrays, settings, data.gallery)
     else:
         decoder = fit_ridge_decoder(*arrays, settings)
-    _training_data.save(decoder, options, __name__, settings, data.encoder)
+    _training_data.save(decoder, options, __name__, settings, data)

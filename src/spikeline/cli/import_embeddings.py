@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> None:
             f"{options.stimuli}; images x dimensions is due"
         )
     record = provenance.describe(__name__, settings, [options.values, options.stimuli])
-    identity = f"{options.encoder}:{sha256(options.values)[:12]}"
+    made_by = provenance.dumps({"values": sha256(options.values), "scale": settings["scale"]})
+    identity = embeddings.identity(options.encoder, made_by)
     imported = embeddings.Embeddings(values.astype(np.float32), names, identity)
     embeddings.write(options.output, imported, record)

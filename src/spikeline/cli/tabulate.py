@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='list in the order of the evaluations, or a file that holds it: [{"model": "mlp", '
         '"subject": "monkeyF", "varied": {"regions": ["IT"]}}, ...]',
     )
-    parser.add_argument("--title", required=True, help="of the figure")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="take the first N seeds of an evaluation (all)"
+    )
+    parser.add_argument("--title", default="", help="of the figure")
     parser.add_argument("--output", required=True, metavar="FILE.tsv", help="table")
     parser.add_argument(
         "--categories", metavar="FILE.tsv", help="per-category table (OUTPUT's .categories.tsv)"
@@ -57,13 +61,14 @@ def run(options: argparse.Namespace) -> None:
         )
     if options.resamples < 1:
         raise InputError(f"--resamples: {options.resamples}; a whole number from 1 is due")
-    read = [evaluations.read(path) for path in options.evaluations]
+    read = [_first_seeds(evaluations.read(path), options.seeds) for path in options.evaluations]
     table = tables.retrieval_table(read, conditions, options.resamples)
     categories = tables.category_table(read, conditions)
     settings = {
         "conditions": conditions,
         "title": options.title,
         "resamples": options.resamples,
+        "seeds": options.seeds,
     }
     record = provenance.describe(__name__, settings, options.evaluations)
     figure = draw(table, options.title)
@@ -97,6 +102,11 @@ def draw(table: pd.DataFrame, title: str) -> Any:
     labels = tables.condition_labels(table)
     name = varied[0].replace("_", " ") if len(varied) == 1 else ""
     return plotting.conditions_figure(table, labels, MEASURES, title, values, name)
+
+
+def _first_seeds(evaluation: evaluations.Evaluation, count: int | None) -> evaluations.Evaluation:
+    """Another table may have asked for more seeds of the same model; this one keeps to its own."""
+    return replace(evaluation, seeds=evaluation.seeds[:count])
 
 
 def _conditions(text: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from spikeline.artifacts.files import write_text
 from spikeline.bridge.fitting import fit_network
 from spikeline.cli import _training_data
 from spikeline.cli._options import settings_of, start_log
+from spikeline.errors import InputError
 from spikeline.settings.code_digest import code_digest
 from spikeline.training.device import choose_device
 from spikeline.training.history import to_tsv
@@ -32,20 +33,23 @@ def run(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     data = _training_data.read(options, settings)
     state = _state_path(options, settings)
-    decoder, epochs = fit_network(
-        data.responses,
-        data.embeddings,
-        data.images,
-        data.categories,
-        data.electrodes,
-        settings,
-        seed=options.seed,
-        gallery=data.gallery,
-        device=device,
-        state_path=state,
-    )
+    try:
+        decoder, epochs = fit_network(
+            data.responses,
+            data.embeddings,
+            data.images,
+            data.categories,
+            data.electrodes,
+            settings,
+            seed=options.seed,
+            gallery=data.gallery,
+            device=device,
+            state_path=state,
+        )
+    except FloatingPointError:
+        raise InputError("training diverged: lower learning_rate") from None
     write_text(options.history, to_tsv(epochs))
-    _training_data.save(decoder, options, __name__, settings, data.encoder)
+    _training_data.save(decoder, options, __name__, settings, data)
     state.unlink(missing_ok=True)
 
 

@@ -59,6 +59,7 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
+@cache
 def _imported(name: str, source: Path) -> list[str]:
     path = _file_of(name, source)
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]

@@ -7,7 +7,7 @@ written one way, nothing that repeats the entry's own value, so one model has on
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -15,8 +15,7 @@ from typing import Any
 from spikeline.errors import InputError
 from spikeline.settings.schema import kind_schema, unknown, validated, with_section_defaults
 
-ENTRY_NAME = r"[A-Za-z][A-Za-z0-9_.-]*"
-MODEL_NAME = rf"{ENTRY_NAME}(@[a-z_0-9]+=[^@/,=]+)*"
+ENTRY_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 
 
 def parse_name(name: str) -> tuple[str, dict[str, str]]:
@@ -45,7 +44,8 @@ def format_value(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return text.replace("e+", "e")  # '+' joins the items of a list
     return str(value)
 
 
@@ -187,7 +187,10 @@ class Models:
         for key, text in overrides.items():
             if key not in accepted:
                 raise unknown("setting", key, accepted, where)
-            typed[key] = parse_value(text, accepted[key], f"{where}: {key}")
+            value = parse_value(text, accepted[key], f"{where}: {key}")
+            if accepted[key].get("uniqueItems"):
+                value = sorted(value, key=_place(entry.get(key, [])))
+            typed[key] = value
         own = {key: value for key, value in typed.items() if key in properties}
         settings = validated({**entry, **own}, kind_schema(entry, self.kinds, where), where)
         # What an ensemble hands on is written out: its members may differ in it.
@@ -198,6 +201,11 @@ class Models:
         if settings["kind"] == "ensemble":
             self._members(settings, overrides)
         return canonical, settings
+
+
+def _place(own: list[Any]) -> Callable[[Any], tuple[int, str]]:
+    """Sorts a set written as a list: in the entry's own order, then by name."""
+    return lambda item: (own.index(item) if item in own else len(own), str(item))
 
 
 def _as_text(value: Any) -> str:

@@ -54,6 +54,7 @@ def validated(instance: Mapping[str, Any], schema: Mapping[str, Any], where: str
 def validated_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """The whole config checked and filled: top level, then each section's entries by kind."""
     filled = validated(config, schema, "config")
+    _check_defaults(filled, schema)
     for section, section_schema in schema["properties"].items():
         kinds = section_schema.get("x-kinds")
         if kinds is None:
@@ -63,6 +64,16 @@ def validated_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> di
             place = f"config {section}.{name}"
             filled[section][name] = validated(entry, kind_schema(entry, kinds, place), place)
     return filled
+
+
+def _check_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """A default that no kind of its section has would be dropped without a word."""
+    for section, defaults in config.get("defaults", {}).items():
+        kinds = schema["properties"][section].get("x-kinds", {})
+        known = {key for kind in kinds.values() for key in kind["properties"]} - {"kind"}
+        for key in defaults:
+            if key not in known:
+                raise unknown("key", key, sorted(known), f"config defaults.{section}")
 
 
 def with_section_defaults(

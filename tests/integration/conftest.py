@@ -1,0 +1,156 @@
+"""Copies of the workflow in which every step really runs, on a recording of a few seconds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+CONFIG = Path(__file__).with_name("config.yaml")
+WORKFLOW = ("Snakefile", "rules", "workflow", "src", "config", "profiles", "envs")
+MADE = ("resources", "results", "logs", ".snakemake")
+TABLES = [f"results/ablation_{name}.tsv" for name in ("regions", "architecture", "repetitions")]
+
+
+@dataclass
+class Done:
+    """What a run of Snakemake printed."""
+
+    status: int
+    text: str
+
+    @property
+    def jobs(self) -> dict[str, str]:
+        """The rule of each job by its first output."""
+        found, rule = {}, ""
+        for line in self.text.splitlines():
+            if match := re.match(r"(?:local)?rule (\w+):$", line):
+                rule = match[1]
+            elif match := re.match(r"    output: ([^,]+)", line):
+                found[match[1]] = rule
+        return found
+
+    @property
+    def nothing(self) -> bool:
+        return self.status == 0 and "Nothing to be done" in self.text
+
+
+@dataclass
+class Workspace:
+    """A working folder with its own copy of the workflow and its own config."""
+
+    folder: Path
+
+    def __truediv__(self, path: str) -> Path:
+        return self.folder / path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        more = {
+            "PATH": path,
+            "OMP_NUM_THREADS": "1",
+            # The copy's own code runs, not that of this checkout.
+            "PYTHONPATH": str(self.folder / "src"),
+            "XDG_CACHE_HOME": str(self.folder / ".cache"),
+        }
+        return {**os.environ, **more}
+
+    def command(self, *arguments: str) -> list[str]:
+        """The README's command: two cores, one GPU or none."""
+        options = ("--cores", "2", "--resources", "gpu=1")
+        return [sys.executable, "-m", "snakemake", *options, *arguments]
+
+    def snakemake(self, *arguments: str, **environment: str) -> Done:
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=400,
+        )
+        return Done(done.returncode, done.stdout)
+
+    def make(self, *targets: str) -> Done:
+        """Run the targets' jobs; they must succeed."""
+        done = self.snakemake("--", *targets)
+        assert done.status == 0, done.text[-4000:]
+        return done
+
+    def plan(self, *targets: str) -> Done:
+        done = self.snakemake("-n", "--", *targets)
+        assert done.status == 0, done.text[-4000:]
+        return done
+
+    def spikeline(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """`python -m spikeline ARGUMENTS...` by hand, in this folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "spikeline", *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    @property
+    def config(self) -> dict:
+        return yaml.safe_load((self / "config/config.yaml").read_text())
+
+    def configure(self, config: dict) -> None:
+        (self / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def edit(self, module: str, old: str, new: str) -> None:
+        """Change the copy's code, e.g. a pause that a test need not wait for."""
+        path = self / f"src/spikeline/{module}"
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{module} no longer says {old!r} once"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def copied(source: Path, folder: Path, *parts: str) -> Workspace:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        if (source / part).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source / part, folder / part, symlinks=True, ignore=ignore)
+        elif (source / part).exists():
+            shutil.copy2(source / part, folder / part)
+    return Workspace(folder)
+
+
+@pytest.fixture
+def untouched(repository, tmp_path) -> Workspace:
+    """A copy of the workflow as it is in the repository, in which nothing has run."""
+    return copied(repository, tmp_path, *WORKFLOW)
+
+
+@pytest.fixture(scope="session")
+def finished(repository, tmp_path_factory) -> Workspace:
+    """A copy in which every table of the config beside this file was made; not to be changed."""
+    workspace = copied(repository, tmp_path_factory.mktemp("finished"), *WORKFLOW)
+    shutil.copy(CONFIG, workspace / "config/config.yaml")
+    workspace.make(*TABLES)
+    return workspace
+
+
+@pytest.fixture
+def copy_of_finished(finished, tmp_path) -> Callable[[str], Workspace]:
+    """Make copies of the finished one, each to be changed by one test."""
+    return lambda name: copied(finished.folder, tmp_path / name, *WORKFLOW, *MADE)
+
+
+@pytest.fixture
+def another(copy_of_finished) -> Workspace:
+    """A copy of the finished one, to be changed by one test."""
+    return copy_of_finished("another")

@@ -1,0 +1,78 @@
+"""A training killed with -9 and run again ends with the files of an unbroken run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.slow
+
+DECODER = "results/decoders/long/monkeyF/seed0.safetensors"
+HISTORY = "results/decoders/long/monkeyF/seed0.tsv"
+EVALUATION = "results/evaluations/long/monkeyF.json"
+LOG = "logs/train/long/monkeyF/seed0.log"
+# Early stopping must not end it before it is killed.
+LONG = {
+    "kind": "mlp", "hidden": 256, "epochs": 400, "patience": 400, "batch_size": 32,
+    "validation_images": 20, "dropout": 0.5, "electrode_dropout": 0.2, "noise_std": 0.3,
+}  # fmt: skip
+
+
+def prepared(workspace):
+    """With a model that trains for seconds, and a state each tenth of a second."""
+    config = workspace.config
+    config["models"]["long"] = LONG
+    workspace.configure(config)
+    interval = "state_interval_s: float = "
+    workspace.edit("training/loop.py", f"{interval}20.0", f"{interval}0.1")
+    return workspace
+
+
+def states(workspace):
+    return sorted((workspace / "results/.states").glob("*.pt"))
+
+
+def kill_all(started: subprocess.Popen) -> None:
+    """kill -9 of a process and of everything it has started."""
+    leader = psutil.Process(started.pid)
+    family = [leader, *leader.children(recursive=True)]
+    assert any("spikeline" in " ".join(process.cmdline()) for process in family[1:])
+    for process in family:
+        process.send_signal(signal.SIGKILL)
+    started.wait()
+    psutil.wait_procs(family, timeout=10)
+    assert not any(process.is_running() for process in family[1:])
+
+
+def start_until_a_state(workspace) -> subprocess.Popen:
+    with open(workspace / "killed.log", "w") as log:
+        started = subprocess.Popen(
+            workspace.command("--", EVALUATION),
+            cwd=workspace.folder, env=workspace.environment, stdout=log, stderr=log,
+        )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not states(workspace):
+        assert started.poll() is None, (workspace / "killed.log").read_text()[-3000:]
+        assert time.monotonic() < deadline, "no state was written"
+        time.sleep(0.02)
+    return started
+
+
+def test_a_training_killed_with_9_continues_to_the_files_of_an_unbroken_run(copy_of_finished):
+    unbroken = prepared(copy_of_finished("unbroken"))
+    unbroken.make(EVALUATION)
+    assert "resuming" not in (unbroken / LOG).read_text()
+
+    killed = prepared(copy_of_finished("killed"))
+    kill_all(start_until_a_state(killed))
+    assert not (killed / DECODER).exists() and len(states(killed)) == 1
+    killed.make(EVALUATION)
+
+    assert "resuming after epoch" in (killed / LOG).read_text()
+    assert states(killed) == states(unbroken) == []
+    for path in (DECODER, HISTORY, EVALUATION):
+        assert (killed / path).read_bytes() == (unbroken / path).read_bytes(), path

@@ -1,0 +1,121 @@
+"""What `fit` and `train` read and write: training rows, broken pairs, spread, divergence."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from spikeline.artifacts import embeddings, responses
+from spikeline.bridge.decoder import Decoder
+from spikeline.cli import _training_data
+from spikeline.cli.main import main
+
+ROWS, TEST, ELECTRODES, DIM = 80, 20, 12, 10
+SETTINGS = {"drop_test_concepts": False, "training_fraction": 1.0, "shuffle_responses": False}
+TARGET = {
+    "regions": [],
+    "min_snr": 0,
+    "min_reliability": 0,
+    "transform": "none",
+    "target_components": 0,
+    "target_whitening": 0.0,
+    "target_weighting": 0.0,
+    "target_transform": "none",
+    "target_normalise": False,
+}
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(0)
+    images = np.array([f"c{row % 40}/{row}.jpg" for row in range(ROWS)], dtype=object)
+    embedded = rng.standard_normal((ROWS, DIM)).astype(np.float32)
+    recorded = responses.Responses(
+        values=(embedded @ rng.standard_normal((DIM, ELECTRODES))).astype(np.float32),
+        images=images,
+        categories=np.array([name.split("/")[0] for name in images], dtype=object),
+        test=(np.arange(ROWS) < TEST)[None],
+        electrodes={
+            "region": np.array(["V1"] * ELECTRODES, dtype=object),
+            **{k: np.ones(ELECTRODES, np.float32) for k in ("snr", "reliability", "oracle")},
+            "channel": np.arange(ELECTRODES, dtype=np.int32),
+        },
+    )
+    responses.write(tmp_path / "r.h5", recorded, {})
+    embeddings.write(tmp_path / "e.h5", embeddings.Embeddings(embedded, images, "clip-1"), {})
+    return tmp_path
+
+
+def options(files, seed=0):
+    return argparse.Namespace(
+        responses=str(files / "r.h5"), embeddings=str(files / "e.h5"), seed=seed
+    )
+
+
+def fitted(files, step, settings, *more):
+    return main(
+        [step, "--responses", str(files / "r.h5"), "--embeddings", str(files / "e.h5"),
+         "--seed", "0", "--settings", json.dumps({**SETTINGS, **TARGET, **settings}),
+         "--output", str(files / "d.safetensors"), *map(str, more)]
+    )  # fmt: skip
+
+
+def test_shuffling_breaks_the_pairs_and_changes_nothing_else(files):
+    plain = _training_data.read(options(files), SETTINGS)
+    broken = _training_data.read(options(files), {**SETTINGS, "shuffle_responses": True})
+    for name in ("embeddings", "images", "categories", "gallery", "encoder"):
+        np.testing.assert_array_equal(getattr(broken, name), getattr(plain, name))
+    assert broken.electrodes.keys() == plain.electrodes.keys()
+    same = (broken.responses == plain.responses).all(1)
+    assert same.mean() < 0.1
+    order = [array[np.lexsort(array.T)] for array in (broken.responses, plain.responses)]
+    np.testing.assert_array_equal(*order)  # the same training rows, and no test row
+    other = _training_data.read(options(files, 1), {**SETTINGS, "shuffle_responses": True})
+    assert (other.responses != broken.responses).any()
+
+
+def test_a_control_decoder_of_broken_pairs_finds_no_training_image(files):
+    ridge = {"kind": "ridge", "penalties": [1.0], "per_target_penalty": False}
+    data = _training_data.read(options(files), SETTINGS)
+
+    def found(shuffle):
+        assert fitted(files, "fit", {**ridge, "shuffle_responses": shuffle}) == 0
+        decoder = Decoder.load(files / "d.safetensors")
+        similarity = (
+            decoder.embed_responses(data.responses) @ decoder.embed_images(data.embeddings).T
+        )
+        return (similarity.argmax(1) == np.arange(len(similarity))).mean()
+
+    assert found(False) > 0.9
+    assert found(True) < 0.2
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("kind", ["ridge", "bayesian"])
+def test_a_written_decoder_knows_its_spread_and_its_encoder(files, kind, drop):
+    settings = {
+        "kind": kind, "penalties": [1.0, 10.0], "per_target_penalty": False,
+        "encoding_kernels": ["linear"], "decoding_kernels": ["none"], "drop_test_concepts": drop,
+    }  # fmt: skip
+    assert fitted(files, "fit", settings) == 0
+    decoder = Decoder.load(files / "d.safetensors")
+    data = _training_data.read(options(files), {**SETTINGS, "drop_test_concepts": drop})
+    similarity = decoder.embed_responses(data.responses) @ decoder.embed_images(data.embeddings).T
+    others = similarity[~np.eye(len(similarity), dtype=bool)]
+    assert decoder.spread == pytest.approx(others.std(), rel=1e-4)
+    assert decoder.metadata["encoder"] == "clip-1"
+
+
+def test_a_training_that_diverges_is_one_line(files, capsys, monkeypatch):
+    from spikeline.cli import train
+
+    def diverges(*arrays, **more):
+        raise FloatingPointError("the training loss is not finite in epoch 3")
+
+    monkeypatch.setattr(train, "fit_network", diverges)
+    more = ["--history", files / "h.tsv", "--states", files / "states", "--device", "cpu"]
+    assert fitted(files, "train", {"kind": "linear"}, *more) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "spikeline train: training diverged: lower learning_rate"
+    assert not (files / "d.safetensors").exists()
