@@ -3,7 +3,29 @@
 # CONSUMES  resources/stimuli/{stimuli}.zip, resources/captions/{stimuli}.tsv,
 #           or precomputed embeddings (config: encoders, kind precomputed)
 # PRODUCES  resources/encoders/{encoder}/                  a tiny CLIP trained on the twin's images
+#           resources/weights/{encoder}/                   downloaded weights of an image encoder
 #           results/embeddings/{encoder}/{stimuli}.h5      a vector for each image
+
+
+localrules:
+    fetch_weights,
+
+
+rule fetch_weights:
+    """Download an image encoder, where there is a network."""
+    output:
+        directory("resources/weights/{encoder}"),
+    log:
+        "logs/fetch_weights/{encoder}.log",
+    wildcard_constraints:
+        encoder=named("encoders", "open_clip", "timm"),
+    resources:
+        mem=scaled(8),
+        runtime=minutes(120),
+    params:
+        settings=lambda wildcards: weights_settings(wildcards.encoder),
+    shell:
+        "spikeline fetch-weights --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 
 rule train_clip:
@@ -37,6 +59,7 @@ rule embed:
     input:
         stimuli="resources/stimuli/{stimuli}.zip",
         weights=lambda wildcards: encoder_weights(wildcards.encoder),
+        cache=lambda wildcards: encoder_cache(wildcards.encoder),
     output:
         "results/embeddings/{encoder}/{stimuli}.h5",
     log:
@@ -52,7 +75,7 @@ rule embed:
         runtime=minutes(60),
     params:
         settings=lambda wildcards: encoder_settings(wildcards.encoder),
-        weights=lambda wildcards, input: options_for(input, weights="--weights"),
+        weights=lambda wildcards, input: options_for(input, weights="--weights", cache="--cache"),
         code=code("embed"),
     shell:
         "spikeline embed --stimuli {input.stimuli:q} {params.weights}"

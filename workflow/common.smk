@@ -119,6 +119,11 @@ def encoder_settings(name):
     )
 
 
+def weights_settings(name):
+    """What is downloaded for an encoder: how it is used later changes nothing."""
+    return as_settings({k: v for k, v in entry("encoders", name).items() if k != "batch_size"})
+
+
 def clip_settings(name):
     """The settings by which the demo's encoder is trained."""
     return as_settings(entry("encoders", name)["training"])

@@ -124,6 +124,12 @@ def encoder_weights(encoder):
     return []
 
 
+def encoder_cache(encoder):
+    """Downloaded weights; none where the encoder is trained here or lies in a folder."""
+    downloaded = entry("encoders", encoder)["kind"] != "demo_clip" and not encoder_weights(encoder)
+    return f"resources/weights/{encoder}" if downloaded else []
+
+
 def precomputed_images(encoder, stimuli):
     """The image list of precomputed embeddings; none where they follow the sorted names."""
     images = entry("encoders", encoder)["images"].get(stimuli)
@@ -166,9 +172,8 @@ def distinct(model, subject, count):
     settings = MODELS.settings(model)
     if settings["kind"] == "ensemble":
         return max(distinct(member, subject, count) for member in MODELS.members(model))
-    if settings["kind"] in CLOSED_FORM and settings["training_fraction"] == 1:
-        return min(count, splits_of(subject))
-    return count
+    drawn = settings["training_fraction"] < 1 or settings["shuffle_responses"]
+    return min(count, splits_of(subject)) if settings["kind"] in CLOSED_FORM and not drawn else count
 
 
 def splits_of(subject):

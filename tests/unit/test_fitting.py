@@ -265,8 +265,8 @@ def test_nothing_fitted_depends_on_validation_rows(recording):
     )
 
 
-def fitted_states(recording, tmp_path, table, categories):
-    """Names in the folder after a fit that is resumed from another one's state, or starts anew."""
+def epochs_trained_from_a_state(recording, tmp_path, table, categories):
+    """Epochs of a fit that finds the last state of a fit with `TABLE` and the recording's own."""
     state = tmp_path / "x.state"
     settings = {**KINDS["linear"], "epochs": 2, "patience": 0}
     arrays = [array[:400] for array in recording]
@@ -283,10 +283,12 @@ def fitted_states(recording, tmp_path, table, categories):
 
 def test_a_state_is_resumed_only_with_the_same_regions_and_categories(recording, tmp_path):
     categories = recording[3]
-    assert fitted_states(recording, tmp_path, TABLE, categories) == 0  # all epochs were done
+    assert (
+        epochs_trained_from_a_state(recording, tmp_path, TABLE, categories) == 0
+    )  # all epochs were done
     others = {**TABLE, "region": TABLE["region"][::-1]}
-    assert fitted_states(recording, tmp_path, others, categories) == 2
-    assert fitted_states(recording, tmp_path, TABLE, np.roll(categories, 1)) == 2
+    assert epochs_trained_from_a_state(recording, tmp_path, others, categories) == 2
+    assert epochs_trained_from_a_state(recording, tmp_path, TABLE, np.roll(categories, 1)) == 2
 
 
 @pytest.mark.parametrize("kind", ["ridge", "bayesian"])

@@ -50,11 +50,8 @@ def test_figures_are_those_of_many_random_galleries_of_other_groups():
     scores = rng.standard_normal((40, 40)) + 1.5 * np.eye(40)
     scores += 5 * (groups[:, None] == groups) * ~np.eye(40, dtype=bool)  # siblings do not count
     everyone = np.arange(40)
-    held_out = [
-        identification._HeldOut(
-            None, scores, scores, groups, [(g, g) for g in everyone.reshape(5, 8)]
-        )
-    ]
+    galleries = [(chosen, chosen) for chosen in everyone.reshape(5, 8)]
+    held_out = [identification._HeldOut(None, scores, scores, groups, galleries)]
     found = identification._figures([scores], held_out)
     hits = []
     for row in everyone.repeat(300):

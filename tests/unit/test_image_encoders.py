@@ -1,10 +1,10 @@
-"""Embedding images with any encoder: order, batches, precision, identity."""
+"""Embedding images with any encoder: order, batches, precision."""
 
 import numpy as np
 import torch
 from PIL import Image
 
-from spikeline.bridge.image_encoders import embed, identity
+from spikeline.bridge.image_encoders import embed
 
 
 def test_rows_follow_the_images_whatever_the_batch_size():
@@ -23,8 +23,3 @@ def test_rows_follow_the_images_whatever_the_batch_size():
         assert rows.dtype == np.float32
         np.testing.assert_array_equal(rows, np.outer(np.arange(7), [1, -0.5]))
     assert set(precisions) == {(torch.float32, False)}
-
-
-def test_an_identity_names_the_encoder_and_changes_with_what_made_it():
-    assert identity("clip", "a").startswith("clip:")
-    assert identity("clip", "a") == identity("clip", "a") != identity("clip", "b")

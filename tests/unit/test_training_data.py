@@ -61,6 +61,10 @@ def fitted(files, step, settings, *more):
     )  # fmt: skip
 
 
+def similarity(decoder, data):
+    return decoder.embed_responses(data.responses) @ decoder.embed_images(data.embeddings).T
+
+
 def test_shuffling_breaks_the_pairs_and_changes_nothing_else(files):
     plain = _training_data.read(options(files), SETTINGS)
     broken = _training_data.read(options(files), {**SETTINGS, "shuffle_responses": True})
@@ -82,10 +86,7 @@ def test_a_control_decoder_of_broken_pairs_finds_no_training_image(files):
     def found(shuffle):
         assert fitted(files, "fit", {**ridge, "shuffle_responses": shuffle}) == 0
         decoder = Decoder.load(files / "d.safetensors")
-        similarity = (
-            decoder.embed_responses(data.responses) @ decoder.embed_images(data.embeddings).T
-        )
-        return (similarity.argmax(1) == np.arange(len(similarity))).mean()
+        return (similarity(decoder, data).argmax(1) == np.arange(len(data.images))).mean()
 
     assert found(False) > 0.9
     assert found(True) < 0.2
@@ -101,10 +102,35 @@ def test_a_written_decoder_knows_its_spread_and_its_encoder(files, kind, drop):
     assert fitted(files, "fit", settings) == 0
     decoder = Decoder.load(files / "d.safetensors")
     data = _training_data.read(options(files), {**SETTINGS, "drop_test_concepts": drop})
-    similarity = decoder.embed_responses(data.responses) @ decoder.embed_images(data.embeddings).T
-    others = similarity[~np.eye(len(similarity), dtype=bool)]
+    others = similarity(decoder, data)[~np.eye(len(data.images), dtype=bool)]
     assert decoder.spread == pytest.approx(others.std(), rel=1e-4)
     assert decoder.metadata["encoder"] == "clip-1"
+
+
+def test_decoders_of_several_kinds_and_their_ensembles_combine_on_the_command_line(files):
+    bayesian = {"kind": "bayesian", "encoding_kernels": ["linear"], "decoding_kernels": ["linear"]}
+    linear = {
+        "kind": "linear", "members": 2, "loss": "infonce", "label_smoothing": 0.0,
+        "softclip_temperature": 0.1, "validation_images": 20, "epochs": 5, "batch_size": 16,
+        "learning_rate": 0.01, "noise_std": 0.0, "electrode_dropout": 0.0, "weight_decay": 0.0,
+        "warmup_epochs": 0, "patience": 0, "target_normalise": True,
+    }  # fmt: skip
+    more = ["--history", files / "h.tsv", "--states", files / "states", "--device", "cpu"]
+    kept = [files / name for name in ("bayesian.safetensors", "linear.safetensors", "pair", "nest")]
+    for step, settings, extra, path in (
+        ("fit", bayesian, [], kept[0]),
+        ("train", linear, more, kept[1]),
+    ):
+        assert fitted(files, step, settings, *extra) == 0
+        (files / "d.safetensors").rename(path)
+    for members, path in ((kept[:2], kept[2]), ([kept[2], kept[0]], kept[3])):
+        given = ["--decoders", *map(str, members), "--seed", "0", "--output", str(path)]
+        assert main(["combine", *given]) == 0
+    data = _training_data.read(options(files), SETTINGS)
+    first, second, pair, nest = (Decoder.load(path) for path in kept)
+    for joined, parts in ((pair, (first, second)), (nest, (pair, first))):
+        expected = sum(similarity(d, data) / d.spread for d in parts) * joined.spread / 2
+        np.testing.assert_allclose(similarity(joined, data), expected, atol=1e-5)
 
 
 def test_a_training_that_diverges_is_one_line(files, capsys, monkeypatch):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -22,7 +22,10 @@ Preprocess = Callable[[Image.Image], torch.Tensor]
 
 
 def load(
-    settings: Mapping[str, Any], weights: str | None, device: torch.device
+    settings: Mapping[str, Any],
+    weights: str | None,
+    device: torch.device,
+    cache: str | os.PathLike[str] | None = None,
 ) -> tuple[Encode, Preprocess]:
     """The encoder of a config entry, ready on `device`, and its own preprocessing.
 
@@ -30,13 +33,14 @@ def load(
         settings: kind `open_clip` or `timm` with `model` and `pretrained`; kind `demo_clip` with
             `weights`.
         weights: a folder in open_clip's local-dir: format; it overrides `model`.
+        cache: a folder that holds downloaded weights, or takes them.
 
     Raises:
         InputError: unknown model, or weights that cannot be loaded or downloaded.
     """
     if settings["kind"] == "timm":
-        return _timm(settings, device)
-    return _open_clip(settings, weights, device)
+        return _timm(settings, device, cache)
+    return _open_clip(settings, weights, device, cache)
 
 
 def embed(
@@ -60,17 +64,11 @@ def embed(
     return np.concatenate(rows)
 
 
-def identity(name: str, made_by: str) -> str:
-    """The string that decoders and embeddings must agree on.
-
-    Args:
-        made_by: text of all that the embeddings depend on; not the batch size, say.
-    """
-    return f"{name}:{hashlib.sha256(made_by.encode()).hexdigest()[:12]}"
-
-
 def _open_clip(
-    settings: Mapping[str, Any], weights: str | None, device: torch.device
+    settings: Mapping[str, Any],
+    weights: str | None,
+    device: torch.device,
+    cache: str | os.PathLike[str] | None,
 ) -> tuple[Encode, Preprocess]:
     import open_clip
 
@@ -78,9 +76,18 @@ def _open_clip(
     remote = ":" in model_name
     if not remote and model_name not in open_clip.list_models():
         raise InputError(f"open_clip: unknown model {model_name!r}; see open_clip.list_models()")
+    tags = [] if remote else open_clip.list_pretrained_tags_by_model(model_name)
+    if not remote and settings["pretrained"] not in tags:
+        # Without a tag open_clip gives random weights, and every score would be chance.
+        raise InputError(
+            f"open_clip: {model_name} has no weights {settings['pretrained']!r}: known are {tags}"
+        )
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
-            model_name, pretrained=None if remote else settings["pretrained"], device=device
+            model_name,
+            pretrained=None if remote else settings["pretrained"],
+            device=device,
+            cache_dir=None if cache is None else str(cache),
         )
     except Exception as error:  # open_clip raises whatever the hub, the disk or torch raised
         reason = " ".join(str(error).split())[:200]
@@ -91,12 +98,16 @@ def _open_clip(
     return model.eval().encode_image, preprocess
 
 
-def _timm(settings: Mapping[str, Any], device: torch.device) -> tuple[Encode, Preprocess]:
+def _timm(
+    settings: Mapping[str, Any], device: torch.device, cache: str | os.PathLike[str] | None
+) -> tuple[Encode, Preprocess]:
     import timm
     from timm.data import create_transform, resolve_model_data_config
 
     try:
-        model = timm.create_model(settings["model"], pretrained=True, num_classes=0)
+        model = timm.create_model(
+            settings["model"], pretrained=True, num_classes=0, cache_dir=cache
+        )
     except Exception as error:  # as above
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"timm: cannot load {settings['model']}: {reason}") from None

@@ -200,14 +200,16 @@ def _leave_one_out(
 
 
 def _repeated(groups: np.ndarray) -> list[np.ndarray]:
-    """Row indices of the groups with several rows: one array (groups, size) for each size."""
+    """Row indices of the groups with several rows: arrays (groups, size) of bounded length."""
     _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.argsort(inverse, kind="stable")
     starts = np.cumsum(counts) - counts
-    return [
-        order[starts[counts == size][:, None] + np.arange(size)]
-        for size in np.unique(counts[counts > 1])
-    ]
+    blocks = []
+    for size in np.unique(counts[counts > 1]):
+        rows = order[starts[counts == size][:, None] + np.arange(size)]
+        at_once = max(1, _BLOCK_ROWS // size)
+        blocks += [rows[i : i + at_once] for i in range(0, len(rows), at_once)]
+    return blocks
 
 
 def _block_missed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from spikeline.artifacts import embeddings, provenance
 from spikeline.artifacts.files import sha256
@@ -15,6 +16,7 @@ from spikeline.training.device import choose_device
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", required=True, help="the packed images")
     parser.add_argument("--weights", metavar="DIR", help="an encoder saved in local-dir: format")
+    parser.add_argument("--cache", metavar="DIR", help="a folder that fetch-weights made")
     parser.add_argument("--encoder", required=True, help="name of the encoder in the config")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     add_settings(parser, '{"kind": "open_clip", "model": "ViT-L-14", "pretrained": "openai"}')
@@ -25,7 +27,9 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options)
     device = choose_device(options.device)
-    encode, preprocess = image_encoders.load(settings, options.weights, device)
+    if options.cache:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # all that is needed lies there
+    encode, preprocess = image_encoders.load(settings, options.weights, device, options.cache)
     names = stimuli.names(options.stimuli)
     values = image_encoders.embed(
         stimuli.load(options.stimuli, names),
@@ -35,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
         total=len(names),
         batch_size=settings["batch_size"],
     )
-    inputs = [options.stimuli] + ([options.weights] if options.weights else [])
+    inputs = [path for path in (options.stimuli, options.weights, options.cache) if path]
     record = provenance.describe(__name__, settings, inputs)
     # How many images go through at once changes nothing.
     model = {key: value for key, value in settings.items() if key != "batch_size"}

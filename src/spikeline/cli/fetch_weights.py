@@ -1,0 +1,29 @@
+"""Download the weights of an image encoder (open_clip, timm) into a folder.
+
+A step of its own, because the node that embeds may have no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+
+from spikeline.artifacts import provenance
+from spikeline.artifacts.files import atomic_folder
+from spikeline.bridge import image_encoders
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser, '{"kind": "open_clip", "model": "ViT-L-14", "pretrained": "openai"}')
+    add_output(parser, "folder of the weights")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_of(options)
+    with atomic_folder(options.output) as folder:
+        image_encoders.load(settings, None, torch.device("cpu"), cache=folder)
+        origin = {"name": f"{settings['kind']}:{settings['model']}", **settings}
+        provenance.write_beside(folder, provenance.describe(__name__, settings, origin=origin))
