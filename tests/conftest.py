@@ -75,6 +75,12 @@ def tiny_disk(tmp_path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.fixture
+def image_lists() -> Callable[..., dict[str, list[str]]]:
+    """`image_list_fields`, for a test that spoils the lists in its own way."""
+    return image_list_fields
+
+
 # --- TVSD's two files, written by hand as MATLAB lays them out -----------------------------------
 
 TVSD_REGIONS = {"V1": [[0, 6]], "IT": [[6, 9]], "V4": [[9, 12]]}

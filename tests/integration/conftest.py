@@ -66,7 +66,9 @@ class Workspace:
 
     def command(self, *arguments: str) -> list[str]:
         """The README's command: two cores, one GPU or none."""
-        options = ("--cores", "2", "--resources", "gpu=1")
+        options = ["--cores", "2", "--resources", "gpu=1"]
+        # For networks this small, two threads on a busy machine mostly wait for each other.
+        options += ["--set-threads", "train=1", "train_clip=1"]
         return [sys.executable, "-m", "snakemake", *options, *arguments]
 
     def snakemake(self, *arguments: str, **environment: str) -> Done:

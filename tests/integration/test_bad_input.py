@@ -68,12 +68,12 @@ def test_the_same_command_succeeds_on_whole_files_and_logs_what_it_dropped(
     assert "values  float32  (25, 11)" in shown and "convert-tvsd" in shown
 
 
-def test_a_full_disk_stops_every_kind_of_write(tvsd_files, tmp_path, tiny_disk, capsys):
+def test_a_full_disk_stops_every_kind_of_write(
+    tvsd_files, image_lists, tmp_path, tiny_disk, capsys
+):
     rng = np.random.default_rng(0)
     tvsd_files.fields["train_MUA"] = rng.normal(size=(2000, 12))
-    from conftest import image_list_fields
-
-    tvsd_files.images = image_list_fields(train=2000)
+    tvsd_files.images = image_lists(train=2000)
     large = tmp_path / "large"
     large.mkdir()
     (large / "a.png").write_bytes(rng.bytes(90_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ EVALUATION = "results/evaluations/long/monkeyF.json"
 LOG = "logs/train/long/monkeyF/seed0.log"
 # Early stopping must not end it before it is killed.
 LONG = {
-    "kind": "mlp", "hidden": 64, "epochs": 200, "patience": 200, "batch_size": 64,
+    "kind": "mlp", "hidden": 64, "epochs": 300, "patience": 300, "batch_size": 64,
     "validation_images": 20, "dropout": 0.5, "electrode_dropout": 0.2, "noise_std": 0.3,
 }  # fmt: skip
 
@@ -50,17 +51,19 @@ def kill_all(started: subprocess.Popen) -> None:
     assert not any(process.is_running() for process in family[1:])
 
 
-def start_until_a_state(workspace) -> subprocess.Popen:
+def start_until_a_third_state(workspace) -> subprocess.Popen:
     with open(workspace / "killed.log", "w") as log:
         started = subprocess.Popen(
             workspace.command("--", EVALUATION),
             cwd=workspace.folder, env=workspace.environment, stdout=log, stderr=log,
         )  # fmt: skip
+    written = set()
     deadline = time.monotonic() + 120
-    while not states(workspace):
+    while len(written) < 3:
+        written |= {path.stat().st_mtime_ns for path in states(workspace)}
         assert started.poll() is None, (workspace / "killed.log").read_text()[-3000:]
         assert time.monotonic() < deadline, "no state was written"
-        time.sleep(0.02)
+        time.sleep(0.01)
     return started
 
 
@@ -70,14 +73,15 @@ def test_a_training_killed_with_9_continues_to_the_files_of_an_unbroken_run(copy
     assert "resuming" not in (unbroken / LOG).read_text()
 
     killed = prepared(copy_of_finished("killed"))
-    kill_all(start_until_a_state(killed))
+    kill_all(start_until_a_third_state(killed))
     assert not (killed / DECODER).exists() and len(states(killed)) == 1
     # Snakemake's own lock outlives it; it says so, and how to remove it.
     assert "--unlock" in killed.snakemake("--", EVALUATION).text
     assert killed.snakemake("--unlock").status == 0
     killed.make(EVALUATION)
 
-    assert "resuming after epoch" in (killed / LOG).read_text()
+    resumed = re.search(r"resuming after epoch (\d+)", (killed / LOG).read_text())
+    assert 3 <= int(resumed[1]) < LONG["epochs"]
     assert states(killed) == states(unbroken) == []
     for path in (DECODER, HISTORY, EVALUATION):
         assert (killed / path).read_bytes() == (unbroken / path).read_bytes(), path

@@ -73,10 +73,15 @@ def save(
     module: str,
     settings: Mapping[str, Any],
     data: TrainingData,
-) -> None:
-    """Write the decoder with its spread on these data, its encoder's identity and provenance."""
+) -> dict[str, Any]:
+    """Write the decoder with its spread on these data, its encoder's identity and provenance.
+
+    Returns:
+        the provenance, for what is written beside the decoder.
+    """
     record = provenance.describe(
         module, settings, [options.responses, options.embeddings], seed=options.seed
     )
     decoder = decoder.with_spread(data.responses, data.embeddings, data.images)
     decoder.save(options.output, {"encoder": data.encoder, "settings": dict(settings)}, record)
+    return record

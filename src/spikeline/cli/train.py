@@ -10,6 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_text
 from spikeline.bridge.fitting import fit_network
 from spikeline.cli import _training_data
@@ -49,7 +50,8 @@ def run(options: argparse.Namespace) -> None:
     except FloatingPointError:
         raise InputError("training diverged: lower learning_rate") from None
     write_text(options.history, to_tsv(epochs))
-    _training_data.save(decoder, options, __name__, settings, data)
+    record = _training_data.save(decoder, options, __name__, settings, data)
+    provenance.write_beside(options.history, record)
     state.unlink(missing_ok=True)
 
 
@@ -57,5 +59,8 @@ def _state_path(options: argparse.Namespace, settings: dict) -> Path:
     """Keyed by settings, seed, code and output; the data's digest is checked inside the state."""
     key = [settings, options.seed, code_digest(__name__), options.output]
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    Path(options.states).mkdir(parents=True, exist_ok=True)
-    return Path(options.states) / f"{name}.pt"
+    folder = Path(options.states)
+    folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in folder.glob(f".{name}.pt.*"):  # a kill in the middle of writing a state
+        unfinished.unlink(missing_ok=True)
+    return folder / f"{name}.pt"
