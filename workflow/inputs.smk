@@ -173,7 +173,9 @@ def distinct(model, subject, count):
     if settings["kind"] == "ensemble":
         return max(distinct(member, subject, count) for member in MODELS.members(model))
     drawn = settings["training_fraction"] < 1 or settings["shuffle_responses"]
-    return min(count, splits_of(subject)) if settings["kind"] in CLOSED_FORM and not drawn else count
+    return (
+        min(count, splits_of(subject)) if settings["kind"] in CLOSED_FORM and not drawn else count
+    )
 
 
 def splits_of(subject):
