@@ -93,7 +93,7 @@ class Workflow:
         said = [
             line.strip()
             for line in plan.text.splitlines()
-            if re.match(r"\s*(InputError: |WorkflowError: )?(config|model|subject|target)\b.*: ", line)
+            if re.match(r"\s*(\w+Error: )?(config|model|subject|target)\b.*: ", line)
         ]
         assert len(said) == 1, plan.text[-3000:]
         return said[0]
