@@ -27,7 +27,7 @@ lint: $(STAMP)  ## style of the Python and of the rules
 
 pins: $(STAMP)  ## resolve envs/workflow.in anew
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
-	  --no-annotate envs/workflow.in --output-file envs/workflow.txt
+	  --no-annotate --override envs/overrides.txt envs/workflow.in --output-file envs/workflow.txt
 
 # Built anew when a pin changes. The stamp is the pin file itself, so that a fresh checkout's
 # time stamps mean nothing.
