@@ -25,9 +25,13 @@ lint: $(STAMP)  ## style of the Python and of the rules
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules workflow
 
-pins: $(STAMP)  ## resolve envs/workflow.in anew
-	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
-	  --no-annotate --override envs/overrides.txt envs/workflow.in --output-file envs/workflow.txt
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
+  --no-annotate
+
+pins: $(STAMP)  ## resolve envs/*.in anew
+	$(RESOLVE) --override envs/overrides.txt envs/workflow.in --output-file envs/workflow.txt
+	$(RESOLVE) envs/ibl.in --output-file envs/ibl.txt
+	$(RESOLVE) envs/allen.in --output-file envs/allen.txt
 
 # Built anew when a pin changes. The stamp is the pin file itself, so that a fresh checkout's
 # time stamps mean nothing.
