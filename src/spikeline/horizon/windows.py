@@ -1,0 +1,92 @@
+"""Forecast windows: stretches of bins that tile the blocks of a split without overlap."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeline.artifacts.counts import TEST, TRAIN, VALID
+from spikeline.errors import InputError
+
+SPLITS = {"train": (TRAIN,), "valid": (VALID,), "test": (TEST,), "fit": (TRAIN, VALID)}
+HORIZONS_MS = (100, 200, 500, 1000)
+
+
+def split_mask(domains: np.ndarray, split: str) -> np.ndarray:
+    """(bins,) bool: the bins of a split; `fit` is train and valid together.
+
+    Args:
+        domains: (bins,) uint8, see artifacts/counts.py.
+        split: one of SPLITS.
+
+    Raises:
+        InputError: the split has no bin.
+    """
+    mask = np.isin(domains, SPLITS[split])
+    if not mask.any():
+        raise InputError(f"domains: no bin lies wholly in the {split} domain; the session is short")
+    return mask
+
+
+def blocks(domains: np.ndarray, split: str) -> np.ndarray:
+    """The unbroken stretches of a split, each of one domain.
+
+    Returns:
+        (blocks, 2) int64: first bin, and the bin behind the last, in order of time.
+    """
+    domains = np.asarray(domains)
+    edges = np.flatnonzero(np.diff(domains)) + 1
+    start = np.concatenate([[0], edges])
+    end = np.concatenate([edges, [len(domains)]])
+    wanted = np.isin(domains[start], SPLITS[split])
+    return np.stack([start[wanted], end[wanted]], axis=1).astype(np.int64)
+
+
+def forecast_starts(domains: np.ndarray, split: str, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """First bins of the windows of `length` bins that tile each block of a split from its start.
+
+    A rest shorter than `length` at a block's end is dropped, so no bin is scored twice and no
+    window reaches across two blocks.
+
+    Returns:
+        starts (windows,) int64 in order of time, and the block (windows,) int64 that each lies in,
+        numbered from 0 over the blocks that hold a window.
+
+    Raises:
+        InputError: no block of the split holds a window.
+    """
+    starts = [np.arange(a, b - length + 1, length) for a, b in blocks(domains, split)]
+    starts = [found for found in starts if len(found)]
+    if not starts:
+        raise InputError(
+            f"domains: no block of the {split} domain holds {length} bins; the session is short"
+        )
+    index = np.repeat(np.arange(len(starts)), [len(found) for found in starts])
+    return np.concatenate(starts), index
+
+
+def gather(values: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """Windows of `length` bins of an array that runs over bins.
+
+    Args:
+        values: (bins, ...).
+        starts: (windows,) first bins.
+
+    Returns:
+        (windows, length, ...), a copy.
+    """
+    return values[np.asarray(starts)[:, None] + np.arange(length)]
+
+
+def bins_of(milliseconds: float, bin_s: float) -> int:
+    """A time in ms as a whole number of bins.
+
+    Raises:
+        InputError: it is no whole number of bins, or none at all.
+    """
+    exact = milliseconds / 1000 / bin_s
+    bins = round(exact)
+    if bins < 1 or abs(exact - bins) > 1e-6:
+        raise InputError(
+            f"horizon {milliseconds} ms is no multiple of the bin, {bin_s * 1000:g} ms"
+        )
+    return bins
