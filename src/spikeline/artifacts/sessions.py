@@ -1,16 +1,17 @@
 """Sessions: one recording's spikes, behaviour and stimuli as a `torch_brain.data.Data` in HDF5.
 
-| object | fields | unit |
-|---|---|---|
-| spikes | timestamps (n,) float64 sorted, unit_index (n,) int64 into units | s from the start |
-| units | id, region str; depth float32 (NaN unknown); more columns as the source has them | micrometre |
-| behaviour | position (samples[, k]), velocity (samples,) float32, NaN unknown; absent where none | its own |
-| trials | start, end and more columns; absent where none | s |
-| stimuli | start, end, image str ('' is a blank); sorted, not overlapping; absent where none | s |
-| session | id, source, subject, origin_s (start in the source's clock), behaviour_kind ('' is none) | |
-| domain, train_domain, valid_domain, test_domain, reference_domain | start, end | s |
+| object | fields |
+|---|---|
+| spikes | timestamps (n,) float64, sorted; unit_index (n,) int64 into units |
+| units | id, region str; depth float32, micrometre, NaN unknown; more columns as the source has |
+| behaviour | position (samples[, k]), velocity (samples,) float32, regular, NaN unknown |
+| trials | start, end and more columns; those named `*_times` are times too |
+| stimuli | start, end, image str, '' for a blank; sorted, not overlapping |
+| session | id, source, subject, origin_s (start in the source's clock), behaviour_kind or '' |
+| domain, train_domain, valid_domain, test_domain, reference_domain | start, end |
 
-Behaviour is a regular series; `torch_brain.datasets.Dataset` opens the files as they are.
+Times are seconds from the session's start. Behaviour, trials and stimuli are absent where there are
+none. `torch_brain.datasets.Dataset` opens the files as they are.
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""Convert spike times and clusters (.npy, as Phy writes them) to a session.
+
+Behaviour, where given, is unwrapped, interpolated to a regular series, and differentiated by a
+Savitzky-Golay filter; where it does not reach it is unknown, what lies outside the session is left
+out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from spikeline.artifacts import provenance, sessions
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.cli._recordings import HELP, settings_with_defaults, to_session
+from spikeline.errors import InputError
+from spikeline.sources.arrays import read_array
+from spikeline.sources.behaviour import DEFAULTS as BEHAVIOURS
+from spikeline.sources.behaviour import Track
+from spikeline.sources.npy import Npy
+from spikeline.sources.phy import read_clusters
+from spikeline.sources.recordings import Recording
+from spikeline.sources.spikes import Spikes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--times", required=True, help=".npy, a spike a row, sorted; seconds")
+    parser.add_argument("--clusters", required=True, help=".npy, the cluster of each spike, from 0")
+    parser.add_argument(
+        "--samples-per-second", type=float, help="of times counted in samples (Phy's spike_times)"
+    )
+    parser.add_argument(
+        "--cluster-table", help="Phy's cluster_group.tsv or cluster_info.tsv (default: all good)"
+    )
+    parser.add_argument("--behaviour-timestamps", help=".npy, seconds in the clock of the spikes")
+    parser.add_argument("--behaviour-position", help=".npy, samples [x columns]")
+    parser.add_argument(
+        "--behaviour-kind", choices=list(BEHAVIOURS), help="what it is a position of"
+    )
+    parser.add_argument("--session", help="its name (default: that of the output)")
+    parser.add_argument("--subject", default="", help="the animal's name")
+    add_settings(parser, f'{HELP}, "good": "good"}}')
+    add_output(parser, "session, HDF5")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_with_defaults(settings_of(options), {"good": "good"})
+    inputs = [options.times, options.clusters, options.cluster_table]
+    inputs += [options.behaviour_timestamps, options.behaviour_position]
+    inputs = [path for path in inputs if path]
+    recording = _recording(options, settings["good"])
+    # Checksums take as long as the conversion; they are taken beside it.
+    with ThreadPoolExecutor(1) as aside:
+        record = aside.submit(provenance.describe, __name__, settings, inputs)
+        data = to_session(recording, settings)
+        sessions.save(options.output, data, record.result())
+
+
+def _recording(options: argparse.Namespace, good: str) -> Recording:
+    rate = options.samples_per_second
+    if rate is not None and not (np.isfinite(rate) and rate > 0):
+        raise InputError(f"--samples-per-second: is {rate}; a number above 0 is due")
+    table, every_cluster = None, True
+    if options.cluster_table:
+        table, every_cluster = read_clusters(options.cluster_table, good)
+    return Recording(
+        name=options.session or Path(options.output).stem,
+        source="arrays",
+        subject=options.subject,
+        spikes=Spikes(
+            Npy(options.times), Npy(options.clusters), options.times, options.clusters, rate
+        ),
+        clusters=table,
+        every_cluster=every_cluster,
+        track=_track(options),
+    )
+
+
+def _track(options: argparse.Namespace) -> Track | None:
+    given = {
+        "--behaviour-timestamps": options.behaviour_timestamps,
+        "--behaviour-position": options.behaviour_position,
+        "--behaviour-kind": options.behaviour_kind,
+    }
+    missing = [name for name, value in given.items() if not value]
+    if len(missing) == len(given):
+        return None
+    if missing:
+        raise InputError(f"{missing[0]}: is missing; behaviour needs {', '.join(given)}")
+    return Track(
+        options.behaviour_kind,
+        read_array(options.behaviour_timestamps).ravel(),
+        read_array(options.behaviour_position),
+        options.behaviour_timestamps,
+    )

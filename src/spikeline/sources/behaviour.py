@@ -1,0 +1,157 @@
+"""Behaviour as a regular series over the session: position, and velocity by a smoothed derivative.
+
+The position is unwrapped, interpolated linearly, and differentiated by a Savitzky-Golay filter
+(quadratic; Savitzky and Golay 1964, Analytical Chemistry 36:1627), which looks half of its short
+window ahead and no further. Outside the recording, and in gaps of the tracking, both are NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.integrate import cumulative_trapezoid
+from scipy.ndimage import label
+from scipy.signal import savgol_filter
+
+from spikeline.artifacts.sessions import BEHAVIOURS, Behaviour
+from spikeline.errors import InputError
+
+# smoothing_s: the filter's window. wrap: the position's period. max_gap_s: time without a sample
+# beyond which nothing is known; a wheel at rest sends none.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "wheel": {"rate_hz": 100, "smoothing_s": 0.05, "wrap": 2 * np.pi, "max_gap_s": None},
+    "running": {"rate_hz": 100, "smoothing_s": 0.05, "wrap": None, "max_gap_s": 1.0},
+    "position": {"rate_hz": 100, "smoothing_s": 0.1, "wrap": None, "max_gap_s": 1.0},
+}
+
+
+@dataclass(frozen=True)
+class Track:
+    """Behaviour as it was recorded.
+
+    Args:
+        kind: wheel, running or position.
+        timestamps: (n,) seconds in the clock of the spikes.
+        position: (n,) or (n, k); None where the source gives velocity instead.
+        velocity: (n,), for such a source.
+        where: what an error calls it.
+    """
+
+    kind: str
+    timestamps: np.ndarray
+    position: np.ndarray | None
+    where: str
+    velocity: np.ndarray | None = None
+
+
+def sampled(
+    track: Track, origin: float, duration: float, settings: Mapping[str, Any] | None = None
+) -> Behaviour:
+    """The track over [origin, origin + duration), regularly sampled from the session's start.
+
+    Velocity is the derivative of a position of one column, and the speed of one of several. A track
+    of velocities is interpolated, and its position is their integral.
+
+    Raises:
+        InputError: senseless settings; timestamps that are NaN or jump back; columns of different
+            length; no sample inside the session.
+    """
+    chosen = _settings(track.kind, settings or {})
+    timestamps, values = _checked(track)
+    rate = float(chosen["rate_hz"])
+    grid = np.arange(int(np.floor(duration * rate + 1e-6))) / rate
+    own = timestamps - origin
+    if not ((own >= 0) & (own < duration)).any():
+        raise InputError(
+            f"{track.where}: none of its samples ({timestamps[0]:.6g} to {timestamps[-1]:.6g} s) "
+            f"lies in the session ({origin:.6g} to {origin + duration:.6g} s); is it another clock?"
+        )
+    if track.position is not None and chosen["wrap"]:
+        values = np.unwrap(values, period=chosen["wrap"], axis=0)
+    regular = np.stack([np.interp(grid, own, column) for column in values.T], axis=1)
+    regular[~_known(grid, own, chosen["max_gap_s"])] = np.nan
+    if track.position is None:
+        velocity = regular[:, 0]
+        path = cumulative_trapezoid(np.nan_to_num(velocity), dx=1 / rate, initial=0)
+        position = np.where(np.isnan(velocity), np.nan, path)
+        return Behaviour(track.kind, rate, position, velocity)
+    slopes = np.stack([_derivative(c, rate, chosen["smoothing_s"]) for c in regular.T], axis=1)
+    velocity = slopes[:, 0] if slopes.shape[1] == 1 else np.linalg.norm(slopes, axis=1)
+    position = regular[:, 0] if regular.shape[1] == 1 else regular
+    return Behaviour(track.kind, rate, position, velocity)
+
+
+def _settings(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    if kind not in BEHAVIOURS:
+        raise InputError(f"behaviour: kind is {kind!r}; known are {list(BEHAVIOURS)}")
+    unknown = sorted(set(given) - set(DEFAULTS[kind]))
+    if unknown:
+        raise InputError(
+            f"behaviour: unknown key {unknown[0]!r}; known are {sorted(DEFAULTS[kind])}"
+        )
+    chosen = {**DEFAULTS[kind], **given}
+    for key, value in chosen.items():
+        optional = value is None and key in ("wrap", "max_gap_s")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not optional and not (number and value > 0):
+            raise InputError(f"behaviour: {key} is {value!r}; a number above 0 is due")
+    return chosen
+
+
+def _checked(track: Track) -> tuple[np.ndarray, np.ndarray]:
+    """Timestamps (n,) that rise and values (n, k) that are finite."""
+    timestamps = np.asarray(track.timestamps, np.float64)
+    values = np.asarray(track.velocity if track.position is None else track.position, np.float64)
+    if timestamps.ndim == 2 and 1 in timestamps.shape:
+        timestamps = timestamps.ravel()
+    if values.ndim == 2 and len(values) != len(timestamps) == values.shape[1]:
+        raise InputError(f"{track.where}: position has swapped axes; samples x columns are due")
+    if timestamps.ndim != 1 or values.ndim not in (1, 2) or len(values) != len(timestamps):
+        raise InputError(
+            f"{track.where}: has {timestamps.shape} timestamps for {values.shape} positions; one "
+            "for each is due"
+        )
+    if not len(timestamps):
+        raise InputError(f"{track.where}: holds no samples; leave the behaviour out")
+    if not np.isfinite(timestamps).all():
+        bad = int(np.argmin(np.isfinite(timestamps)))
+        raise InputError(f"{track.where}: timestamp {bad} is {timestamps[bad]}; seconds are due")
+    back = np.flatnonzero(np.diff(timestamps) < 0)
+    if len(back):
+        raise InputError(
+            f"{track.where}: timestamps jump back at sample {back[0] + 1}, from "
+            f"{timestamps[back[0]]:.6f} to {timestamps[back[0] + 1]:.6f} s; sort or repair them"
+        )
+    values = values.reshape(len(values), -1)
+    # Of samples at the same time the first one counts; lost tracking is a gap.
+    keep = np.isfinite(values).all(axis=1) & (np.diff(timestamps, prepend=-np.inf) > 0)
+    if not keep.any():
+        raise InputError(f"{track.where}: no sample is finite; leave the behaviour out")
+    return timestamps[keep], values[keep]
+
+
+def _known(grid: np.ndarray, own: np.ndarray, max_gap_s: float | None) -> np.ndarray:
+    """(samples,) bool: between two recorded samples that are near enough to interpolate."""
+    after = np.searchsorted(own, grid, side="right")
+    known = (after > 0) & (after < len(own)) | np.isin(grid, own[-1:])
+    if max_gap_s is not None:
+        gap = np.diff(own, append=own[-1])
+        known &= gap[np.clip(after - 1, 0, len(own) - 1)] <= max_gap_s
+    return known
+
+
+def _derivative(values: np.ndarray, rate: float, smoothing_s: float) -> np.ndarray:
+    """Savitzky-Golay derivative of each run of known samples; NaN in runs shorter than it."""
+    window = max(3, 2 * round(smoothing_s * rate / 2) + 1)
+    slope = np.full(len(values), np.nan)
+    runs, count = label(np.isfinite(values))
+    edges = np.flatnonzero(np.diff(np.pad(runs, 1) > 0))
+    for start, stop in edges.reshape(count, 2):
+        if stop - start >= window:
+            slope[start:stop] = savgol_filter(
+                values[start:stop], window, polyorder=2, deriv=1, delta=1 / rate
+            )
+    return slope

@@ -1,0 +1,52 @@
+"""A .npy file of one column, read slice by slice: a long recording is never in memory twice."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from spikeline.errors import InputError
+
+
+class Npy:
+    """Stands in for an array of shape (n,) where only its length and slices are asked for.
+
+    Raises:
+        InputError: missing, truncated, no .npy file, pickled objects, or more than one column.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise InputError(f"{path}: no such file; correct the path in the config")
+        try:
+            with open(self.path, "rb") as handle:
+                version = np.lib.format.read_magic(handle)
+                header = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, self.dtype = header(handle)
+                self.offset = handle.tell()
+        except (ValueError, OSError, EOFError, SyntaxError):
+            raise InputError(f"{path}: is no .npy file or is damaged; write it again") from None
+        if self.dtype.kind not in "fiu":
+            raise InputError(f"{path}: holds {self.dtype}; numbers are due")
+        # MATLAB and Phy write columns as (n, 1).
+        if len(shape) != 1 and tuple(shape[1:]) != (1,):
+            raise InputError(f"{path}: has shape {shape}; one value a row is due")
+        self.length = shape[0]
+        found = self.path.stat().st_size - self.offset
+        if found < self.length * self.dtype.itemsize:
+            raise InputError(f"{path}: is truncated; write it again")
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        start, stop, _ = part.indices(self.length)
+        offset = self.offset + start * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, count=max(stop - start, 0), offset=offset)

@@ -1,0 +1,219 @@
+"""Spike times and cluster indices of a sorter: proved sound, then reduced to the units kept.
+
+Both passes go chunk by chunk, so that memory holds the kept spikes once and little else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from spikeline.errors import InputError
+
+CHUNK = 1 << 20
+# No sorter numbers clusters so high; an unsigned -1 does.
+HIGHEST_CLUSTER = 10_000_000
+
+
+class Column(Protocol):
+    """An array of shape (n,), or a file that is read like one."""
+
+    dtype: np.dtype
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Spikes as the sorter left them.
+
+    Args:
+        times: (n,) seconds, or samples where `samples_per_second` is given.
+        clusters: (n,) the cluster that fired, a whole number from 0.
+        times_name, clusters_name: what an error calls the two.
+        samples_per_second: of `times` that are counted in samples.
+        window: only spikes of [start, end) seconds count; the whole recording where None.
+    """
+
+    times: Column
+    clusters: Column
+    times_name: str
+    clusters_name: str
+    samples_per_second: float | None = None
+    window: tuple[float, float] | None = None
+
+    def chunks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Index of the first spike, times in seconds (float64), clusters as they are stored."""
+        for start in range(0, len(self.times), CHUNK):
+            times = np.asarray(self.times[start : start + CHUNK], np.float64)
+            if self.samples_per_second is not None:
+                times = times / self.samples_per_second
+            yield start, times, np.asarray(self.clusters[start : start + CHUNK])
+
+    def inside(self, times: np.ndarray) -> slice:
+        """The part of sorted times that lies in the window."""
+        if self.window is None:
+            return slice(None)
+        return slice(*np.searchsorted(times, self.window))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over the spikes found.
+
+    counts (clusters,) int64, spikes of each cluster index; first and last spike, seconds.
+    """
+
+    counts: np.ndarray
+    first: float
+    last: float
+
+
+def survey(spikes: Spikes, clusters: int | None = None) -> Survey:
+    """Prove that the spikes are sound and count them.
+
+    Args:
+        clusters: how many clusters there are, where that is known.
+
+    Raises:
+        InputError: no spikes, columns of different length, times that are NaN, negative or not
+            sorted, cluster indices that are negative, fractional or out of range.
+    """
+    _check_columns(spikes)
+    counts = np.zeros(0, np.int64)
+    first = last = previous = None
+    for start, times, index in spikes.chunks():
+        _check_times(times, previous, start, spikes.times_name)
+        previous = times[-1]
+        index = _whole(index, clusters, start, spikes.clusters_name)
+        inside = spikes.inside(times)
+        times, index = times[inside], index[inside]
+        if not len(times):
+            continue
+        first, last = (times[0] if first is None else first), times[-1]
+        found = np.bincount(index, minlength=len(counts))
+        found[: len(counts)] += counts
+        counts = found
+    if first is None:
+        raise InputError(f"{spikes.times_name}: holds no spikes in the window {spikes.window} s")
+    if clusters is not None:
+        counts = np.pad(counts, (0, clusters - len(counts)))
+    return Survey(counts, float(first), float(last))
+
+
+def take(
+    spikes: Spikes, clusters: np.ndarray, counts: np.ndarray, origin: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The spikes of the clusters kept.
+
+    Args:
+        clusters: (units,) cluster index of each unit.
+        counts: of the survey.
+        origin: subtracted from the times, seconds.
+
+    Returns:
+        times (n,) float64 seconds and unit_index (n,) int64 into `clusters`.
+    """
+    unit_of = np.full(len(counts), -1, np.int64)
+    unit_of[clusters] = np.arange(len(clusters))
+    total = int(counts[clusters].sum())
+    times, units, filled = np.empty(total), np.empty(total, np.int64), 0
+    for _, seconds, index in spikes.chunks():
+        inside = spikes.inside(seconds)
+        if inside != slice(None):
+            seconds, index = seconds[inside], index[inside]
+        unit = unit_of[index.astype(np.intp, copy=False)]
+        kept = unit >= 0
+        stop = filled + np.count_nonzero(kept)
+        np.compress(kept, unit, out=units[filled:stop])
+        np.compress(kept, seconds, out=times[filled:stop])
+        filled = stop
+    if origin:
+        times -= origin
+    return times, units
+
+
+def duration_of(first: float, last: float, window: tuple[float, float] | None) -> tuple:
+    """(origin, duration) of a session in seconds.
+
+    It starts at the whole second before the first spike, so that a recording whose clock ran for an
+    hour before it began has no empty hour; it ends on the hundredth after the last spike, because a
+    spike on the very end would lie outside.
+    """
+    origin = float(np.floor(first)) if window is None else float(window[0])
+    duration = (np.floor((last - origin) * 100) + 1) / 100
+    if duration <= last - origin:
+        duration += 0.01
+    if window is not None:
+        duration = min(duration, window[1] - origin)
+    return origin, round(float(duration), 6)
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def _check_columns(spikes: Spikes) -> None:
+    if len(spikes.times) != len(spikes.clusters):
+        raise InputError(
+            f"{spikes.times_name}: holds {len(spikes.times)} spike times, but "
+            f"{spikes.clusters_name} has {len(spikes.clusters)} clusters; one for each is due"
+        )
+    if not len(spikes.times):
+        raise InputError(f"{spikes.times_name}: holds no spikes; the session has no length")
+    if spikes.samples_per_second is None and spikes.times.dtype.kind in "iu":
+        raise InputError(
+            f"{spikes.times_name}: holds whole numbers, which are samples and no seconds; say how "
+            "many make a second (--samples-per-second)"
+        )
+
+
+def _check_times(times: np.ndarray, previous: float | None, start: int, where: str) -> None:
+    if not np.isfinite(times).all():
+        bad = int(np.argmin(np.isfinite(times)))
+        raise InputError(f"{where}: time of spike {start + bad} is {times[bad]}; seconds are due")
+    if times.min() < 0:
+        bad = int(np.argmax(times < 0))
+        raise InputError(
+            f"{where}: time of spike {start + bad} is {times[bad]:.6g} s; times from 0 are due"
+        )
+    back = np.flatnonzero(times[1:] < times[:-1])
+    if previous is not None and times[0] < previous:
+        bad, before = 0, previous
+    elif len(back):
+        bad, before = int(back[0]) + 1, times[back[0]]
+    else:
+        return
+    raise InputError(
+        f"{where}: is not sorted: spike {start + bad} at {times[bad]:.6f} s follows one at "
+        f"{before:.6f} s; sort the times, and the clusters with them"
+    )
+
+
+def _whole(index: np.ndarray, clusters: int | None, start: int, where: str) -> np.ndarray:
+    """Cluster indices as int64."""
+    if index.dtype.kind == "f":
+        fractional = ~np.isfinite(index) | (index != np.floor(index))
+        if fractional.any():
+            bad = int(np.argmax(fractional))
+            raise InputError(
+                f"{where}: cluster of spike {start + bad} is {index[bad]}; whole numbers are due"
+            )
+    lowest, highest = index.min(), index.max()
+    if lowest < 0:
+        bad = int(np.argmax(index < 0))
+        raise InputError(
+            f"{where}: cluster of spike {start + bad} is {index[bad]}; numbers from 0 are due"
+        )
+    limit = HIGHEST_CLUSTER if clusters is None else clusters
+    if highest >= limit:
+        bad = int(np.argmax(index >= limit))
+        reason = "no sorter counts so far" if clusters is None else f"there are {clusters} clusters"
+        raise InputError(
+            f"{where}: cluster of spike {start + bad} is {index[bad]}, out of range: {reason}"
+        )
+    return index.astype(np.int64, copy=False)
