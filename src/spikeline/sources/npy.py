@@ -50,3 +50,7 @@ class Npy:
         start, stop, _ = part.indices(self.length)
         offset = self.offset + start * self.dtype.itemsize
         return np.fromfile(self.path, self.dtype, count=max(stop - start, 0), offset=offset)
+
+    def mapped(self) -> np.ndarray:
+        """All of it, (n,), read-only, its pages read as they are touched."""
+        return np.asarray(np.load(self.path, mmap_mode="r")).reshape(-1)
