@@ -1,112 +1,85 @@
-"""From a recording to a session: what the converters of every source share."""
+"""What `train-forecaster` and `evaluate-forecaster` read: sessions as counts and features."""
 
 from __future__ import annotations
 
+import argparse
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from torch_brain.data import Data
-
-from spikeline.artifacts import sessions
+from spikeline.artifacts import counts as counts_artifact
+from spikeline.artifacts import embeddings as embeddings_artifact
+from spikeline.artifacts import features as features_artifact
 from spikeline.errors import InputError
-from spikeline.horizon.domains import SPLITS, domains_of
-from spikeline.sources.behaviour import sampled
-from spikeline.sources.recordings import (
-    Recording,
-    chosen_units,
-    shifted_stimuli,
-    shifted_trials,
-)
-from spikeline.sources.spikes import duration_of, survey, take
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from spikeline.artifacts.counts import Counts
+    from spikeline.artifacts.embeddings import Embeddings
+    from spikeline.artifacts.features import Features
 
-DEFAULTS: dict[str, Any] = {
-    "split": {"kind": "interleaved"},
-    "min_rate_hz": 0.0,
-    "min_units": 1,
-    "window_s": None,
-    "behaviour": {},
-}
-HELP = (
-    '{"split": {"kind": "interleaved", "block_s": 20, "guard_s": 2, "reference_s": 60} or {"kind": '
-    '"chronological", "train": 0.595, "valid": 0.105, "test": 0.3, "reference_s": 60}, '
-    '"min_rate_hz": 0, "min_units": 1, "window_s": null or [start, end], "behaviour": {"rate_hz": '
-    '100, "smoothing_s": ..., "wrap": ..., "max_gap_s": ...}'
-)
+logger = logging.getLogger(__name__)
 
 
-def settings_with_defaults(
-    given: Mapping[str, Any], more: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Checked settings of a conversion; `more` are the source's own defaults."""
-    known = {**DEFAULTS, **(more or {})}
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise InputError(f"--settings: unknown key {unknown[0]!r}; known are {sorted(known)}")
-    settings = {**known, **given}
-    for key in ("min_rate_hz", "min_units"):
-        value = settings[key]
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            raise InputError(f"--settings: {key} is {value!r}; a number from 0 is due")
-    for key in ("split", "behaviour"):
-        if not isinstance(settings[key], Mapping):
-            raise InputError(f"--settings: {key} is {settings[key]!r}; an object is due")
-    settings["window_s"] = _window(settings["window_s"])
-    return settings
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--counts", required=True, nargs="+", metavar="FILE", help="one a session")
+    parser.add_argument(
+        "--features", required=True, nargs="+", metavar="FILE", help="in the same order"
+    )
+    parser.add_argument(
+        "--embeddings", nargs="*", default=[], metavar="FILE", help="of the images shown, HDF5"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    parser.add_argument(
+        "--budget-mb",
+        type=int,
+        default=20_000,
+        help="counts larger than this in all stay on disk, mapped into memory (20000)",
+    )
 
 
-def to_session(recording: Recording, settings: Mapping[str, Any]) -> Data:
-    """The session that `settings` make of a recording.
+def read(
+    options: argparse.Namespace,
+) -> tuple[list[Counts], list[Features], list[Embeddings], bool]:
+    """Counts and features of each session, embeddings, and whether the counts stay on disk.
 
     Raises:
-        InputError: anything unsound in the recording, too few units, or too short a session.
+        InputError: lists of different length, a session given twice, bins of different length.
     """
-    window = settings["window_s"]
-    recording = replace(recording, spikes=replace(recording.spikes, window=window))
-    found = survey(recording.spikes, recording.cluster_count)
-    origin, duration = duration_of(found.first, found.last, window)
-    where = f"session {recording.name}"
-    # Before the second pass: a session that is refused is refused soon.
-    domains = domains_of(settings["split"], duration, where)
-    units = chosen_units(
-        recording, found, duration, settings["min_rate_hz"], int(settings["min_units"])
-    )
-    track, trials, stimuli = recording.track, recording.trials, recording.stimuli
-    if track is not None:
-        track = sampled(track, origin, duration, settings["behaviour"])
-    if trials is not None:
-        trials = shifted_trials(trials, origin, duration)
-    if stimuli is not None:
-        stimuli = shifted_stimuli(stimuli, origin, duration, where)
-    times, unit_index = take(recording.spikes, units.pop("cluster"), found.counts, origin)
-    log.info("%s: %.2f s from %.0f s of the source's clock", where, duration, origin)
-    return sessions.build(
-        times,
-        unit_index,
-        units,
-        duration,
-        {split: getattr(domains, split) for split in SPLITS} | {"reference": domains.reference},
-        {
-            "id": recording.name,
-            "source": recording.source,
-            "subject": recording.subject,
-            "origin_s": origin,
-        },
-        track,
-        trials,
-        stimuli,
-    )
+    if len(options.counts) != len(options.features):
+        raise InputError(
+            f"--features: {len(options.features)} files for {len(options.counts)} of --counts; "
+            "give one for each session, in the same order"
+        )
+    mapped = [counts_artifact.read(path, mapped=True) for path in options.counts]
+    total = sum(one.counts.size for one in mapped)
+    on_disk = total > options.budget_mb * 1_000_000
+    if on_disk:
+        logger.info("%.0f MB of counts stay on disk (--budget-mb)", total / 1e6)
+        counts = mapped
+    else:
+        counts = [counts_artifact.read(path) for path in options.counts]
+    names = [one.session for one in counts]
+    for name, path in zip(names, options.counts, strict=True):
+        if names.count(name) > 1:
+            raise InputError(f"{path}: session {name} is given twice")
+    for one, path in zip(counts, options.counts, strict=True):
+        if one.bin_s != counts[0].bin_s:
+            raise InputError(
+                f"{path}: bins of {one.bin_s} s beside {counts[0].bin_s} s; bin all sessions alike"
+            )
+    features = [features_artifact.read(path) for path in options.features]
+    return counts, features, [embeddings_artifact.read(p) for p in options.embeddings], on_disk
 
 
-def _window(value: Any) -> tuple[float, float] | None:
-    if value is None:
-        return None
-    numbers = isinstance(value, (list, tuple)) and len(value) == 2
-    if not numbers or not all(isinstance(v, (int, float)) for v in value):
-        raise InputError(f"--settings: window_s is {value!r}; [start, end] in seconds is due")
-    if not 0 <= value[0] < value[1]:
-        raise InputError(f"--settings: window_s is {value!r}; 0 <= start < end is due")
-    return (float(value[0]), float(value[1]))
+def image_facts(embeddings: Sequence[Embeddings]) -> tuple[int, str]:
+    """Length of the embeddings and their encoder; 0 and '' where there are none.
+
+    Raises:
+        InputError: of several encoders.
+    """
+    if not embeddings:
+        return 0, ""
+    encoders = sorted({one.encoder for one in embeddings})
+    if len(encoders) > 1:
+        raise InputError(f"--embeddings: of encoders {encoders}; embed all images with one")
+    return embeddings[0].values.shape[1], encoders[0]

@@ -1,0 +1,133 @@
+"""Train a forecaster of the next second's spikes on the train blocks of several sessions.
+
+Killed at any point, the same command continues from its last state and ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+from spikeline.artifacts import features as features_artifact
+from spikeline.artifacts import provenance
+from spikeline.artifacts.files import write_text
+from spikeline.cli import _recordings
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.errors import InputError
+from spikeline.settings.code_digest import code_digest
+from spikeline.training.history import to_tsv
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _recordings.add_arguments(parser)
+    parser.add_argument("--normalisation", required=True, metavar="FILE", help="of the features")
+    parser.add_argument("--seed", required=True, type=int, help="of weights, batches and dropout")
+    parser.add_argument("--history", required=True, metavar="FILE", help="a row an epoch, TSV")
+    parser.add_argument("--states", required=True, metavar="DIR", help="where resume state is kept")
+    add_settings(parser, "the model's resolved settings")
+    add_output(parser, "forecaster, safetensors")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_of(options)
+    if options.seed < 0:
+        raise InputError(f"--seed: {options.seed}; a whole number from 0 is due")
+    import torch
+
+    from spikeline.horizon import forecaster_file
+    from spikeline.horizon.batches import Geometry
+    from spikeline.horizon.forecaster import Forecaster
+    from spikeline.horizon.forecaster_training import fingerprint_of, fit_forecaster
+    from spikeline.horizon.recordings import build_recording, mean_rate, unit_keys
+    from spikeline.training.device import choose_device
+
+    device = choose_device(options.device)
+    counts, features, embeddings, mapped = _recordings.read(options)
+    normalisation = features_artifact.read_normalisation(options.normalisation)
+    _check_normalisation(normalisation, [one.session for one in counts], options.normalisation)
+    image_dim, encoder = _recordings.image_facts(embeddings)
+    if "image" in settings["modalities"] and not embeddings:
+        raise InputError("--embeddings: modalities has image; give the embeddings of the images")
+
+    keys = [key for one in counts for key in unit_keys(one)]
+    learned = keys if settings["identity"] == "per_unit" else []
+    torch.manual_seed(2 * options.seed)  # the loop seeds itself, with another number
+    bin_s = counts[0].bin_s
+    model = Forecaster(
+        settings,
+        bin_s,
+        torch.from_numpy(normalisation.mean),
+        torch.from_numpy(normalisation.std),
+        len(learned),
+        image_dim,
+    ).to(device)
+    geometry = Geometry.of(settings, bin_s, device)
+    rate = mean_rate(features, bin_s)
+    recordings = [
+        build_recording(
+            one,
+            described,
+            decay=geometry.decay,
+            mean_rate=rate,
+            training_keys={key: row for row, key in enumerate(learned)},
+            random_dim=settings["dim"] if settings["identity"] == "random" else 0,
+            peers=settings["peers"],
+            embeddings=embeddings if "image" in settings["modalities"] else (),
+            mapped=mapped,
+        )
+        for one, described in zip(counts, features, strict=True)
+    ]
+    state = _state_path(options, settings)
+    try:
+        history = fit_forecaster(
+            model,
+            recordings,
+            geometry,
+            settings,
+            seed=options.seed,
+            state_path=state,
+            fingerprint=fingerprint_of(settings, options.seed, recordings),
+        )
+    except FloatingPointError:
+        raise InputError("training diverged: lower learning_rate") from None
+    inputs = [*options.counts, *options.features, *options.embeddings, options.normalisation]
+    record = provenance.describe(__name__, settings, inputs, seed=options.seed)
+    write_text(options.history, to_tsv(history))
+    trained = forecaster_file.TrainedForecaster(
+        model,
+        settings,
+        bin_s,
+        rate,
+        [one.session for one in counts],
+        learned,
+        image_dim,
+        encoder,
+        options.seed,
+    )
+    forecaster_file.save(options.output, trained, record)
+    provenance.write_beside(options.history, record)
+    state.unlink(missing_ok=True)
+
+
+def _check_normalisation(
+    normalisation: features_artifact.Normalisation, sessions: list[str], where: str
+) -> None:
+    if sorted(normalisation.sessions) != sorted(sessions):
+        raise InputError(
+            f"{where}: was fitted on sessions {sorted(normalisation.sessions)}, not on the training "
+            f"sessions {sorted(sessions)}; normalise on these"
+        )
+
+
+def _state_path(options: argparse.Namespace, settings: dict) -> Path:
+    """Keyed by settings, seed, code and output; the data's digest is checked inside the state."""
+    key = [settings, options.seed, code_digest(__name__), options.output]
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    folder = Path(options.states)
+    folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in folder.glob(f".{name}.pt.*"):  # a kill in the middle of writing a state
+        unfinished.unlink(missing_ok=True)
+    return folder / f"{name}.pt"

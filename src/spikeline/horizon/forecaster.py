@@ -1,0 +1,163 @@
+"""The forecaster: the past of a population to the rates of its units in the next bins.
+
+identity -> encoder -> decoder -> head; log rates are an offset plus what the head adds. The offset
+is the reference rate of each unit unless the caller knows better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeline.errors import InputError
+from spikeline.horizon.decoder import FutureDecoder
+from spikeline.horizon.encoder import PastEncoder
+from spikeline.horizon.head import UnitHead
+from spikeline.horizon.identity import Units, build_identity
+from spikeline.horizon.past import Past
+from spikeline.horizon.windows import bins_of
+
+# Above e^5 spikes a bin no count is possible that a uint8 holds.
+_HIGHEST_LOG_RATE = 5.0
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is constant over the windows of one session, as tensors.
+
+    Attributes:
+        units: see `horizon.identity.Units`.
+        offset: (units,) log expected counts per bin, from the reference window.
+        peers: (units, units) how each unit's history follows that of the others, zero diagonal.
+        images: (images, dim) embeddings of what it may have seen, None where nothing was shown.
+    """
+
+    units: Units
+    offset: Tensor
+    peers: Tensor
+    images: Tensor | None = None
+
+
+def reference_offset(reference_counts: Tensor, reference_bins: int, mean_rate: float) -> Tensor:
+    """(units,) log((n + 1/2) / (T + 1/2 / mu)): reference rates that are finite for silent units.
+
+    Args:
+        reference_counts: (units,) spikes n in the reference window of T bins.
+        mean_rate: mu, of all training units, expected counts per bin.
+    """
+    return torch.log((reference_counts.double() + 0.5) / (reference_bins + 0.5 / mean_rate)).float()
+
+
+class Forecaster(nn.Module):
+    """See the module.
+
+    Args:
+        settings: resolved settings of the model.
+        bin_s: length of a bin in seconds.
+        feature_mean, feature_std: (33,) normalisation of the reference features.
+        n_units: training units, for the mode `per_unit`.
+        image_dim: length of an image embedding.
+
+    Raises:
+        InputError: settings that do not fit together.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        bin_s: float,
+        feature_mean: Tensor,
+        feature_std: Tensor,
+        n_units: int,
+        image_dim: int = 0,
+    ):
+        super().__init__()
+        dim, heads, dropout = settings["dim"], settings["heads"], settings["dropout"]
+        self.patch_bins = bins_of(settings["patch_ms"], bin_s)
+        history_bins = bins_of(settings["history_ms"], bin_s)
+        if history_bins % self.patch_bins:
+            raise InputError(
+                f"history_ms: {settings['history_ms']} is no multiple of patch_ms, "
+                f"{settings['patch_ms']}"
+            )
+        self.patches = history_bins // self.patch_bins
+        self.bins = bins_of(settings["horizon_ms"], bin_s)
+        if settings["features"] == "raw":
+            feature_mean, feature_std = torch.zeros_like(feature_mean), torch.ones_like(feature_std)
+        self.identity = build_identity(
+            settings["identity"], dim, dim, feature_mean, feature_std, n_units,
+            settings["feature_noise"],
+        )  # fmt: skip
+        self.encoder = PastEncoder(
+            dim, heads, settings["depth"], dropout, settings["latents"], self.patches,
+            self.patch_bins, bin_s, settings["modalities"], image_dim, settings["modality_every"],
+        )  # fmt: skip
+        self.decoder = FutureDecoder(
+            dim, heads, settings["decoder_depth"], dropout, self.bins, bin_s
+        )
+        self.peers = bool(settings["peers"])
+        history = len(settings["traces_s"]) * (1 + self.peers) + 1
+        self.head = UnitHead(dim, history, settings["head_hidden"], dropout)
+
+    def forward(
+        self,
+        past: Past,
+        population: Population,
+        bins: int | None = None,
+        chosen: Tensor | None = None,
+        offset: Tensor | None = None,
+    ) -> Tensor:
+        """Log of expected counts per bin, (windows, bins, units).
+
+        Args:
+            bins: how many future bins; None means all.
+            chosen: of these bins, the indices that are wanted; None means all.
+            offset: log rates to start from, broadcast to the result; None means the population's.
+        """
+        identity = self.identity(population.units)
+        latents = self.encode(past, population, identity)
+        return self.decode(latents, past, population, identity, bins, chosen, offset)
+
+    def encode(self, past: Past, population: Population, identity: Tensor) -> Tensor:
+        """(windows, latents, dim)."""
+        return self.encoder(past, identity, population.offset.exp(), population.images)
+
+    def decode(
+        self,
+        latents: Tensor,
+        past: Past,
+        population: Population,
+        identity: Tensor,
+        bins: int | None = None,
+        chosen: Tensor | None = None,
+        offset: Tensor | None = None,
+    ) -> Tensor:
+        """See `forward`."""
+        states = self.decoder(
+            latents, self.encoder.rotary, self.encoder.latent_rotary(), bins or self.bins
+        )
+        if chosen is not None:
+            states = states[:, chosen]
+        added = self.head(states, identity, self.history(past, population))
+        start = population.offset if offset is None else offset
+        return (start + added.float()).clamp(max=_HIGHEST_LOG_RATE)
+
+    def history(self, past: Past, population: Population) -> Tensor:
+        """(windows, units, features): own traces, those of a unit's peers, and whether it is known.
+
+        A hidden unit's own traces read 0, as if it were as busy as ever, for itself and its peers.
+        """
+        own = past.traces * past.known[..., None]
+        parts = [own]
+        if self.peers:
+            parts.append(population.peers.to(own.dtype) @ own)
+        parts.append(past.known[..., None].to(own.dtype))
+        return torch.cat(parts, -1)
+
+    @property
+    def parameters_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())

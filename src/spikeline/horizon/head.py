@@ -1,0 +1,76 @@
+"""Log rates of any number of units from shared weights: the population's future meets each unit.
+
+With h the state of a future bin, e a unit's embedding and g its recent history, a head on the
+concatenation would run its first layer once for each bin and unit. Split by rows,
+
+    W [h; e; g] = W_h h + W_e e + W_g g,
+
+it runs once a bin, once a unit and once a unit's history, and only the sum is per bin and unit. A
+second path is bilinear, (A h) . (B e + C g): how strongly the state moves a unit depends on who
+the unit is and on what it just did, and costs one matrix product.
+
+Both last layers start at zero: an untrained head returns 0, the forecast its offset.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class UnitHead(nn.Module):
+    """The head's weights.
+
+    Args:
+        dim: features of a bin's state and of a unit's embedding.
+        history: features of a unit's recent history.
+        hidden: features of the hidden layer, and products of the bilinear path.
+    """
+
+    def __init__(self, dim: int, history: int, hidden: int, dropout: float = 0.0):
+        super().__init__()
+        self.from_state = nn.Linear(dim, hidden)
+        self.from_identity = nn.Linear(dim, hidden, bias=False)
+        self.from_history = nn.Linear(history, hidden, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, 1)
+        self.state_factor = nn.Linear(dim, hidden)
+        self.unit_factor = nn.Linear(dim, hidden, bias=False)
+        self.history_factor = nn.Linear(history, hidden, bias=False)
+        for layer in (self.output, self.state_factor):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, states: Tensor, identity: Tensor, history: Tensor) -> Tensor:
+        """(windows, bins, units) log rates above the offset.
+
+        Args:
+            states: (windows, bins, dim).
+            identity: (units, dim).
+            history: (windows, units, history).
+        """
+        unit = self.from_identity(identity) + self.from_history(history)
+        hidden = functional.gelu(self.from_state(states)[:, :, None] + unit[:, None])
+        factors = self.unit_factor(identity) + self.history_factor(history)
+        products = self.state_factor(states) @ factors.mT
+        return self.output(self.dropout(hidden)).squeeze(-1) + products
+
+    def forward_concatenated(self, states: Tensor, identity: Tensor, history: Tensor) -> Tensor:
+        """The same, with the first layer applied to concatenations: slow, to test and compare."""
+        windows, bins, units = len(states), states.shape[1], len(identity)
+        weight = torch.cat(
+            [layer.weight for layer in (self.from_state, self.from_identity, self.from_history)], 1
+        )
+        joined = torch.cat(
+            [
+                states[:, :, None].expand(-1, -1, units, -1),
+                identity.expand(windows, bins, -1, -1),
+                history[:, None].expand(-1, bins, -1, -1),
+            ],
+            -1,
+        )
+        hidden = functional.gelu(functional.linear(joined, weight, self.from_state.bias))
+        factors = self.unit_factor(identity) + self.history_factor(history)
+        products = self.state_factor(states) @ factors.mT
+        return self.output(self.dropout(hidden)).squeeze(-1) + products
