@@ -71,6 +71,7 @@ def conditions_figure(
     title: str,
     value_labels: Mapping[str, str],
     conditions_label: str = "",
+    shares: bool = True,
 ) -> Figure:
     """A row for each condition, a point with its interval for each measure, a panel a subject.
 
@@ -81,6 +82,7 @@ def conditions_figure(
         title: of the figure.
         value_labels: label of the value axis for each subject, with N.
         conditions_label: what the conditions are.
+        shares: scores lie in 0..1; else the axis takes their range, with a line at 0.
     """
     table = table.assign(condition=list(labels))
     conditions = list(dict.fromkeys(labels))
@@ -93,8 +95,11 @@ def conditions_figure(
             where = np.array([conditions.index(name) for name in rows["condition"]])
             for number, measure in enumerate(measures):
                 _points(axes, rows, measure, where + offsets[number], number)
-            axes.set_xlim(-0.02, 1.02)
-            axes.xaxis.set_major_locator(FixedLocator(SHARES))
+            if shares:
+                axes.set_xlim(-0.02, 1.02)
+                axes.xaxis.set_major_locator(FixedLocator(SHARES))
+            else:
+                axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
             axes.set_xlabel(value_labels[subject])
             axes.set_title(subject, loc="left")
             axes.set_ylim(len(conditions) - 0.45, -0.55)
@@ -115,6 +120,7 @@ def curves_figure(
     title: str,
     value_labels: Mapping[str, str],
     x_label: str,
+    shares: bool = True,
 ) -> Figure:
     """Each measure as a line with its interval as a band over one number, a panel a subject.
 
@@ -124,6 +130,7 @@ def curves_figure(
             a logarithmic axis.
         measures, title, value_labels: as in `conditions_figure`.
         x_label: what was varied.
+        shares: as in `conditions_figure`.
     """
     table = table.assign(x=np.asarray(x, dtype=float))
     distinct = np.unique(table["x"])
@@ -139,8 +146,11 @@ def curves_figure(
                 axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_locator(FixedLocator(_apart(distinct, logarithmic)))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.set_ylim(-0.02, 1.02)
-            axes.yaxis.set_major_locator(FixedLocator(SHARES))
+            if shares:
+                axes.set_ylim(-0.02, 1.02)
+                axes.yaxis.set_major_locator(FixedLocator(SHARES))
+            else:
+                axes.axhline(0, color=GREY, linewidth=0.8, zorder=0)
             axes.set_xlabel(x_label)
             axes.set_ylabel(value_labels[subject])
             axes.set_title(subject, loc="left")

@@ -49,6 +49,30 @@ def bootstrap_mean(
     return _interval(values.mean(), (weights @ sums) / (weights @ sizes), confidence)
 
 
+def bootstrap_ratio(
+    numerators: np.ndarray,
+    denominators: np.ndarray,
+    clusters: np.ndarray | None = None,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Interval:
+    """Sum of one quantity over the sum of another, with the interval of a cluster bootstrap.
+
+    Args:
+        numerators, denominators: (observations,) finite numbers; a resample whose denominators sum
+            to zero is left out of the interval.
+
+    Other arguments and errors as in `bootstrap_mean`.
+    """
+    above, members = _checked(numerators, clusters)
+    below, _ = _checked(denominators, clusters)
+    weights = _resampled(members.max() + 1, resamples, seed)
+    totals = weights @ np.bincount(members, weights=below)
+    ratios = (weights @ np.bincount(members, weights=above))[totals != 0] / totals[totals != 0]
+    return _interval(above.sum() / below.sum(), ratios, confidence)
+
+
 def bootstrap_median(
     values: np.ndarray,
     clusters: np.ndarray | None = None,

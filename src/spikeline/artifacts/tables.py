@@ -43,7 +43,9 @@ from spikeline.errors import InputError
 from spikeline.settings.entries import format_value
 from spikeline.statistics import RESAMPLES, Interval, bootstrap_mean, bootstrap_median
 
-TEXT_COLUMNS = ("model", "subject", "category")
+# The last of the columns that name a row: everything after it but TEXT_COLUMNS is a number.
+ROW_NAMES = ("subject", "session")
+TEXT_COLUMNS = ("model", *ROW_NAMES, "category", "role")
 
 
 def retrieval_table(
@@ -111,7 +113,7 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
     """A table as written: names and varied settings as text, all else as numbers.
 
     Raises:
-        InputError: missing, empty, or without the column `subject`.
+        InputError: missing, empty, or without a column that names its rows.
     """
     try:
         table = pd.read_csv(
@@ -136,7 +138,7 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def varied_columns(table: pd.DataFrame) -> list[str]:
-    """The settings that a table varies: the columns between `model` and `subject`."""
+    """The settings that a table varies: the columns between `model` and the row's name."""
     return [name for name in _key_columns(table) if name not in TEXT_COLUMNS]
 
 
@@ -157,7 +159,8 @@ def as_text(table: pd.DataFrame) -> str:
     """The table aligned for a terminal: top-1 and top-5 of neural to image with intervals, then
     top-1 of image to neural, of the shuffled control and of the noise ceiling.
 
-    A table without retrieval scores is shown whole, intervals beside their scores.
+    A table of forecasts shows what is pooled over sessions. One of neither is shown whole, intervals
+    beside their scores.
     """
     if table.empty:
         return "\t".join(table.columns)
@@ -178,6 +181,19 @@ def as_text(table: pd.DataFrame) -> str:
         if varied and shown["model"] != list(table["model"]):
             name = " ".join(varied) if len(varied) == 1 else "condition"
             shown = {name: shown["model"], "subject": shown["subject"]}
+    elif "bits_per_spike" in table:
+        table = table[table["session"] == "all"].reset_index(drop=True)
+        shown["model"] = list(table["model"])
+        columns = {
+            "role": "role",
+            "horizon_ms": "ms",
+            "bits_per_spike": "bits/spike [95 %]",
+            "shuffled": "shuffled",
+            "co_smoothing": "co-smoothing",
+            "sessions": "sessions",
+            "units": "units",
+            "seeds": "seeds",
+        }
     else:
         parts = tuple(f"{name}{end}" for name in table for end in ("_low", "_high"))
         columns = {name: name for name in table if name not in parts}
@@ -298,9 +314,10 @@ def _cell(value: Any) -> str:
 
 def _key_columns(table: pd.DataFrame) -> list[str]:
     columns = list(table.columns)
-    if "subject" not in columns:
-        raise InputError(f"table: has no column 'subject', only {columns}")
-    return columns[: columns.index("subject") + 1]
+    for last in ROW_NAMES:
+        if last in columns:
+            return columns[: columns.index(last) + 1]
+    raise InputError(f"table: has no column {' or '.join(ROW_NAMES)}, only {columns}")
 
 
 def _as_text(row: Mapping[str, Any], column: str, interval: bool) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from spikeline import plotting
 from spikeline.artifacts import evaluations, provenance, tables
-from spikeline.cli._options import start_log
+from spikeline.cli._options import add_conditions, conditions_of, start_log
 from spikeline.errors import InputError
 from spikeline.statistics import RESAMPLES
 
@@ -30,12 +28,8 @@ MEASURES = [
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evaluations", required=True, nargs="+", metavar="FILE", help="JSON")
-    parser.add_argument(
-        "--conditions",
-        required=True,
-        metavar="JSON",
-        help='list in the order of the evaluations, or a file that holds it: [{"model": "mlp", '
-        '"subject": "monkeyF", "varied": {"regions": ["IT"]}}, ...]',
+    add_conditions(
+        parser, '[{"model": "mlp", "subject": "monkeyF", "varied": {"regions": ["IT"]}}, ...]'
     )
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="take the first N seeds of an evaluation (all)"
@@ -53,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    conditions = _conditions(options.conditions)
+    conditions = conditions_of(options)
     if len(conditions) != len(options.evaluations):
         raise InputError(
             f"--conditions: {len(conditions)} for {len(options.evaluations)} evaluations; "
@@ -107,15 +101,3 @@ def draw(table: pd.DataFrame, title: str) -> Any:
 def _first_seeds(evaluation: evaluations.Evaluation, count: int | None) -> evaluations.Evaluation:
     """Another table may have asked for more seeds of the same model; this one keeps to its own."""
     return replace(evaluation, seeds=evaluation.seeds[:count])
-
-
-def _conditions(text: str) -> list[dict[str, Any]]:
-    try:
-        if not text.lstrip().startswith("["):
-            text = Path(text).read_text(encoding="utf-8")
-        conditions = json.loads(text)
-    except (OSError, ValueError):
-        raise InputError("--conditions: no JSON list, nor a file that holds one") from None
-    if not isinstance(conditions, list) or not all(isinstance(c, dict) for c in conditions):
-        raise InputError("--conditions: a list of objects is due")
-    return conditions

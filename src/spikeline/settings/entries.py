@@ -36,8 +36,10 @@ def parse_name(name: str) -> tuple[str, dict[str, str]]:
 
 
 def format_value(value: Any) -> str:
-    """The text of a value in a name: lists joined by '+', true/false, shortest floats."""
+    """The text of a value in a name: lists joined by '+' ('none' if empty), shortest floats."""
     if isinstance(value, (list, tuple)):
+        if not value:
+            return "none"
         return "+".join(map(format_value, value))
     if isinstance(value, bool):
         return str(value).lower()
@@ -56,6 +58,8 @@ def parse_value(text: str, schema: Mapping[str, Any], where: str) -> Any:
     if "null" in types and text == "none":
         return None
     if "array" in types:
+        if text == "none" and not schema.get("minItems"):
+            return []
         return [parse_value(item, schema.get("items", {}), where) for item in text.split("+")]
     if "boolean" in types and text in ("true", "false"):
         return text == "true"
@@ -123,12 +127,19 @@ class Models:
         return self.with_overrides(entry, kept)
 
     def training_settings(self, name: str) -> dict[str, Any]:
-        """The settings that training reads: those of evaluation left out."""
+        """The settings that training reads: not those of evaluation, nor those that name inputs."""
+        return self._of_stage(name, None)
+
+    def evaluation_settings(self, name: str) -> dict[str, Any]:
+        """The settings that only evaluation reads."""
+        return self._of_stage(name, "evaluation")
+
+    def _of_stage(self, name: str, stage: str | None) -> dict[str, Any]:
         properties = self._properties(parse_name(name)[0])
         return {
             key: value
             for key, value in self.settings(name).items()
-            if properties.get(key, {}).get("x-stage") != "evaluation"
+            if properties.get(key, {}).get("x-stage") == stage
         }
 
     def members(self, name: str) -> list[str]:
