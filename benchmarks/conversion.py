@@ -39,7 +39,9 @@ def plain_write(folder: Path) -> float:
 
     times = np.load(folder / "spikes.times.npy")
     clusters = np.load(folder / "spikes.clusters.npy").astype(np.int64)
+    # Overwriting would find its pages ready.
     path = folder / "plain.h5"
+    path.unlink(missing_ok=True)
     start = time.perf_counter()
     with h5py.File(path, "w") as handle:
         handle.create_dataset("timestamps", data=times)
@@ -59,6 +61,7 @@ def conversion(folder: Path) -> float:
     arguments += [folder / "spikes.clusters.npy", "--settings", "{}"]
     arguments += ["--output", folder / "session.h5"]
     options = parser.parse_args([str(argument) for argument in arguments])
+    (folder / "session.h5").unlink(missing_ok=True)
     start = time.perf_counter()
     convert_spikes.run(options)
     return time.perf_counter() - start

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from spikeline.artifacts import provenance, sessions
-from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.cli._conversion import HELP, settings_with_defaults, to_session
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.sources.arrays import read_array
 from spikeline.sources.behaviour import DEFAULTS as BEHAVIOURS

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.integrate import cumulative_trapezoid
-from scipy.ndimage import label
-from scipy.signal import savgol_filter
 
 from spikeline.artifacts.sessions import BEHAVIOURS, Behaviour
 from spikeline.errors import InputError
@@ -75,7 +72,7 @@ def sampled(
     regular[~_known(grid, own, chosen["max_gap_s"])] = np.nan
     if track.position is None:
         velocity = regular[:, 0]
-        path = cumulative_trapezoid(np.nan_to_num(velocity), dx=1 / rate, initial=0)
+        path = np.cumsum(np.nan_to_num(velocity)) / rate
         position = np.where(np.isnan(velocity), np.nan, path)
         return Behaviour(track.kind, rate, position, velocity)
     slopes = np.stack([_derivative(c, rate, chosen["smoothing_s"]) for c in regular.T], axis=1)
@@ -145,11 +142,13 @@ def _known(grid: np.ndarray, own: np.ndarray, max_gap_s: float | None) -> np.nda
 
 def _derivative(values: np.ndarray, rate: float, smoothing_s: float) -> np.ndarray:
     """Savitzky-Golay derivative of each run of known samples; NaN in runs shorter than it."""
+    # Takes seconds to import, which a session without behaviour need not spend.
+    from scipy.signal import savgol_filter
+
     window = max(3, 2 * round(smoothing_s * rate / 2) + 1)
     slope = np.full(len(values), np.nan)
-    runs, count = label(np.isfinite(values))
-    edges = np.flatnonzero(np.diff(np.pad(runs, 1) > 0))
-    for start, stop in edges.reshape(count, 2):
+    edges = np.flatnonzero(np.diff(np.isfinite(values), prepend=False, append=False))
+    for start, stop in edges.reshape(-1, 2):
         if stop - start >= window:
             slope[start:stop] = savgol_filter(
                 values[start:stop], window, polyorder=2, deriv=1, delta=1 / rate

@@ -124,14 +124,10 @@ def take(
     unit_of[clusters] = np.arange(len(clusters))
     all_kept = counts[clusters].sum() == counts.sum()
     total = int(counts[clusters].sum())
-    as_they_are = all_kept and not origin and _whole_seconds(spikes)
+    as_they_are = all_kept and not origin and _unchanged(spikes)
     times = spikes.times.mapped() if as_they_are else np.empty(total)
     units, filled = np.empty(total, np.int64), 0
-    for _, seconds, index in spikes.chunks():
-        if spikes.window is not None:
-            inside = spikes.inside(seconds)
-            seconds, index = seconds[inside], index[inside]
-        index = index.astype(np.intp, copy=False)
+    for seconds, index in _clusters_of(spikes) if as_they_are else _both_of(spikes):
         if not all_kept:
             kept = unit_of[index] >= 0
             index, seconds = index[kept], seconds[kept]
@@ -160,7 +156,23 @@ def duration_of(first: float, last: float, window: tuple[float, float] | None) -
     return origin, round(float(duration), 6)
 
 
-def _whole_seconds(spikes: Spikes) -> bool:
+def _both_of(spikes: Spikes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Seconds and cluster indices inside the window, chunk by chunk."""
+    for _, seconds, index in spikes.chunks():
+        if spikes.window is not None:
+            inside = spikes.inside(seconds)
+            seconds, index = seconds[inside], index[inside]
+        yield seconds, index.astype(np.intp, copy=False)
+
+
+def _clusters_of(spikes: Spikes) -> Iterator[tuple[None, np.ndarray]]:
+    """Cluster indices alone, for times that need no second look."""
+    for start in range(0, len(spikes.clusters), CHUNK):
+        index = np.asarray(spikes.clusters[start : start + CHUNK])
+        yield None, index.astype(np.intp, copy=False)
+
+
+def _unchanged(spikes: Spikes) -> bool:
     """Whether the file's own bytes are the times, so that they need no copy in memory."""
     changed = spikes.samples_per_second is not None or spikes.window is not None
     return isinstance(spikes.times, Npy) and spikes.times.dtype == np.float64 and not changed
