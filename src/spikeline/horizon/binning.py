@@ -1,0 +1,155 @@
+"""A session on a grid of bins: spike counts, and the behaviour, image and domain of each bin.
+
+Bin k covers [k bin_s, (k+1) bin_s) with edges as float64 makes them, so that a spike on an edge
+falls where `np.histogram` would put it. A rest shorter than a bin at the session's end is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from spikeline.artifacts.counts import NO_DOMAIN, NO_IMAGE, TEST, TRAIN, VALID
+from spikeline.errors import InputError
+
+MOST = np.iinfo(np.uint8).max
+# Of a bin: what rounding may leave between an edge that was meant and one that was computed.
+TOLERANCE = 1e-4
+# Numbers counted at once, so that the wide counts behind the narrow ones stay small.
+CHUNK = 1 << 21
+
+
+def whole_bins(duration: float, bin_s: float) -> int:
+    """How many whole bins a session of `duration` seconds holds."""
+    return math.floor(duration / bin_s + TOLERANCE)
+
+
+def bin_counts(
+    times: np.ndarray,
+    unit_index: np.ndarray,
+    unit_ids: Sequence[str],
+    bins: int,
+    bin_s: float,
+    where: str = "spikes",
+) -> np.ndarray:
+    """Spikes of each unit in each bin.
+
+    Args:
+        times: (spikes,) float64 seconds, sorted.
+        unit_index: (spikes,) rows of `unit_ids`.
+        bins: how many bins there are; later spikes are left out.
+        where: the file that an error names.
+
+    Returns:
+        (bins, units) uint8.
+
+    Raises:
+        InputError: a unit has more than 255 spikes in a bin.
+    """
+    units = len(unit_ids)
+    counts = np.zeros((bins, units), np.uint8)
+    step = max(1, CHUNK // units)
+    firsts = np.arange(0, bins + step, step).clip(max=bins)
+    rows = np.searchsorted(times, firsts * bin_s)
+    for first, last, start, stop in zip(firsts, firsts[1:], rows, rows[1:], strict=False):
+        index = _bins_of(np.asarray(times[start:stop]), bin_s) - first
+        index *= units
+        index += unit_index[start:stop]
+        wide = np.bincount(index, minlength=(last - first) * units).reshape(-1, units)
+        if wide.max(initial=0) > MOST:
+            row, unit = np.unravel_index(wide.argmax(), wide.shape)
+            raise InputError(
+                f"{where}: unit {unit_ids[unit]} has {wide[row, unit]} spikes in the "
+                f"{bin_s * 1000:g} ms from {(first + row) * bin_s:.2f} s, more than {MOST}; "
+                "leave that unit out"
+            )
+        counts[first:last] = wide
+    return counts
+
+
+def _bins_of(times: np.ndarray, bin_s: float) -> np.ndarray:
+    """The bin of each time; division alone puts some times on an edge into the bin before."""
+    index = np.floor(times / bin_s).astype(np.int64)
+    index -= times < index * bin_s
+    index += times >= (index + 1) * bin_s
+    return index
+
+
+def bin_velocity(
+    timestamps: np.ndarray, velocity: np.ndarray, bins: int, bin_s: float
+) -> np.ndarray:
+    """Mean velocity of the samples in each bin.
+
+    A bin between two samples takes the line between them; NaN where samples are NaN, and before
+    the first and after the last.
+
+    Args:
+        timestamps: (samples,) seconds, sorted.
+        velocity: (samples,).
+
+    Returns:
+        (bins,) float32.
+    """
+    index = _bins_of(np.asarray(timestamps, np.float64), bin_s)
+    inside = (index >= 0) & (index < bins)
+    index, values = index[inside], np.asarray(velocity, np.float64)[inside]
+    samples = np.bincount(index, minlength=bins)
+    total = np.bincount(index, weights=values, minlength=bins)
+    mean = np.full(bins, np.nan)
+    np.divide(total, samples, out=mean, where=samples > 0)
+    empty = np.flatnonzero(samples == 0)
+    if len(timestamps) > 1 and len(empty):
+        middle = (empty + 0.5) * bin_s
+        mean[empty] = np.interp(middle, timestamps, velocity, left=np.nan, right=np.nan)
+    return mean.astype(np.float32)
+
+
+def bin_images(
+    start: np.ndarray, end: np.ndarray, images: np.ndarray, bins: int, bin_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image on screen in the middle of each bin.
+
+    Args:
+        start, end: (presentations,) seconds, sorted, not overlapping.
+        images: (presentations,) names, '' for a blank screen.
+
+    Returns:
+        (bins,) int32 rows of the names, -1 where none is shown; and the sorted distinct names.
+    """
+    names, rows = np.unique(np.asarray(images).astype(str), return_inverse=True)
+    if not len(names):
+        return np.full(bins, NO_IMAGE, np.int32), np.zeros(0, object)
+    blank = names[0] == ""
+    rows = rows.reshape(-1) - int(blank)
+    middle = (np.arange(bins) + 0.5) * bin_s
+    last = np.searchsorted(start, middle, side="right") - 1
+    on = (last >= 0) & (middle < np.asarray(end)[last])
+    shown = np.where(on, rows[last], NO_IMAGE)
+    return shown.astype(np.int32), names[int(blank) :].astype(object)
+
+
+def bin_domains(
+    train: np.ndarray, valid: np.ndarray, test: np.ndarray, bins: int, bin_s: float
+) -> np.ndarray:
+    """The domain that each bin lies wholly inside.
+
+    Args:
+        train, valid, test: (intervals, 2) start and end in seconds, disjoint.
+
+    Returns:
+        (bins,) uint8: 0 none, 1 train, 2 valid, 3 test.
+    """
+    domains = np.full(bins, NO_DOMAIN, np.uint8)
+    for code, intervals in ((TRAIN, train), (VALID, valid), (TEST, test)):
+        for start, end in np.asarray(intervals, np.float64).reshape(-1, 2):
+            first, last = bins_within(start, end, bins, bin_s)
+            domains[first:last] = code
+    return domains
+
+
+def bins_within(start: float, end: float, bins: int, bin_s: float) -> tuple[int, int]:
+    """First bin wholly inside [start, end), and the bin behind the last; equal if there is none."""
+    first = min(max(math.ceil(start / bin_s - TOLERANCE), 0), bins)
+    return first, max(min(math.floor(end / bin_s + TOLERANCE), bins), first)
