@@ -111,6 +111,16 @@ def test_a_reference_window_beyond_chronological_training_is_refused():
         chronological_blocks(100)
 
 
+def test_what_only_the_other_kind_knows_is_left_aside():
+    both = {"block_s": 10, "train": 0.5, "valid": 0.25, "test": None, "reference_s": 10}
+    interleaved = domains_of({"kind": "interleaved", **both}, 300)
+    np.testing.assert_array_equal(
+        interleaved.test, interleaved_blocks(300, block_s=10, reference_s=10).test
+    )
+    chronological = domains_of({"kind": "chronological", **both}, 300)
+    np.testing.assert_array_equal(chronological.test, [[225, 300]])
+
+
 def test_settings_choose_the_split():
     settings = {"kind": "chronological", "train": 0.5, "valid": 0.2, "test": 0.3, "reference_s": 10}
     np.testing.assert_array_equal(domains_of(settings, 100).test, [[70, 100]])
@@ -125,13 +135,14 @@ def test_settings_choose_the_split():
     ("settings", "words"),
     [
         ({"kind": "random"}, "kind is 'random'"),
-        ({"train": 0.5}, "unknown key 'train'"),
-        ({"kind": "chronological", "block_s": 3}, "unknown key 'block_s'"),
+        ({"blocks": 3}, "unknown key 'blocks'"),
+        ({"kind": "chronological", "block": 3}, "unknown key 'block'"),
         ({"guard_s": -1}, "guard_s is -1"),
         ({"guard_s": "2"}, "guard_s is '2'"),
         ({"reference_s": True}, "reference_s is True"),
         ({"block_s": 1}, "block_s is 1"),
-        ({"kind": "chronological", "train": 0.9}, "not 1"),
+        ({"kind": "chronological", "train": 0.9, "test": 0.3}, "not 1"),
+        ({"kind": "chronological", "train": 0.9}, "test gets"),
         ({"kind": "chronological", "train": 0.7, "valid": 0.0}, "valid gets 0 s"),
     ],
 )

@@ -22,7 +22,10 @@ from spikeline.errors import InputError
 from spikeline.settings.code_digest import code_digest
 
 KEY = "provenance"
-RECORDED_VERSIONS = ("numpy", "scipy", "h5py", "torch", "open_clip_torch", "datalad", "git-annex")
+RECORDED_VERSIONS = (
+    "numpy", "scipy", "h5py", "torch", "torch_brain", "open_clip_torch", "datalad", "git-annex",
+    "pynwb", "ONE-api", "ibllib", "allensdk",
+)  # fmt: skip
 
 
 def describe(

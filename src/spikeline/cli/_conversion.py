@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch_brain.data import Data
@@ -24,6 +25,7 @@ from spikeline.sources.spikes import duration_of, survey, take
 log = logging.getLogger(__name__)
 
 DEFAULTS: dict[str, Any] = {
+    "session": None,
     "split": {"kind": "interleaved"},
     "min_rate_hz": 0.0,
     "min_units": 1,
@@ -31,10 +33,10 @@ DEFAULTS: dict[str, Any] = {
     "behaviour": {},
 }
 HELP = (
-    '{"split": {"kind": "interleaved", "block_s": 20, "guard_s": 2, "reference_s": 60} or {"kind": '
-    '"chronological", "train": 0.595, "valid": 0.105, "test": 0.3, "reference_s": 60}, '
-    '"min_rate_hz": 0, "min_units": 1, "window_s": null or [start, end], "behaviour": {"rate_hz": '
-    '100, "smoothing_s": ..., "wrap": ..., "max_gap_s": ...}'
+    '{"session": its name (default: that of the output), "split": {"kind": "interleaved", '
+    '"block_s": 20, "guard_s": 2, "reference_s": 60} or {"kind": "chronological", "train": 0.595, '
+    '"valid": 0.105, "reference_s": 60}, "min_rate_hz": 0, "min_units": 1, "window_s": null or '
+    '[start, end], "behaviour": {"rate_hz": 100, "smoothing_s": ..., "wrap": ..., "max_gap_s": ...}'
 )
 
 
@@ -56,6 +58,11 @@ def settings_with_defaults(
             raise InputError(f"--settings: {key} is {settings[key]!r}; an object is due")
     settings["window_s"] = _window(settings["window_s"])
     return settings
+
+
+def name_of(settings: Mapping[str, Any], output: str) -> str:
+    """The session's name: as the settings say, or the output's."""
+    return settings["session"] or Path(output).stem
 
 
 def to_session(recording: Recording, settings: Mapping[str, Any]) -> Data:

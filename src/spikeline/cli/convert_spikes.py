@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spikeline.artifacts import provenance, sessions
-from spikeline.cli._conversion import HELP, settings_with_defaults, to_session
+from spikeline.cli._conversion import HELP, name_of, settings_with_defaults, to_session
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.sources.arrays import read_array
@@ -33,14 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples-per-second", type=float, help="of times counted in samples (Phy's spike_times)"
     )
     parser.add_argument(
-        "--cluster-table", help="Phy's cluster_group.tsv or cluster_info.tsv (default: all good)"
+        "--quality", help="Phy's cluster_group.tsv or cluster_info.tsv (default: all good)"
     )
     parser.add_argument("--behaviour-timestamps", help=".npy, seconds in the clock of the spikes")
     parser.add_argument("--behaviour-position", help=".npy, samples [x columns]")
     parser.add_argument(
         "--behaviour-kind", choices=list(BEHAVIOURS), help="what it is a position of"
     )
-    parser.add_argument("--session", help="its name (default: that of the output)")
     parser.add_argument("--subject", default="", help="the animal's name")
     add_settings(parser, f'{HELP}, "good": "good"}}')
     add_output(parser, "session, HDF5")
@@ -49,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_with_defaults(settings_of(options), {"good": "good"})
-    inputs = [options.times, options.clusters, options.cluster_table]
+    inputs = [options.times, options.clusters, options.quality]
     inputs += [options.behaviour_timestamps, options.behaviour_position]
     inputs = [path for path in inputs if path]
-    recording = _recording(options, settings["good"])
+    recording = _recording(options, settings)
     # Checksums take as long as the conversion; they are taken beside it.
     with ThreadPoolExecutor(1) as aside:
         record = aside.submit(provenance.describe, __name__, settings, inputs)
@@ -60,15 +59,15 @@ def run(options: argparse.Namespace) -> None:
         sessions.save(options.output, data, record.result())
 
 
-def _recording(options: argparse.Namespace, good: str) -> Recording:
+def _recording(options: argparse.Namespace, settings: dict[str, Any]) -> Recording:
     rate = options.samples_per_second
     if rate is not None and not (np.isfinite(rate) and rate > 0):
         raise InputError(f"--samples-per-second: is {rate}; a number above 0 is due")
     table, every_cluster = None, True
-    if options.cluster_table:
-        table, every_cluster = read_clusters(options.cluster_table, good)
+    if options.quality:
+        table, every_cluster = read_clusters(options.quality, settings["good"])
     return Recording(
-        name=options.session or Path(options.output).stem,
+        name=name_of(settings, options.output),
         source="arrays",
         subject=options.subject,
         spikes=Spikes(
@@ -87,7 +86,7 @@ def _track(options: argparse.Namespace) -> Track | None:
         "--behaviour-kind": options.behaviour_kind,
     }
     missing = [name for name, value in given.items() if not value]
-    if len(missing) == len(given):
+    if {"--behaviour-timestamps", "--behaviour-position"} <= set(missing):
         return None
     if missing:
         raise InputError(f"{missing[0]}: is missing; behaviour needs {', '.join(given)}")

@@ -21,7 +21,7 @@ PATTERN = ("train", "train", "valid", "train", "test")
 # A block holds a whole forecast of the longest horizon, 1 s, with some to spare.
 SHORTEST_S = 2.0
 INTERLEAVED = {"block_s": 20.0, "guard_s": 2.0, "reference_s": 60.0}
-CHRONOLOGICAL = {"train": 0.595, "valid": 0.105, "test": 0.30, "reference_s": 60.0}
+CHRONOLOGICAL = {"train": 0.595, "valid": 0.105, "test": None, "reference_s": 60.0}
 DEFAULTS = {"interleaved": INTERLEAVED, "chronological": CHRONOLOGICAL}
 
 
@@ -51,7 +51,7 @@ def domains_of(settings: Mapping[str, Any], duration: float, where: str = "sessi
     Args:
         settings: {"kind": "interleaved", "block_s", "guard_s", "reference_s"} or
             {"kind": "chronological", "train", "valid", "test", "reference_s"}; what it leaves out
-            takes its default.
+            takes its default, and what only the other kind knows is left aside.
         duration: of the session, seconds.
         where: the file or session that an error names.
 
@@ -61,12 +61,12 @@ def domains_of(settings: Mapping[str, Any], duration: float, where: str = "sessi
     kind = settings.get("kind", "interleaved")
     if kind not in DEFAULTS:
         raise InputError(f"split: kind is {kind!r}; known are {sorted(DEFAULTS)}")
-    given = {key: value for key, value in settings.items() if key != "kind"}
-    unknown = sorted(set(given) - set(DEFAULTS[kind]))
+    unknown = sorted(set(settings) - {"kind", *INTERLEAVED, *CHRONOLOGICAL})
     if unknown:
         raise InputError(
-            f"split: unknown key {unknown[0]!r} for kind {kind!r}; known are {list(DEFAULTS[kind])}"
+            f"split: unknown key {unknown[0]!r}; of kind {kind!r} are {list(DEFAULTS[kind])}"
         )
+    given = {key: settings[key] for key in DEFAULTS[kind] if settings.get(key) is not None}
     for key, value in given.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not np.isfinite(value) or value < 0:
@@ -132,7 +132,7 @@ def chronological_blocks(
     duration: float,
     train: float = CHRONOLOGICAL["train"],
     valid: float = CHRONOLOGICAL["valid"],
-    test: float = CHRONOLOGICAL["test"],
+    test: float | None = CHRONOLOGICAL["test"],
     reference_s: float = CHRONOLOGICAL["reference_s"],
     where: str = "session",
 ) -> Domains:
@@ -140,7 +140,7 @@ def chronological_blocks(
 
     Args:
         duration: of the session, seconds.
-        train, valid, test: fractions of the session; together 1.
+        train, valid, test: fractions of the session, together 1; None is what the others leave.
         reference_s: length of the reference window at the start of training, seconds.
 
     Raises:
@@ -148,6 +148,7 @@ def chronological_blocks(
             reference window longer than the session or its training block.
     """
     _check_reference(reference_s, duration, where)
+    test = 1 - train - valid if test is None else test
     if abs(train + valid + test - 1) > 1e-6:
         raise InputError(f"split: train, valid and test are together {train + valid + test}, not 1")
     edges = [0.0, train * duration, (train + valid) * duration, duration]

@@ -1,0 +1,30 @@
+"""Convert an IBL session, as `fetch-ibl` exports it, to a session; its probes are merged."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from spikeline.artifacts import provenance, sessions
+from spikeline.cli._conversion import HELP, name_of, settings_with_defaults, to_session
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.errors import InputError
+from spikeline.sources.ibl import read_recording
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recording", required=True, metavar="DIR", help="what fetch-ibl exported")
+    add_settings(parser, HELP + "}")
+    add_output(parser, "session, HDF5")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_with_defaults(settings_of(options))
+    if not Path(options.recording).is_dir():
+        raise InputError(f"{options.recording}: no such folder; run fetch-ibl first")
+    recording = read_recording(options.recording, name_of(settings, options.output))
+    data = to_session(recording, settings)
+    sessions.save(
+        options.output, data, provenance.describe(__name__, settings, [options.recording])
+    )

@@ -1,0 +1,47 @@
+"""Fetch an Allen session's NWB file through AllenSDK's cache, and prove that AllenSDK opens it.
+
+Runs in the client's own environment (envs/allen.txt). What the cache holds is not downloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from spikeline.artifacts import provenance
+from spikeline.artifacts.files import atomic_folder, sha256
+from spikeline.cli._options import start_log
+from spikeline.sources import allen_client
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--session", required=True, type=int, help="its number in the release")
+    parser.add_argument("--cache", required=True, metavar="DIR", help="folder of AllenSDK's cache")
+    parser.add_argument("--attempts", type=int, default=3, help="tries of a download (3)")
+    parser.add_argument("--output", required=True, metavar="DIR", help="a folder: session.nwb")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    cache = allen_client.open_cache(options.cache, options.attempts)
+    path, facts = allen_client.session_file(cache, options.session)
+    with atomic_folder(options.output) as folder:
+        _place(path, folder / "session.nwb")
+        origin = {
+            "name": f"Allen Visual Coding, {options.cache}: session {options.session}",
+            "sha256": sha256(folder / "session.nwb"),
+        }
+        settings = {"session": options.session}
+        record = provenance.describe(__name__, settings, origin=origin, facts=facts)
+        record["origins"].update(allen_client.inherited_origins(options.cache))
+        provenance.write_beside(folder, record)
+
+
+def _place(source: Path, destination: Path) -> None:
+    """A hard link where the file system allows it: sessions take gigabytes."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copyfile(source, destination)

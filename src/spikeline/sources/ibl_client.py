@@ -1,0 +1,188 @@
+"""IBL sessions by their own client: ONE, SpikeSortingLoader and SessionLoader.
+
+Runs in the client's environment (envs/ibl.txt). What it returns is plain arrays; `sources/ibl.py`
+reads them in the workflow's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from spikeline.errors import InputError
+
+log = logging.getLogger(__name__)
+
+# Of a public database the user's name is public too; the password is not ours to write down.
+PUBLIC_USER = "intbrainlab"
+SPIKES = ("times", "clusters")
+CLUSTERS = ("acronym", "depths", "label", "uuids")
+T = TypeVar("T")
+
+
+def open_one(cache: str | None, url: str | None, password: str | None) -> Any:
+    """ONE on a local tree with its cache tables, or on an Alyx database.
+
+    Args:
+        cache: the tree; beside `url`, the folder that downloads are kept in.
+        url: address of the database.
+        password: of its public user.
+
+    Raises:
+        InputError: no tables in the tree, or no password.
+    """
+    from one.api import ONE
+
+    # A tree without revisions has no default one either; once per dataset is too often to hear it.
+    warnings.filterwarnings("ignore", message="No default revision")
+    if url is None:
+        missing = [n for n in ("sessions.pqt", "datasets.pqt") if not Path(cache, n).is_file()]
+        if missing:
+            raise InputError(f"{cache}: {missing[0]} is missing; is it a tree with ONE's tables?")
+        return ONE(mode="local", cache_dir=cache)
+    if not password:
+        raise InputError(
+            f"{url}: needs a password: set the environment variable ONE_PASSWORD to the one given "
+            "at https://docs.internationalbrainlab.org/notebooks_external/one_quickstart.html"
+        )
+    return ONE(base_url=url, username=PUBLIC_USER, password=password, silent=True, cache_dir=cache)
+
+
+def find_session(one: Any, name: str) -> tuple[str, dict[str, str]]:
+    """The eid of a session given by eid or reference (2026-01-01_1_subject), and its details.
+
+    Raises:
+        InputError: there is none.
+    """
+    eid = one.to_eid(name)
+    path = None if eid is None else one.eid2path(eid)
+    if path is None:
+        raise InputError(f"session {name}: is not in {one.cache_dir} or its database")
+    details = {"eid": str(eid), "subject": path.subject, "date": path.date, "lab": path.lab}
+    return str(eid), {name: str(value) for name, value in details.items()}
+
+
+def load_probe(
+    one: Any, eid: str, probe: str, revision: str | None, regions: Any
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Spike times (n,) in seconds, clusters (n,), and columns of the cluster table.
+
+    The table has a row for each cluster index, with `good` where the label of IBL's quality
+    metrics is 1, all three passed (Banga et al. 2022, figshare 19705522).
+
+    Raises:
+        InputError: an ALF object is missing; it is named.
+    """
+    from brainbox.io.one import SpikeSortingLoader
+
+    where = f"session {eid}, {probe}"
+    # An atlas of its own would be downloaded; acronyms are all that is needed of it.
+    atlas = SimpleNamespace(regions=regions)
+    loader = SpikeSortingLoader(eid=eid, pname=probe, one=one, atlas=atlas)
+    if not loader.collections:
+        raise InputError(f"{where}: ALF object spikes is missing (no alf/{probe}/*/spikes.*)")
+    _require_channels(one, eid, loader, where)
+    spikes, clusters, channels = _named(
+        lambda: loader.load_spike_sorting(revision=revision), where, "spikes, clusters or channels"
+    )
+    _require("spikes", spikes, SPIKES, where)
+    _require("clusters", clusters, ("channels", "depths", "uuids"), where)
+    clusters = loader.merge_clusters(spikes, clusters, channels)
+    _require("clusters", clusters, CLUSTERS, where)
+    label = np.asarray(clusters["label"], np.float64)
+    table = {
+        "cluster": np.arange(len(label)),
+        "uuid": np.asarray(clusters["uuids"]).astype(str).ravel(),
+        "region": np.asarray(clusters["acronym"]).astype(str),
+        "depth": np.asarray(clusters["depths"], np.float64),
+        "label": label,
+        "good": label == 1,
+    }
+    return np.asarray(spikes["times"]), np.asarray(spikes["clusters"]), table
+
+
+def load_wheel(one: Any, eid: str, revision: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Timestamps (n,) in seconds and position (n,) in radians, as they were recorded.
+
+    `SessionLoader.load_wheel` rounds times to float32, half a millisecond after an hour, so the
+    object is loaded by itself and interpolated in the conversion.
+    """
+    where = f"session {eid}"
+    wheel = _named(lambda: one.load_object(eid, "wheel", revision=revision), where, "wheel")
+    _require("wheel", wheel, ("timestamps", "position"), where)
+    return np.asarray(wheel["timestamps"]), np.asarray(wheel["position"])
+
+
+def load_trials(one: Any, eid: str, revision: str | None) -> dict[str, np.ndarray]:
+    """Columns of the trials table, `start` and `end` from its intervals."""
+    from brainbox.io.one import SessionLoader
+
+    where = f"session {eid}"
+    loader = SessionLoader(one=one, eid=eid, revision=revision or "")
+    _named(loader.load_trials, where, "trials")
+    trials = {name: loader.trials[name].to_numpy() for name in loader.trials}
+    _require("trials", trials, ("intervals_0", "intervals_1"), where)
+    columns = {"start": trials.pop("intervals_0"), "end": trials.pop("intervals_1")}
+    return columns | {
+        name: values for name, values in trials.items() if values.dtype.kind in "biuf"
+    }
+
+
+def probes_of(one: Any, eid: str) -> list[str]:
+    """Names of the probes whose spikes are sorted."""
+    found = one.list_collections(eid, filename="spikes*", collection="alf/probe*")
+    return sorted({name.split("/")[1] for name in map(str, found)})
+
+
+def retried(action: Callable[[], T], what: str, attempts: int = 3, pause: float = 10.0) -> T:
+    """The result of a step that needs the network, tried again where that failed.
+
+    Raises:
+        InputError: it failed every time.
+    """
+    import requests
+
+    for attempt in range(attempts):
+        try:
+            return action()
+        except (requests.RequestException, ConnectionError, TimeoutError) as error:
+            reason = " ".join(str(error).split())[:200]
+            log.warning("%s: attempt %d of %d: %s", what, attempt + 1, attempts, reason)
+            if attempt + 1 < attempts:
+                time.sleep(pause * 2**attempt)
+    raise InputError(f"{what}: cannot be fetched: {reason}")
+
+
+def _named(load: Callable[[], T], where: str, what: str) -> T:
+    """What `load` returns; a missing ALF object as one line that names it."""
+    from one.alf.exceptions import ALFError
+
+    try:
+        return load()
+    except ALFError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{where}: ALF object {what} is missing or damaged: {reason}") from None
+    except (KeyError, ValueError, EOFError, AttributeError, NotImplementedError) as error:
+        # A tree whose files are not what its tables say fails deep inside the client.
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{where}: ALF object {what} cannot be loaded: {reason}") from None
+
+
+def _require(name: str, loaded: Any, attributes: Sequence[str], where: str) -> None:
+    missing = [attribute for attribute in attributes if attribute not in (loaded or {})]
+    if missing:
+        raise InputError(f"{where}: ALF object {name}.{missing[0]} is missing; have it extracted")
+
+
+def _require_channels(one: Any, eid: str, loader: Any, where: str) -> None:
+    """Without them in the session the client would ask a database for their places."""
+    names = [Path(str(name)).name for name in one.list_datasets(eid, "*channels*")]
+    if one.mode == "local" and not any("brainLocationIds_ccf_2017" in name for name in names):
+        raise InputError(f"{where}: ALF object channels.brainLocationIds_ccf_2017 is missing")
