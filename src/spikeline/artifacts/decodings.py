@@ -1,0 +1,139 @@
+"""Decodings: squared errors of each decoder of one session's wheel, from which its R2 follows.
+
+A JSON object:
+
+| key | value |
+|---|---|
+| contract | "decodings/1" |
+| session, source, behaviour | name of the session, where it came from, wheel, running or position |
+| units, seed | units that were read; seed of POYO and of the controls |
+| velocity | {mean, std} over train blocks, in the behaviour's unit: what z-scores are of |
+| settings | what the decoding was told |
+| decoders | {name: {facts, sse, sst, samples}}, the last three lists with a number a piece |
+| provenance | see artifacts/provenance.py |
+
+Pieces are stretches of test blocks, the same for every decoder. See horizon/wheel.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeline.artifacts import provenance
+from spikeline.artifacts.files import write_text
+from spikeline.errors import InputError
+
+CONTRACT = "decodings/1"
+DECODERS = ("poyo", "ridge", "poyo_shuffled", "ridge_shuffled")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One decoder: facts such as its parameters, and (pieces,) sums of squares and of samples."""
+
+    facts: Mapping[str, Any]
+    sse: np.ndarray
+    sst: np.ndarray
+    samples: np.ndarray
+
+
+@dataclass(frozen=True)
+class Decodings:
+    """See the module's table."""
+
+    session: str
+    source: str
+    behaviour: str
+    units: int
+    seed: int
+    velocity: Mapping[str, float]
+    settings: Mapping[str, Any]
+    decoders: Mapping[str, Decoded]
+
+
+def write(path: str | os.PathLike[str], decodings: Decodings, record: Mapping[str, Any]) -> None:
+    """Check against the contract and write with provenance, atomically."""
+    check(decodings, str(path))
+    content = {
+        "contract": CONTRACT,
+        **{name: getattr(decodings, name) for name in ("session", "source", "behaviour")},
+        "units": int(decodings.units),
+        "seed": int(decodings.seed),
+        "velocity": dict(decodings.velocity),
+        "settings": dict(decodings.settings),
+        "decoders": {
+            name: {
+                "facts": dict(one.facts),
+                # Six digits: far below any difference between decoders.
+                "sse": [float(f"{value:.6g}") for value in one.sse],
+                "sst": [float(f"{value:.6g}") for value in one.sst],
+                "samples": [int(value) for value in one.samples],
+            }
+            for name, one in decodings.decoders.items()
+        },
+        provenance.KEY: dict(record),
+    }
+    write_text(path, json.dumps(content, allow_nan=False) + "\n")
+
+
+def read(path: str | os.PathLike[str]) -> Decodings:
+    """Read and check against the contract.
+
+    Raises:
+        InputError: missing, truncated, of another contract, or in breach of this one.
+    """
+    try:
+        with open(path, encoding="utf-8") as handle:
+            content = json.load(handle)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except ValueError:
+        raise InputError(f"{path}: not JSON or truncated; delete it and rerun") from None
+    found = content.get("contract") if isinstance(content, dict) else None
+    if found != CONTRACT:
+        raise InputError(f"{path}: holds {found!r} where {CONTRACT!r} is due")
+    try:
+        decodings = Decodings(
+            **{name: str(content[name]) for name in ("session", "source", "behaviour")},
+            units=int(content["units"]),
+            seed=int(content["seed"]),
+            velocity=dict(content["velocity"]),
+            settings=dict(content["settings"]),
+            decoders={
+                name: Decoded(
+                    dict(one["facts"]),
+                    np.array(one["sse"], np.float64),
+                    np.array(one["sst"], np.float64),
+                    np.array(one["samples"], np.int64),
+                )
+                for name, one in content["decoders"].items()
+            },
+        )
+    except KeyError as error:
+        raise InputError(f"{path}: field {error} is missing; delete it and rerun") from None
+    except (TypeError, ValueError, AttributeError):
+        raise InputError(f"{path}: a field has the wrong type; delete it and rerun") from None
+    check(decodings, str(path))
+    return decodings
+
+
+def check(decodings: Decodings, where: str) -> None:
+    """Raise InputError, naming `where`, on any breach of the contract."""
+    if sorted(decodings.decoders) != sorted(DECODERS):
+        raise InputError(f"{where}: decoders {sorted(decodings.decoders)}; {DECODERS} are due")
+    pieces = len(decodings.decoders[DECODERS[0]].samples)
+    for name, one in decodings.decoders.items():
+        for key in ("sse", "sst", "samples"):
+            values = getattr(one, key)
+            if values.shape != (pieces,) or not pieces:
+                raise InputError(f"{where}: {name}/{key} has not {pieces} numbers; rerun")
+            if not np.isfinite(values).all() or (values < 0).any():
+                raise InputError(f"{where}: {name}/{key} holds a number that is no sum of squares")
+        if not one.sst.sum() > 0:
+            raise InputError(f"{where}: {name}: the velocity never changes")

@@ -1,0 +1,169 @@
+"""Decode a session's wheel velocity from its spikes: POYO beside ridge, with shuffled controls.
+
+Killed at any point, the same command continues from its last state and ends with the same scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeline.artifacts import decodings, provenance, sessions
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.errors import InputError
+from spikeline.horizon.wheel import Sums, Task, control_shifts, score_sums, task_of
+from spikeline.horizon.wheel_ridge import fit_ridge
+from spikeline.settings.code_digest import code_digest
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+
+COUNTS = {
+    "shuffles": 1, "latents_per_step": 1, "dim": 8, "dim_head": 4, "cross_heads": 1, "heads": 1,
+    "depth": 0, "queries": 1, "batch_size": 1, "steps_per_epoch": 1, "epochs": 1, "patience": 0,
+    "validation_samples": 1,
+}  # fmt: skip
+ABOVE_ZERO = ("window_ms", "sample_hz", "ridge_bin_ms", "latent_step_ms", "learning_rate")
+FROM_ZERO = ("lookahead_ms", "weight_decay", "warmup_epochs")
+SHARES = ("dropout", "unit_dropout")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--session", required=True, metavar="FILE", help="session, HDF5")
+    parser.add_argument("--seed", required=True, type=int, help="of POYO and of the controls")
+    parser.add_argument("--states", required=True, metavar="DIR", help="where resume state is kept")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    add_settings(parser, "window, ridge and POYO: all keys that the config schema has for them")
+    add_output(parser, "squared errors of each decoder, JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    settings = settings_of(options)
+    _check(settings, options.seed)
+    from spikeline.training.device import choose_device
+
+    device = choose_device(options.device)
+    data = sessions.read(options.session)
+    task = task_of(data, settings, options.session)
+    shifts = control_shifts(task.spikes.duration, settings["shuffles"], options.seed)
+    controls = [replace(task, spikes=task.spikes.rolled(shift)) for shift in shifts]
+    found = {
+        "ridge": _ridge([task], settings),
+        "ridge_shuffled": _ridge(controls, settings),
+    }
+    units = [str(name) for name in data.units.id]
+    states = []
+    for name, one in (("poyo", task), ("poyo_shuffled", controls[0])):
+        states.append(_state_path(options, settings, name))
+        found[name] = _poyo(
+            one, units, str(data.session.id), settings, options.seed, device, states[-1]
+        )
+    for name in decodings.DECODERS:
+        sums = found[name]
+        logger.info("%s: R2 %.3f", name, 1 - sums.sse.sum() / sums.sst.sum())
+    decodings.write(
+        options.output,
+        decodings.Decodings(
+            session=Path(options.session).stem,
+            source=str(data.session.source),
+            behaviour=str(data.session.behaviour_kind),
+            units=len(units),
+            seed=options.seed,
+            velocity={"mean": task.mean, "std": task.std},
+            settings=settings,
+            decoders={name: found[name] for name in decodings.DECODERS},
+        ),
+        provenance.describe(__name__, settings, [options.session], seed=options.seed),
+    )
+    for state in states:
+        state.unlink(missing_ok=True)
+
+
+def _ridge(tasks: list[Task], settings: Mapping[str, Any]) -> decodings.Decoded:
+    """Ridge on one task, or on several rolls of one, whose errors are averaged."""
+    sums, penalties, features = [], [], 0
+    for task in tasks:
+        decoder = fit_ridge(task, settings["ridge_bin_ms"])
+        sums.append(score_sums(decoder.estimate(task.spikes, task.test.times), task.test))
+        penalties.append(decoder.penalty)
+        features = len(decoder.weights) + 1
+    facts = {"parameters": features, "penalty": float(np.median(penalties))}
+    return decodings.Decoded(
+        facts, np.mean([one.sse for one in sums], axis=0), sums[0].sst, sums[0].samples
+    )
+
+
+def _poyo(
+    task: Task,
+    units: list[str],
+    session: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    device: torch.device,
+    state: Path,
+) -> decodings.Decoded:
+    from spikeline.horizon.wheel_poyo import fit_poyo
+
+    try:
+        decoder, history = fit_poyo(
+            task, units, session, settings, seed=seed, device=device, state_path=state
+        )
+    except FloatingPointError:
+        raise InputError("training diverged: lower learning_rate") from None
+    sums: Sums = score_sums(decoder.estimate(task.spikes, task.test.times), task.test)
+    best = max(history, key=lambda row: row["score"])
+    facts = {
+        "parameters": decoder.parameters,
+        "epochs": len(history),
+        "best_epoch": best["epoch"],
+        "validation_r2": round(best["score"], 4),
+    }
+    return decodings.Decoded(facts, sums.sse, sums.sst, sums.samples)
+
+
+def _check(settings: Mapping[str, Any], seed: int) -> None:
+    """Raise InputError on a setting that is missing, unknown or out of its range."""
+    known = {*COUNTS, *ABOVE_ZERO, *FROM_ZERO, *SHARES}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise InputError(f"--settings: unknown key {unknown[0]!r}: known are {sorted(known)}")
+    if seed < 0:
+        raise InputError(f"--seed: {seed}; a whole number from 0 is due")
+    for key in sorted(known):
+        value = settings[key]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"--settings: {key} is {value!r}; a number is due")
+        if key in COUNTS and (value != int(value) or value < COUNTS[key]):
+            raise InputError(
+                f"--settings: {key} is {value!r}; a whole number from {COUNTS[key]} is due"
+            )
+        if key in ABOVE_ZERO and not value > 0:
+            raise InputError(f"--settings: {key} is {value!r}; a number above 0 is due")
+        if key in FROM_ZERO and value < 0:
+            raise InputError(f"--settings: {key} is {value!r}; a number from 0 is due")
+        if key in SHARES and not 0 <= value < 1:
+            raise InputError(f"--settings: {key} is {value!r}; a share from 0 to below 1 is due")
+    if settings["dim_head"] % 4:
+        raise InputError(f"--settings: dim_head is {settings['dim_head']}; a multiple of 4 is due")
+
+
+def _state_path(options: argparse.Namespace, settings: Mapping[str, Any], decoder: str) -> Path:
+    """Keyed by settings, seed, code and output; the data's digest is checked inside the state."""
+    key = [settings, options.seed, code_digest(__name__), options.output, decoder]
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    folder = Path(options.states)
+    folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in folder.glob(f".{name}.pt.*"):  # a kill in the middle of writing a state
+        unfinished.unlink(missing_ok=True)
+    return folder / f"{name}.pt"

@@ -1,0 +1,74 @@
+"""Collect the wheel decodings of several sessions in a table (TSV) and a figure (PNG)."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pandas as pd
+
+from spikeline import plotting
+from spikeline.artifacts import decodings, provenance, tables
+from spikeline.cli._options import start_log
+from spikeline.errors import InputError
+from spikeline.horizon.wheel_table import CONTROL, wheel_table
+from spikeline.statistics import RESAMPLES
+
+TITLE = "Velocity decoded from spikes, POYO beside ridge"
+VALUE = "R2 on test blocks (95 % interval)"
+LABELS = {"poyo": "POYO", "ridge": "ridge on binned counts"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decodings",
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="JSON, a session and seed each",
+    )
+    parser.add_argument("--title", default=TITLE, help="of the figure")
+    parser.add_argument("--output", required=True, metavar="FILE.tsv", help="table")
+    parser.add_argument("--figure", required=True, metavar="FILE.png", help="figure")
+    parser.add_argument(
+        "--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap ({RESAMPLES})"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    if options.resamples < 1:
+        raise InputError(f"--resamples: {options.resamples}; a whole number from 1 is due")
+    table = wheel_table([decodings.read(path) for path in options.decodings], options.resamples)
+    settings = {"title": options.title, "resamples": options.resamples}
+    record = provenance.describe(__name__, settings, options.decodings)
+    figure = draw(table, options.title)
+    tables.write(options.output, table, record)
+    plotting.save(options.figure, figure, record)
+
+
+def draw(table: pd.DataFrame, title: str) -> Any:
+    """A row for each session, a mark for each decoder with its control, a panel a behaviour.
+
+    Args:
+        table: as `wheel_table` or `tables.read` give it.
+        title: of the figure.
+
+    Returns:
+        A matplotlib Figure.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for row in table.to_dict("records"):
+        wide = rows.setdefault(
+            row["session"], {"session": row["session"], "subject": row["behaviour"]}
+        )
+        for end in ("", "_low", "_high"):
+            wide[f"{row['decoder']}{end}"] = row[f"r2{end}"]
+    wide = pd.DataFrame(list(rows.values()))
+    measures = [
+        plotting.Measure(name, label, control=f"{name}{CONTROL}") for name, label in LABELS.items()
+    ]
+    values = dict.fromkeys(wide["subject"], VALUE)
+    return plotting.conditions_figure(
+        wide, list(wide["session"]), measures, title, values, "session", shares=False
+    )
