@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 import errno
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ REQUIRED = (
 FORMAT_ERRORS = (
     OSError, KeyError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
+# Headers, domains and the index of seconds: more than any session's own.
+METADATA_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -129,6 +132,7 @@ def save(path: str | os.PathLike[str], data: Data, record: Mapping[str, Any]) ->
     setattr(labelled, CONTRACT_KEY, CONTRACT)
     setattr(labelled, provenance.KEY, provenance.dumps(record))
     with atomic_path(path) as temporary:
+        _require_room(temporary, labelled)
         labelled.save(temporary)
 
 
@@ -159,6 +163,22 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Data]:
                 raise InputError(f"{path}: field {', '.join(missing)} is missing; convert it again")
         with _damage(path, OSError):
             yield data
+
+
+def _require_room(path: Path, data: Data) -> None:
+    """Raise ENOSPC beforehand: HDF5 that meets a full disk cannot even close its file."""
+    needed = _bytes(data) + METADATA_BYTES
+    if shutil.disk_usage(path.parent).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent))
+
+
+def _bytes(data: Data | ArrayDict) -> int:
+    values = (getattr(data, name) for name in data.keys())  # noqa: SIM118
+    return sum(
+        value.nbytes if isinstance(value, np.ndarray) else _bytes(value)
+        for value in values
+        if isinstance(value, (np.ndarray, Data, ArrayDict))
+    )
 
 
 @contextmanager

@@ -66,7 +66,8 @@ class Spikes:
 class Survey:
     """What one pass over the spikes found.
 
-    counts (clusters,) int64, spikes of each cluster index; first and last spike, seconds.
+    counts (clusters,) int64, spikes of each cluster index in the window; first, the first of them,
+    and last, the recording's last spike, seconds.
     """
 
     counts: np.ndarray
@@ -86,7 +87,7 @@ def survey(spikes: Spikes, clusters: int | None = None) -> Survey:
     """
     _check_columns(spikes)
     counts = np.zeros(0, np.int64)
-    first = last = previous = None
+    first = previous = None
     for start, times, index in spikes.chunks():
         _check_times(times, previous, start, spikes.times_name)
         previous = times[-1]
@@ -96,7 +97,7 @@ def survey(spikes: Spikes, clusters: int | None = None) -> Survey:
             times, index = times[inside], index[inside]
             if not len(times):
                 continue
-        first, last = (times[0] if first is None else first), times[-1]
+        first = times[0] if first is None else first
         found = np.bincount(index, minlength=len(counts))
         found[: len(counts)] += counts
         counts = found
@@ -104,7 +105,7 @@ def survey(spikes: Spikes, clusters: int | None = None) -> Survey:
         raise InputError(f"{spikes.times_name}: holds no spikes in the window {spikes.window} s")
     if clusters is not None:
         counts = np.pad(counts, (0, clusters - len(counts)))
-    return Survey(counts, float(first), float(last))
+    return Survey(counts, float(first), float(previous))
 
 
 def take(
