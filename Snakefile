@@ -14,10 +14,18 @@ configfile: "config/config.yaml"
 
 include: "workflow/common.smk"
 include: "workflow/inputs.smk"
+include: "workflow/sessions.smk"
+include: "workflow/ablations.smk"
+include: "rules/environments.smk"
+include: "rules/twins.smk"
 include: "rules/sources.smk"
 include: "rules/responses.smk"
 include: "rules/embeddings.smk"
 include: "rules/decoders.smk"
+include: "rules/sessions.smk"
+include: "rules/units.smk"
+include: "rules/forecasters.smk"
+include: "rules/wheel.smk"
 include: "rules/tables.smk"
 
 
@@ -25,11 +33,37 @@ report: "workflow/report/workflow.rst"
 
 
 localrules:
+    all_tables,
     bridge,
+    horizon,
+    validations,
 
 
-rule bridge:
+rule all_tables:
     """Make the tables that the config names, or all."""
     default_target: True
     input:
-        expand(rules.tabulate.output.table, ablation=tables()),
+        tables_of("bridge"),
+        tables_of("horizon"),
+
+
+rule bridge:
+    """Make the Bridge's tables."""
+    input:
+        tables_of("bridge"),
+
+
+rule horizon:
+    """Make the Horizon's tables."""
+    input:
+        tables_of("horizon"),
+
+
+rule validations:
+    """Check every session of the config; --keep-going tells all that fail."""
+    input:
+        expand("results/validations/{session}.json", session=config["sessions"]),
+
+
+onerror:
+    shell(f"spikeline failures {log[0]} --output logs/failures.tsv || true")

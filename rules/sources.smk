@@ -1,8 +1,8 @@
 # Origins to plain files.
 #
-# CONSUMES  config: twins, datasets, subjects, stimuli; a dataset's address or a local path
-# PRODUCES  resources/twins/{twin}/                 a simulated origin, a DataLad dataset
-#           resources/recordings/{subject}/         the recording as its source wrote it
+# CONSUMES  config: datasets, subjects, sessions, stimuli; an address or a local path; twins
+# PRODUCES  resources/recordings/{subject}/         the recording as its source wrote it
+#           resources/recordings/{session}/         the same, by a client in its own environment
 #           resources/archives/{stimuli}.zip        the images as their source packed them
 #           resources/captions/{stimuli}.tsv        a caption for each image, where there are any
 #           resources/stimuli/{stimuli}.zip         the images as every later step reads them
@@ -17,27 +17,9 @@ localrules:
     fetch_dataset_images,
     fetch_captions,
     fetch_archive,
-
-
-rule simulate_ventral:
-    """Simulate two monkeys and their images in TVSD's layout, as a DataLad dataset."""
-    output:
-        directory("resources/twins/{twin}"),
-    log:
-        "logs/simulate_ventral/{twin}.log",
-    benchmark:
-        "logs/simulate_ventral/{twin}.tsv"
-    wildcard_constraints:
-        twin=named("twins", "ventral"),
-    threads: 2
-    resources:
-        mem=scaled(4),
-        runtime=minutes(20),
-    params:
-        settings=lambda wildcards: twin_settings(wildcards.twin),
-        code=code("simulate-ventral"),
-    shell:
-        "spikeline simulate-ventral --settings {params.settings:q} --output {output:q} 2> {log:q}"
+    fetch_ibl,
+    fetch_allen,
+    fetch_allen_templates,
 
 
 rule fetch_tvsd:
@@ -154,6 +136,76 @@ rule fetch_archive:
     shell:
         "spikeline fetch-file --location {params.location:q} {params.sha256}"
         " --output {output:q} 2> {log:q}"
+
+
+rule fetch_ibl:
+    """Load one IBL session with ONE and export it as plain arrays."""
+    input:
+        environment="resources/environments/ibl",
+        cache=lambda wildcards: dataset_input(entry("sessions", wildcards.session)["dataset"]),
+    output:
+        directory("resources/recordings/{session}"),
+    log:
+        "logs/fetch_ibl/{session}.log",
+    wildcard_constraints:
+        session=named("sessions", "ibl"),
+    resources:
+        mem=scaled(4),
+        runtime=minutes(120),
+    params:
+        one=lambda wildcards: one_options(entry("sessions", wildcards.session)["dataset"]),
+        eid=lambda wildcards: entry("sessions", wildcards.session)["session"],
+        probes=lambda wildcards: entry("sessions", wildcards.session)["probes"],
+    shell:
+        "client {input.environment:q} fetch-ibl {params.one} --session {params.eid:q}"
+        " --probes {params.probes:q} --output {output:q} 2> {log:q}"
+
+
+rule fetch_allen:
+    """Get one Allen session's NWB file through AllenSDK's cache."""
+    input:
+        environment="resources/environments/allen",
+        cache=lambda wildcards: dataset_input(entry("sessions", wildcards.session)["dataset"]),
+    output:
+        directory("resources/recordings/{session}"),
+    log:
+        "logs/fetch_allen/{session}.log",
+    wildcard_constraints:
+        session=named("sessions", "allen"),
+    resources:
+        mem=scaled(4),
+        runtime=minutes(120),
+    params:
+        cache=lambda wildcards: allen_cache(entry("sessions", wildcards.session)["dataset"]),
+        number=lambda wildcards: entry("sessions", wildcards.session)["session"],
+    shell:
+        "client {input.environment:q} fetch-allen --cache {params.cache:q}"
+        " --session {params.number} --output {output:q} 2> {log:q}"
+
+
+rule fetch_allen_templates:
+    """Get the images and movie frames that Allen's sessions were shown, as one archive."""
+    input:
+        environment="resources/environments/allen",
+        cache=lambda wildcards: dataset_input(entry("stimuli", wildcards.stimuli)["dataset"]),
+    output:
+        "resources/archives/{stimuli}.zip",
+    log:
+        "logs/fetch_allen_templates/{stimuli}.log",
+    wildcard_constraints:
+        stimuli=named("stimuli", "allen_templates"),
+    resources:
+        mem=scaled(4),
+        runtime=minutes(120),
+    params:
+        cache=lambda wildcards: allen_cache(entry("stimuli", wildcards.stimuli)["dataset"]),
+        scenes=lambda wildcards: option(
+            "--scenes", entry("stimuli", wildcards.stimuli)["scenes"] and "all"
+        ),
+        movies=lambda wildcards: movies_option(wildcards.stimuli),
+    shell:
+        "client {input.environment:q} fetch-allen-templates --cache {params.cache:q}"
+        " {params.scenes} {params.movies} --output {output:q} 2> {log:q}"
 
 
 rule pack_stimuli:

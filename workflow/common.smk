@@ -20,6 +20,9 @@ shell.prefix(
     "set -euo pipefail; "
     f"export PYTHONPATH='{ROOT}/src'; "
     f"spikeline() {{{{ '{sys.executable}' -m spikeline \"$@\"; }}}}; "
+    # In a client's own environment: `client FOLDER SUBCOMMAND ...`.
+    'client() {{ local folder=$1; shift; "$folder/bin/python" -m spikeline "$@"; }}; '
+    f"uv() {{{{ '{Path(sys.executable).parent}/uv' \"$@\"; }}}}; "
 )
 
 SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
@@ -44,6 +47,9 @@ wildcard_constraints:
     twin=ENTRY_NAME,
     dataset=ENTRY_NAME,
     ablation=ENTRY_NAME,
+    session=ENTRY_NAME,
+    cohort=ENTRY_NAME,
+    environment="ibl|allen",
     model="[^/]+",
     seed=r"\d+",
 
@@ -51,6 +57,7 @@ wildcard_constraints:
 # Which rule makes a model, by its kind.
 CLOSED_FORM = ("ridge", "bayesian")
 NETWORKS = ("linear", "mlp", "capoyo")
+FORECASTERS = ("forecaster",)
 
 
 def scaled(gigabytes):
@@ -100,6 +107,11 @@ def chosen(item, *keys):
     return as_settings({key: item[key] for key in keys})
 
 
+def own_settings(section, name):
+    """All of an entry but its kind, as settings."""
+    return as_settings({k: v for k, v in entry(section, name).items() if k != "kind"})
+
+
 def twin_settings(name):
     """A twin's settings; its monkeys and region maps are those of the subjects that read it."""
     settings = {key: value for key, value in entry("twins", name).items() if key != "kind"}
@@ -140,81 +152,6 @@ def training_settings(model):
 def evaluation_settings(model):
     """The settings that evaluation reads."""
     repetitions = MODELS.checked(model)["test_repetitions"]
-    how = {key: value for key, value in config["evaluation"].items() if key != "seeds"}
+    keys = ("shuffles", "repetition_draws", "ceiling_draws")
+    how = {key: config["evaluation"][key] for key in keys}
     return as_settings({**how, "test_repetitions": repetitions})
-
-
-# --- ablations --------------------------------------------------------------------------------
-
-
-def ablation_conditions(name):
-    """[{model, subject, varied}], a row each of the table."""
-    ablation = entry("ablations", name)
-    return [
-        {"model": model, "subject": subject, "varied": varied}
-        for model, varied in MODELS.grid(ablation)
-        for subject in ablation["subjects"]
-    ]
-
-
-def tables():
-    """The ablations that are made when no target is given."""
-    return list(config["ablations"]) if config["tables"] is None else config["tables"]
-
-
-def regions_of(subject):
-    """The areas of a subject's region map."""
-    item = entry("subjects", subject)
-    regions = {"macaque_v4": ["V4"], "arrays": ["all"]}.get(item["kind"])
-    return list(item.get("regions") or regions)
-
-
-def check_model(model, subject):
-    """Raise InputError where a model cannot be made for a subject, naming what is known."""
-    known = regions_of(subject)
-    settings = MODELS.settings(model)
-    if settings["kind"] == "ensemble":
-        for member in MODELS.members(model):
-            check_model(member, subject)
-        return
-    check_locations(subject, settings["encoder"])
-    for region in settings["regions"]:
-        if region not in known:
-            raise unknown("region", region, known, f"model {model!r}, subject {subject!r}")
-
-
-def checked_seeds():
-    """Seeds of each (model, subject) over all ablations; every name in them is checked here."""
-    seeds = {}
-    for name in tables():
-        entry("ablations", name)
-    for name, ablation in config["ablations"].items():
-        try:
-            for condition in ablation_conditions(name):
-                key = condition["model"], condition["subject"]
-                seeds[key] = max(seeds.get(key, 0), ablation["seeds"])
-                if name in tables():
-                    check_model(*key)
-        except InputError as error:
-            raise InputError(f"config ablations.{name}: {error}") from None
-    return seeds
-
-
-def check_targets(arguments):
-    """Say what is wrong with a target's names, before Snakemake looks for a rule that makes it.
-
-    Snakemake knows its targets only after this file is read: they are taken from the command line.
-    """
-    for target in arguments:
-        parts = target.split("/")
-        try:
-            if (
-                parts[:2] in (["results", "evaluations"], ["results", "decoders"])
-                and len(parts) > 3
-            ):
-                MODELS.checked(parts[2])
-                check_model(parts[2], Path(parts[3]).stem)
-            if len(parts) == 2 and parts[1].startswith("ablation_"):
-                entry("ablations", parts[1].removeprefix("ablation_").partition(".")[0])
-        except InputError as error:
-            raise InputError(f"target {target}: {str(error).removeprefix('config: ')}") from None

@@ -35,6 +35,11 @@ def option(flag, value):
     return f"{flag} {shlex.quote(str(value))}" if value else ""
 
 
+def files_option(flag, paths):
+    """`--flag path path ...`, quoted; nothing where there is none."""
+    return " ".join([flag, *map(shlex.quote, paths)]) if paths else ""
+
+
 # --- sources ----------------------------------------------------------------------------------
 
 
@@ -253,10 +258,3 @@ def check_locations(subject, encoder):
         precomputed_file(encoder, item["stimuli"])
     for path in paths:
         location(path)
-
-
-try:
-    SEEDS = checked_seeds()
-    check_targets(sys.argv[1:])
-except InputError as error:
-    raise config_error(error) from None

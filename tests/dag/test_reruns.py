@@ -11,7 +11,7 @@ import pytest
 
 
 def test_after_a_run_there_is_nothing_to_do(finished):
-    plan = finished.plan("bridge")
+    plan = finished.plan()
     assert plan.nothing, plan.text[-3000:]
 
 
@@ -21,7 +21,7 @@ def test_touching_every_source_file_reruns_nothing(finished):
         for path in (finished.folder / folder).rglob("*"):
             os.utime(path, (later, later))
     os.utime(finished.folder / "Snakefile", (later, later))
-    plan = finished.plan("bridge")
+    plan = finished.plan()
     assert plan.nothing, plan.text[-3000:]
 
 
@@ -29,7 +29,7 @@ def test_comments_and_layout_in_every_module_rerun_nothing(finished):
     for path in finished.modules():
         text = path.read_text(encoding="utf-8")
         path.write_text(f"# A comment.\n{text}\n\n\n# Another.\n", encoding="utf-8")
-    plan = finished.plan("bridge")
+    plan = finished.plan()
     assert plan.nothing, plan.text[-3000:]
 
 
@@ -44,7 +44,7 @@ def test_comments_and_layout_in_every_module_rerun_nothing(finished):
 def test_a_code_edit_reruns_the_rules_that_use_it_and_what_follows(finished, module, rules):
     path = finished.folder / "src/spikeline" / module
     path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = 1\n", encoding="utf-8")
-    plan = finished.plan("bridge")
+    plan = finished.plan()
     assert plan.status == 0, plan.text[-3000:]
     # The jobs whose own reason is their code; the others follow from them.
     assert reasons(plan.text, "Params have changed") == rules
@@ -75,14 +75,14 @@ def test_a_shared_module_reruns_every_rule_that_imports_it_and_no_other(finished
         if done.stdout.strip() == "True":
             rules.add(rule)
     assert rules == {"convert_arrays", "convert_macaque_v4", "import_embeddings"}
-    assert reasons(finished.plan("bridge").text, "Params have changed") == rules
+    assert reasons(finished.plan().text, "Params have changed") == rules
 
 
 def test_editing_one_models_entry_reruns_that_models_jobs_and_tables_only(finished):
     config = finished.config
     config["models"]["mlp"]["noise_std"] = 0.25
     finished.configure(config)
-    plan = finished.plan("bridge")
+    plan = finished.plan()
     assert set(plan.jobs) == {
         "results/decoders/mlp/monkeyF/seed0.safetensors",
         "results/evaluations/mlp/monkeyF.json",
@@ -100,7 +100,7 @@ def test_the_order_of_keys_in_the_config_reruns_nothing(finished):
         return node
 
     finished.configure(reordered(finished.config))
-    plan = finished.plan("bridge")
+    plan = finished.plan()
     assert plan.nothing, plan.text[-3000:]
 
 
@@ -113,7 +113,7 @@ def test_a_new_ablation_runs_only_its_new_jobs(finished):
         "seeds": 1,
     }
     finished.configure(config)
-    plan = finished.plan("bridge")
+    plan = finished.plan()
     assert set(plan.jobs) == {
         "results/decoders/mlp@noise_std=0.3/monkeyF/seed0.safetensors",
         "results/evaluations/mlp@noise_std=0.3/monkeyF.json",

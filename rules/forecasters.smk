@@ -1,0 +1,92 @@
+# Counts to forecasters, forecasters to scores beside honest baselines.
+#
+# CONSUMES  results/counts/{session}.h5, results/features/{session}.h5,
+#           results/normalisations/{cohort}/{size}_sessions.h5, results/embeddings/...
+# PRODUCES  results/baselines/{session}.json                    scores of the plain forecasts
+#           results/forecasters/{model}/seed{seed}.safetensors  a trained forecaster
+#           results/forecasters/{model}/seed{seed}.tsv          its training history
+#           results/forecasts/{model}.json                      its scores on every session
+
+
+rule score_baselines:
+    """Score the plain forecasts of one session, and the oracle where the truth is known."""
+    input:
+        counts="results/counts/{session}.h5",
+        simulation=lambda wildcards: true_rates(wildcards.session),
+    output:
+        "results/baselines/{session}.json",
+    log:
+        "logs/score_baselines/{session}.log",
+    threads: 1
+    resources:
+        mem=scaled(4),
+        runtime=minutes(60),
+    params:
+        rates=lambda wildcards, input: (
+            option(
+                "--rates", input.simulation and f"{input.simulation}/{wildcards.session}.rates.h5"
+            )
+        ),
+        settings=as_settings({"horizons": config["evaluation"]["horizons_ms"]}),
+        code=code("score-baselines"),
+    shell:
+        "spikeline score-baselines --counts {input.counts:q} {params.rates}"
+        " --settings {params.settings:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule train_forecaster:
+    """Train a forecaster on its cohort; killed, it continues from its last state."""
+    input:
+        unpack(training_inputs),
+    output:
+        forecaster="results/forecasters/{model}/seed{seed}.safetensors",
+        history="results/forecasters/{model}/seed{seed}.tsv",
+    log:
+        "logs/train_forecaster/{model}/seed{seed}.log",
+    benchmark:
+        "logs/train_forecaster/{model}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=models_of(*FORECASTERS),
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(8),
+        runtime=minutes(600),
+    params:
+        embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
+        settings=lambda wildcards: training_settings(wildcards.model),
+        code=code("train-forecaster"),
+    shell:
+        "spikeline train-forecaster --counts {input.counts:q} --features {input.features:q}"
+        " --normalisation {input.normalisation:q} {params.embeddings}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " --output {output.forecaster:q} --history {output.history:q} 2> {log:q}"
+
+
+rule evaluate_forecaster:
+    """Score all seeds of a forecaster on test blocks, of sessions seen and held out."""
+    input:
+        unpack(forecast_inputs),
+    output:
+        "results/forecasts/{model}.json",
+    log:
+        "logs/evaluate_forecaster/{model}.log",
+    wildcard_constraints:
+        model=models_of(*FORECASTERS),
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(8),
+        runtime=minutes(120),
+    params:
+        embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
+        settings=lambda wildcards: forecast_settings(wildcards.model),
+        seeds=forecast_seeds,
+        roles=forecast_roles,
+        code=code("evaluate-forecaster"),
+    shell:
+        "spikeline evaluate-forecaster --forecasters {input.forecasters:q}"
+        " --seeds {params.seeds} --counts {input.counts:q} --features {input.features:q}"
+        " {params.embeddings} --roles {params.roles}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"

@@ -1,0 +1,102 @@
+# Spike recordings of any source to one contract, checked.
+#
+# CONSUMES  resources/recordings/{session}/, or a lab's own files (config: sessions, kind arrays)
+# PRODUCES  results/sessions/{session}.h5           spikes, units, behaviour, stimuli, domains
+#           results/validations/{session}.json      a verdict; the job fails where it is negative
+
+
+rule convert_ibl:
+    """Convert what ONE loaded; the probes of a session are merged."""
+    input:
+        rules.fetch_ibl.output,
+    output:
+        "results/sessions/{session}.h5",
+    log:
+        "logs/convert_ibl/{session}.log",
+    wildcard_constraints:
+        session=named("sessions", "ibl"),
+    resources:
+        mem=scaled(4),
+        runtime=minutes(30),
+    params:
+        settings=lambda wildcards: session_settings(wildcards.session),
+        code=code("convert-ibl"),
+    shell:
+        "spikeline convert-ibl --recording {input:q} --settings {params.settings:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule convert_allen:
+    """Convert an NWB file of the Visual Coding release, read with pynwb."""
+    input:
+        rules.fetch_allen.output,
+    output:
+        "results/sessions/{session}.h5",
+    log:
+        "logs/convert_allen/{session}.log",
+    wildcard_constraints:
+        session=named("sessions", "allen"),
+    resources:
+        mem=scaled(8),
+        runtime=minutes(30),
+    params:
+        settings=lambda wildcards: session_settings(wildcards.session),
+        code=code("convert-allen"),
+    shell:
+        "spikeline convert-allen --recording {input:q} --settings {params.settings:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule convert_spikes:
+    """Convert a lab's own spike times and clusters, as Phy writes them."""
+    input:
+        times=lambda wildcards: own_spikes(wildcards.session, "times"),
+        clusters=lambda wildcards: own_spikes(wildcards.session, "clusters"),
+        quality=lambda wildcards: own_spikes(wildcards.session, "quality"),
+        timestamps=lambda wildcards: own_spikes(wildcards.session, "behaviour_timestamps"),
+        position=lambda wildcards: own_spikes(wildcards.session, "behaviour_position"),
+    output:
+        "results/sessions/{session}.h5",
+    log:
+        "logs/convert_spikes/{session}.log",
+    wildcard_constraints:
+        session=named("sessions", "arrays"),
+    resources:
+        mem=scaled(4),
+        runtime=minutes(30),
+    params:
+        files=lambda wildcards, input: options_for(
+            input,
+            quality="--quality",
+            timestamps="--behaviour-timestamps",
+            position="--behaviour-position",
+        ),
+        samples=lambda wildcards: option(
+            "--samples-per-second", entry("sessions", wildcards.session)["samples_per_second"]
+        ),
+        behaviour=lambda wildcards: entry("sessions", wildcards.session)["behaviour_kind"],
+        settings=lambda wildcards: session_settings(wildcards.session),
+        code=code("convert-spikes"),
+    shell:
+        "spikeline convert-spikes --times {input.times:q} --clusters {input.clusters:q}"
+        " {params.files} {params.samples} --behaviour-kind {params.behaviour}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule validate:
+    """Check a converted session whole; the report of a failed check stays beside the log."""
+    input:
+        "results/sessions/{session}.h5",
+    output:
+        "results/validations/{session}.json",
+    log:
+        "logs/validate/{session}.log",
+    resources:
+        mem=scaled(2),
+        runtime=minutes(10),
+    params:
+        settings=lambda wildcards: chosen(entry("sessions", wildcards.session), "min_units"),
+        code=code("validate"),
+    shell:
+        "spikeline validate --session {input:q} --settings {params.settings:q}"
+        " --report logs/validate/{wildcards.session}.json --output {output:q} 2> {log:q}"

@@ -1,0 +1,90 @@
+# Simulated origins, in the native layout of the real ones.
+#
+# CONSUMES  config: twins; the client environments that write IBL's and Allen's formats
+# PRODUCES  resources/twins/{twin}/                 ventral: a DataLad dataset
+#           resources/twins/{twin}/simulation/      behaving: every session's arrays and true rates
+#           resources/twins/{twin}/alf/             behaving: an ALF tree with ONE's cache tables
+#           resources/twins/{twin}/nwb/             behaving: a filled cache of AllenSDK
+
+
+rule simulate_ventral:
+    """Simulate two monkeys and their images in TVSD's layout, as a DataLad dataset."""
+    output:
+        directory("resources/twins/{twin}"),
+    log:
+        "logs/simulate_ventral/{twin}.log",
+    benchmark:
+        "logs/simulate_ventral/{twin}.tsv"
+    wildcard_constraints:
+        twin=named("twins", "ventral"),
+    threads: 2
+    resources:
+        mem=scaled(4),
+        runtime=minutes(20),
+    params:
+        settings=lambda wildcards: twin_settings(wildcards.twin),
+        code=code("simulate-ventral"),
+    shell:
+        "spikeline simulate-ventral --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule simulate_behaving:
+    """Simulate sessions of spiking units in behaving animals, and keep their true rates."""
+    output:
+        directory("resources/twins/{twin}/simulation"),
+    log:
+        "logs/simulate_behaving/{twin}.log",
+    benchmark:
+        "logs/simulate_behaving/{twin}.tsv"
+    wildcard_constraints:
+        twin=named("twins", "behaving"),
+    resources:
+        mem=scaled(4),
+        runtime=minutes(20),
+    params:
+        settings=lambda wildcards: own_settings("twins", wildcards.twin),
+        code=code("simulate-behaving"),
+    shell:
+        "spikeline simulate-behaving --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule write_alf:
+    """Write the simulated IBL sessions as an ALF tree, with ONE's own cache tables."""
+    input:
+        simulation=rules.simulate_behaving.output,
+        environment="resources/environments/ibl",
+    output:
+        directory("resources/twins/{twin}/alf"),
+    log:
+        "logs/write_alf/{twin}.log",
+    wildcard_constraints:
+        twin=named("twins", "behaving"),
+    resources:
+        mem=scaled(2),
+        runtime=minutes(20),
+    params:
+        code=code("write-alf"),
+    shell:
+        "client {input.environment:q} write-alf --simulation {input.simulation:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule write_nwb:
+    """Write the simulated Allen sessions as NWB files in a filled cache of AllenSDK."""
+    input:
+        simulation=rules.simulate_behaving.output,
+        environment="resources/environments/allen",
+    output:
+        directory("resources/twins/{twin}/nwb"),
+    log:
+        "logs/write_nwb/{twin}.log",
+    wildcard_constraints:
+        twin=named("twins", "behaving"),
+    resources:
+        mem=scaled(2),
+        runtime=minutes(20),
+    params:
+        code=code("write-nwb"),
+    shell:
+        "client {input.environment:q} write-nwb --simulation {input.simulation:q}"
+        " --output {output:q} 2> {log:q}"

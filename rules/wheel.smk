@@ -1,0 +1,60 @@
+# Sessions to decoded wheel velocity: POYO beside ridge.
+#
+# CONSUMES  results/sessions/{session}.h5, results/validations/{session}.json
+# PRODUCES  results/wheel/{session}/seed{seed}.json     errors of POYO, ridge and a control
+#           results/poyo_wheel.tsv, .png                R2 on held-out blocks
+
+
+rule decode_wheel:
+    """Decode wheel velocity from the spikes of the last second, with POYO and with ridge."""
+    input:
+        session="results/sessions/{session}.h5",
+        verdict="results/validations/{session}.json",
+    output:
+        "results/wheel/{session}/seed{seed}.json",
+    log:
+        "logs/decode_wheel/{session}/seed{seed}.log",
+    benchmark:
+        "logs/decode_wheel/{session}/seed{seed}.tsv"
+    threads: 1
+    resources:
+        gpu=1,
+        mem=scaled(4),
+        runtime=minutes(120),
+    params:
+        settings=as_settings(
+            {k: v for k, v in config["wheel"].items() if k not in ("sessions", "seeds")}
+        ),
+        code=code("decode-wheel"),
+    shell:
+        "spikeline decode-wheel --session {input.session:q} --settings {params.settings:q}"
+        " --seed {wildcards.seed} --states results/.states --output {output:q} 2> {log:q}"
+
+
+rule tabulate_wheel:
+    """Collect the decoded sessions in a table, and draw it."""
+    input:
+        decodings(),
+    output:
+        table=report(
+            "results/poyo_wheel.tsv",
+            caption="../workflow/report/wheel.rst",
+            category="Horizon",
+            labels={"ablation": "poyo_wheel", "what": "table"},
+        ),
+        figure=report(
+            "results/poyo_wheel.png",
+            caption="../workflow/report/wheel.rst",
+            category="Horizon",
+            labels={"ablation": "poyo_wheel", "what": "figure"},
+        ),
+    log:
+        "logs/tabulate_wheel.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(10),
+    params:
+        code=code("tabulate-wheel"),
+    shell:
+        "spikeline tabulate-wheel --decodings {input:q} --output {output.table:q}"
+        " --figure {output.figure:q} 2> {log:q}"

@@ -1,0 +1,258 @@
+# The Horizon: from sessions and cohorts to what its rules are made from.
+import csv
+
+# --- sessions ---------------------------------------------------------------------------------
+
+
+def sessions_of_table(name):
+    """The sessions that a release table names: {name: entry}, probes of one recording together."""
+    item = entry("session_tables", name)
+    path = location(item["table"])
+    columns = ("eid", "probe_name")
+    try:
+        with open(path, newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise InputError(
+            f"config session_tables.{name}: {path} cannot be read; download the table first"
+        ) from None
+    if not rows or any(column not in rows[0] for column in columns):
+        raise InputError(f"{path}: a CSV with columns {', '.join(columns)} is due")
+    shared = {key: value for key, value in item.items() if key != "table"}
+    sessions = {}
+    for row in rows:
+        session = sessions.setdefault(
+            f"{name}-{row['eid'][:8]}", {**shared, "session": row["eid"], "probes": []}
+        )
+        if session["session"] != row["eid"]:
+            raise InputError(f"{path}: two eids start with {row['eid'][:8]}")
+        session["probes"] = sorted({*session["probes"], row["probe_name"]})
+    # By eid, which is random: a cohort's first sessions are then no laboratory's own.
+    return dict(sorted(sessions.items()))
+
+
+def cohort_members(names, where):
+    """The sessions behind a cohort's list: an entry of `sessions`, or a whole table."""
+    members = []
+    for name in names:
+        if name in TABLE_SESSIONS:
+            members += TABLE_SESSIONS[name]
+        elif name in config["sessions"]:
+            members.append(name)
+        else:
+            raise unknown("session", name, [*config["sessions"], *TABLE_SESSIONS], where)
+    return list(dict.fromkeys(members))
+
+
+@lru_cache(maxsize=None)
+def cohort_sessions(name):
+    """(training sessions, held-out sessions) of a cohort."""
+    item, where = entry("cohorts", name), f"config cohorts.{name}"
+    held_out = cohort_members(item["held_out"], where)
+    train = [s for s in cohort_members(item["train"], where) if s not in held_out]
+    if not train:
+        raise InputError(f"{where}: no session is left to train on")
+    return train, held_out
+
+
+def session_settings(name):
+    """The settings by which a recording is converted."""
+    item = entry("sessions", name)
+    keys = ("split", "min_rate_hz", "min_units")
+    return as_settings({"session": name, **{key: item[key] for key in keys}})
+
+
+def movies_option(stimuli):
+    return files_option("--movies", entry("stimuli", stimuli)["movies"])
+
+
+def session_images(name):
+    """The packed images that a session was shown, or None."""
+    stimuli = entry("sessions", name).get("stimuli")
+    return stimuli and entry("stimuli", stimuli) and stimuli
+
+
+def dataset_input(name):
+    """A dataset's files here: its simulated origin, or a local copy; none where it is remote."""
+    item = entry("datasets", name)
+    if "twin" in item:
+        return f"resources/twins/{item['twin']}/{'alf' if item['kind'] == 'one' else 'nwb'}"
+    # A cache that fills itself is no input: it would look changed after each download.
+    return location(item["cache"]) if item["kind"] == "one" and "cache" in item else []
+
+
+def one_options(name):
+    """How ONE is started for a dataset."""
+    item = entry("datasets", name)
+    local = dataset_input(name)
+    if local:
+        return option("--cache", local)
+    downloads = option("--cache", "resources/caches/one")
+    return f"{option('--url', item['url'])} {downloads} {option('--revision', item['revision'])}"
+
+
+def allen_cache(name):
+    """The folder of AllenSDK's cache."""
+    return dataset_input(name) or location(entry("datasets", name)["cache"])
+
+
+def own_spikes(session, key):
+    """A file of a lab's own spike recording; none where the config names none."""
+    path = entry("sessions", session)[key]
+    return location(path) if path else []
+
+
+# --- forecasters ------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=None)
+def forecaster_cohort(model):
+    """(training sessions, held-out sessions) of a forecaster: the first `training_sessions`."""
+    settings = MODELS.settings(model)
+    train, held_out = cohort_sessions(settings["cohort"])
+    count = settings["training_sessions"] or len(train)
+    if count > len(train):
+        raise InputError(
+            f"model {model!r}: training_sessions is {count}, cohort {settings['cohort']!r} "
+            f"has {len(train)}"
+        )
+    return train[:count], held_out
+
+
+def normalisation_of(model):
+    """The feature scale fitted on a forecaster's own training sessions."""
+    train, _ = forecaster_cohort(model)
+    cohort = MODELS.settings(model)["cohort"]
+    return f"results/normalisations/{cohort}/{len(train)}_sessions.h5"
+
+
+def of_sessions(pattern, sessions):
+    """A file for each session."""
+    return expand(pattern, session=sessions)
+
+
+def embeddings_for(model, sessions):
+    """The image embeddings that a forecaster looks up, of every stimulus set its sessions saw."""
+    settings = MODELS.settings(model)
+    if "image" not in settings["modalities"]:
+        return []
+    stimuli = sorted({s for s in map(session_images, sessions) if s})
+    entry("encoders", settings["encoder"])
+    return [f"results/embeddings/{settings['encoder']}/{name}.h5" for name in stimuli]
+
+
+def forecaster_inputs(model, sessions):
+    """What a forecaster reads of these sessions."""
+    return {
+        "counts": of_sessions("results/counts/{session}.h5", sessions),
+        "features": of_sessions("results/features/{session}.h5", sessions),
+        "normalisation": normalisation_of(model),
+        "embeddings": embeddings_for(model, sessions),
+    }
+
+
+def training_inputs(wildcards):
+    return forecaster_inputs(wildcards.model, forecaster_cohort(wildcards.model)[0])
+
+
+def forecast_inputs(wildcards):
+    """Every seed's forecaster, and the sessions it is tested on; it knows its own feature scale."""
+    train, held_out = forecaster_cohort(wildcards.model)
+    inputs = forecaster_inputs(wildcards.model, train + held_out)
+    del inputs["normalisation"]
+    return {
+        "forecasters": expand(
+            "results/forecasters/{model}/seed{seed}.safetensors",
+            model=MODELS.trained_name(wildcards.model),
+            seed=forecast_seeds(wildcards),
+        ),
+        **inputs,
+    }
+
+
+def forecast_seeds(wildcards):
+    count = SEEDS.get((wildcards.model, None), config["evaluation"]["seeds"])
+    return list(range(count))
+
+
+def forecast_roles(wildcards):
+    """Whether the forecaster has seen each session."""
+    train, held_out = forecaster_cohort(wildcards.model)
+    return ["seen"] * len(train) + ["held_out"] * len(held_out)
+
+
+def true_rates(session):
+    """The rates that a session was simulated from; none for a real recording."""
+    item = entry("sessions", session)
+    twin = entry("datasets", item["dataset"]).get("twin") if "dataset" in item else None
+    return f"resources/twins/{twin}/simulation" if twin else []
+
+
+def forecast_settings(model):
+    """The settings that scoring a forecaster reads."""
+    MODELS.checked(model)
+    horizons = config["evaluation"]["horizons_ms"]
+    return as_settings({**MODELS.evaluation_settings(model), "horizons": horizons})
+
+
+def forecasts_of(wildcards):
+    """The evaluations that an ablation collects, in the order of its conditions."""
+    conditions = ablation_conditions(wildcards.ablation)
+    return [f"results/forecasts/{condition['model']}.json" for condition in conditions]
+
+
+def baselines_of(wildcards):
+    """The baselines of every session that an ablation's forecasters are tested on."""
+    sessions = {}
+    for condition in ablation_conditions(wildcards.ablation):
+        train, held_out = forecaster_cohort(condition["model"])
+        sessions.update(dict.fromkeys(train + held_out))
+    return of_sessions("results/baselines/{session}.json", sessions)
+
+
+def decodings():
+    """Every seed of every session whose wheel is decoded."""
+    return expand(
+        "results/wheel/{session}/seed{seed}.json",
+        session=config["wheel"]["sessions"],
+        seed=range(config["wheel"]["seeds"]),
+    )
+
+
+def check_session(name):
+    """Raise InputError where a session's origin cannot be told."""
+    item = entry("sessions", name)
+    if "dataset" in item:
+        kind = entry("datasets", item["dataset"])["kind"]
+        due = {"ibl": "one", "allen": "allen"}[item["kind"]]
+        if kind != due:
+            raise InputError(
+                f"config sessions.{name}: dataset {item['dataset']!r} is of kind {kind!r}, "
+                f"{due!r} is due"
+            )
+        dataset_input(item["dataset"])
+    else:
+        own_spikes(name, "times")
+    session_images(name)
+
+
+def check_forecaster(model):
+    """Raise InputError where a forecaster cannot be made, naming what is known."""
+    train, held_out = forecaster_cohort(model)
+    for session in train + held_out:
+        check_session(session)
+    embeddings_for(model, train + held_out)
+
+
+def check_wheel():
+    """Raise InputError where a session whose wheel is decoded is not known."""
+    for session in config["wheel"]["sessions"]:
+        check_session(session)
+
+
+try:
+    TABLE_SESSIONS = {name: sessions_of_table(name) for name in config["session_tables"]}
+    for listed in TABLE_SESSIONS.values():
+        config["sessions"].update(listed)
+except InputError as error:
+    raise config_error(error) from None
