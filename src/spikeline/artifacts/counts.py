@@ -8,7 +8,8 @@
 | images | (bins,) | int32 | row of image_names on screen in the middle of the bin, -1: none |
 | image_names | (images,) | str | names in the stimulus archive |
 | domains | (bins,) | uint8 | 0 none, 1 train, 2 valid, 3 test: the bin lies wholly inside |
-| bin_s, session, source, behaviour_kind | attributes | | seconds; names |
+| bin_s, origin_s | attributes | | seconds; when bin 0 starts on the source's clock |
+| session, source, behaviour_kind | attributes | str | names |
 | reference | attribute (2,) | int | first bin of the reference window, and the bin after it |
 
 Bin k covers [k bin_s, (k+1) bin_s) of the session. The counts lie in the file in one piece and
@@ -38,7 +39,7 @@ ARRAYS = {
     "domains": np.uint8,
 }
 NAMES = ("unit_ids", "regions", "image_names")
-ATTRIBUTES = ("bin_s", "session", "source", "behaviour_kind", "reference")
+ATTRIBUTES = ("bin_s", "origin_s", "session", "source", "behaviour_kind", "reference")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Counts:
     source: str
     behaviour_kind: str = ""
     bin_s: float = BIN_S
+    origin_s: float = 0.0
 
 
 def write(path: str | os.PathLike[str], counts: Counts, record: Mapping[str, Any]) -> None:
@@ -98,6 +100,7 @@ def read(path: str | os.PathLike[str], mapped: bool = False) -> Counts:
             **fields,
             reference=tuple(int(edge) for edge in handle.attrs["reference"]),
             bin_s=float(handle.attrs["bin_s"]),
+            origin_s=float(handle.attrs["origin_s"]),
             **{name: str(handle.attrs[name]) for name in ("session", "source", "behaviour_kind")},
         )
     check(counts, str(path))

@@ -48,6 +48,7 @@ def _binned(data, where: str) -> Counts:
         reference=binning.bins_within(first, last, bins, BIN_S),
         session=str(data.session.id),
         source=str(data.session.source),
+        origin_s=float(getattr(data.session, "origin_s", 0.0)),
     )
 
 

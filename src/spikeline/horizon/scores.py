@@ -21,6 +21,7 @@ quantities: never compare one with the other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -31,6 +32,7 @@ from spikeline.errors import InputError
 from spikeline.horizon.windows import split_mask
 
 MINIMUM_RATE = 1e-9
+LOG2 = math.log(2)
 # Windows worked on at once: a few million numbers.
 CHUNK = 1 << 22
 
@@ -79,7 +81,7 @@ def bits_per_spike(rates: np.ndarray, counts: np.ndarray, null: np.ndarray | Non
     if null is None:
         null = counts.mean(axis=tuple(range(counts.ndim - 1)), dtype=np.float64)
     gain = neg_log_likelihood(null, counts) - neg_log_likelihood(rates, counts)
-    return _ratio(gain, counts.sum(dtype=np.float64)) / np.log(2)
+    return _ratio(gain, counts.sum(dtype=np.float64)) / LOG2
 
 
 class Scorer:
@@ -206,20 +208,20 @@ def pooled_bits(sums: Iterable[Sums] | Sums, null: str = "null") -> float:
     """
     given = [sums] if isinstance(sums, Sums) else list(sums)
     total = {key: sum(float(one.blocks[key].sum()) for one in given) for key in NLLS}
-    return _ratio(total[f"{null}_nll"] - total["nll"], total["spikes"]) / np.log(2)
+    return _ratio(total[f"{null}_nll"] - total["nll"], total["spikes"]) / LOG2
 
 
 def unit_bits(sums: Sums, null: str = "null") -> np.ndarray:
     """(units,) each unit's own bits per spike; NaN for one without a spike."""
     with np.errstate(invalid="ignore", divide="ignore"):
         gain = sums.units[f"{null}_nll"] - sums.units["nll"]
-        bits = gain / sums.units["spikes"] / np.log(2)
+        bits = gain / sums.units["spikes"] / LOG2
     return np.where(sums.units["spikes"] > 0, bits, np.nan)
 
 
 def block_bits(sums: Sums, null: str = "null") -> tuple[np.ndarray, np.ndarray]:
     """(blocks,) gains in bits and (blocks,) spikes: resample both, then divide their sums."""
-    gain = (sums.blocks[f"{null}_nll"] - sums.blocks["nll"]) / np.log(2)
+    gain = (sums.blocks[f"{null}_nll"] - sums.blocks["nll"]) / LOG2
     return gain, sums.blocks["spikes"]
 
 
