@@ -75,8 +75,9 @@ def steer(rng: np.random.Generator, duration_s: float) -> Wheel:
         answered = moved + min(length, rng.uniform(0.15, 0.4))
         off = answered + (1.0 if correct else 2.0)
         if rng.random() < 0.35:
-            _bout(rng, velocity, answered + rng.uniform(0.8, 1.6), rng.uniform(0.4, 1.8),
-                  rng.choice([-1.0, 1.0]))  # fmt: skip
+            # Now and then it plays on.
+            again, length = answered + rng.uniform(0.8, 1.6), rng.uniform(0.4, 1.8)
+            _bout(rng, velocity, again, length, rng.choice([-1.0, 1.0]))
         end = off + rng.uniform(0.3, 0.6)
         rows.append(
             {

@@ -19,7 +19,7 @@ LATENCY_S = 0.05
 AROUSAL_S = 20.0
 # Speeds at which the behavioural drive is 1.
 WHEEL_SCALE = 2.0
-RUNNING_SCALE = 20.0
+RUNNING_SCALE = 30.0
 _DRIFT_S = (5.0, 60.0)
 # Log rates stay within these of their mean, so that no bin overflows.
 _LARGEST = 2.5

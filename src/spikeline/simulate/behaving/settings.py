@@ -48,11 +48,11 @@ class BehavingSettings:
     min_bad_units: int = 10
     max_bad_units: int = 20
     poor_units: int = 3
-    drift: float = 0.35
+    drift: float = 0.3
     shared: float = 1.0
-    scatter: float = 0.2
+    scatter: float = 0.15
     rotation_period_s: float = 1.5
-    rotation_memory_s: float = 1.2
+    rotation_memory_s: float = 1.5
     scenes: int = 40
     movie_frames: int = 300
     image_height: int = 96
