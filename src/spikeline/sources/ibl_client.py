@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 PUBLIC_USER = "intbrainlab"
 SPIKES = ("times", "clusters")
 CLUSTERS = ("acronym", "depths", "label", "uuids")
+PLACES = "channels.brainLocationIds_ccf_2017"
+FILES = (
+    "spikes.times", "spikes.clusters", "clusters.channels", "clusters.depths", "clusters.uuids",
+    "channels.localCoordinates", "channels.mlapdv", "channels.rawInd", PLACES,
+)  # fmt: skip
 T = TypeVar("T")
 
 
@@ -61,8 +66,12 @@ def find_session(one: Any, name: str) -> tuple[str, dict[str, str]]:
     Raises:
         InputError: there is none.
     """
-    eid = one.to_eid(name)
-    path = None if eid is None else one.eid2path(eid)
+    try:
+        eid = one.to_eid(name)
+    except (AssertionError, ValueError):
+        # What is no reference at all, and a reference to nothing.
+        eid = None
+    path = None if eid is None else one.eid2path(str(eid))
     if path is None:
         raise InputError(f"session {name}: is not in {one.cache_dir} or its database")
     details = {"eid": str(eid), "subject": path.subject, "date": path.date, "lab": path.lab}
@@ -88,12 +97,14 @@ def load_probe(
     loader = SpikeSortingLoader(eid=eid, pname=probe, one=one, atlas=atlas)
     if not loader.collections:
         raise InputError(f"{where}: ALF object spikes is missing (no alf/{probe}/*/spikes.*)")
-    _require_channels(one, eid, loader, where)
+    _require_files(one, eid, probe, where)
     spikes, clusters, channels = _named(
         lambda: loader.load_spike_sorting(revision=revision), where, "spikes, clusters or channels"
     )
     _require("spikes", spikes, SPIKES, where)
     _require("clusters", clusters, ("channels", "depths", "uuids"), where)
+    if "acronym" not in channels:
+        raise InputError(f"{where}: ALF object {PLACES} is missing; have it extracted")
     clusters = loader.merge_clusters(spikes, clusters, channels)
     _require("clusters", clusters, CLUSTERS, where)
     label = np.asarray(clusters["label"], np.float64)
@@ -181,8 +192,13 @@ def _require(name: str, loaded: Any, attributes: Sequence[str], where: str) -> N
         raise InputError(f"{where}: ALF object {name}.{missing[0]} is missing; have it extracted")
 
 
-def _require_channels(one: Any, eid: str, loader: Any, where: str) -> None:
-    """Without them in the session the client would ask a database for their places."""
-    names = [Path(str(name)).name for name in one.list_datasets(eid, "*channels*")]
-    if one.mode == "local" and not any("brainLocationIds_ccf_2017" in name for name in names):
-        raise InputError(f"{where}: ALF object channels.brainLocationIds_ccf_2017 is missing")
+def _require_files(one: Any, eid: str, probe: str, where: str) -> None:
+    """Name what a local tree lacks; the client would ask a database, or fail on a key."""
+    if one.mode != "local":
+        return
+    names = [path.name for path in (Path(one.eid2path(eid)) / "alf" / probe).rglob("*.*")]
+    for due in FILES:
+        # Places may come from electrodeSites.* as well, which is the same for every sorting.
+        ends = (due, due.replace("channels.", "electrodeSites."))
+        if not any(end in name for name in names for end in ends):
+            raise InputError(f"{where}: ALF object {due} is missing; have it extracted")
