@@ -27,7 +27,7 @@ from spikeline.horizon.windows import blocks, split_mask
 
 TIME_CONSTANTS_S = (0.04, 0.2, 1.0, 5.0)
 COMPONENTS = 20
-PENALTIES = (1000.0, 300.0, 100.0, 30.0, 10.0)
+PENALTIES = (10_000.0, 1000.0, 300.0, 100.0, 30.0, 10.0)
 # A free constant would be singular for a unit without a spike.
 CONSTANT_PENALTY = 1e-3
 ITERATIONS = 25
