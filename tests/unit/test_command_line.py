@@ -17,8 +17,9 @@ from spikeline.errors import InputError
 KNOWN = subcommands()
 # Those that load no torch can be asked in this process.
 LIGHT = {
-    "convert-arrays", "convert-macaque-v4", "convert-tvsd", "fetch-dataset", "fetch-file",
-    "import-embeddings", "pack-stimuli", "show",
+    "convert-allen", "convert-arrays", "convert-ibl", "convert-macaque-v4", "convert-spikes",
+    "convert-tvsd", "fetch-allen", "fetch-allen-templates", "fetch-dataset", "fetch-file",
+    "fetch-ibl", "import-embeddings", "pack-stimuli", "show", "validate",
 }  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""A .npy file of one column, read slice by slice: a long recording is never in memory twice."""
+"""A .npy file of one column, mapped: a long recording is never in memory twice."""
 
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,11 @@ class Npy:
         return self.length
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        start, stop, _ = part.indices(self.length)
-        offset = self.offset + start * self.dtype.itemsize
-        return np.fromfile(self.path, self.dtype, count=max(stop - start, 0), offset=offset)
+        return self.mapped[part]
 
+    @cached_property
     def mapped(self) -> np.ndarray:
-        """All of it, (n,), read-only, its pages read as they are touched."""
-        return np.asarray(np.load(self.path, mmap_mode="r")).reshape(-1)
+        """All of it, (n,), read-only; its pages are read as they are touched, and not copied."""
+        if not self.length:
+            return np.empty(0, self.dtype)
+        return np.asarray(np.memmap(self.path, self.dtype, "r", self.offset, (self.length,)))

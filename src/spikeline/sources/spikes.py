@@ -126,7 +126,7 @@ def take(
     all_kept = counts[clusters].sum() == counts.sum()
     total = int(counts[clusters].sum())
     as_they_are = all_kept and not origin and _unchanged(spikes)
-    times = spikes.times.mapped() if as_they_are else np.empty(total)
+    times = spikes.times.mapped if as_they_are else np.empty(total)
     units, filled = np.empty(total, np.int64), 0
     for seconds, index in _clusters_of(spikes) if as_they_are else _both_of(spikes):
         if not all_kept:
@@ -163,14 +163,19 @@ def _both_of(spikes: Spikes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         if spikes.window is not None:
             inside = spikes.inside(seconds)
             seconds, index = seconds[inside], index[inside]
-        yield seconds, index.astype(np.intp, copy=False)
+        yield seconds, _as_index(index)
 
 
 def _clusters_of(spikes: Spikes) -> Iterator[tuple[None, np.ndarray]]:
     """Cluster indices alone, for times that need no second look."""
     for start in range(0, len(spikes.clusters), CHUNK):
         index = np.asarray(spikes.clusters[start : start + CHUNK])
-        yield None, index.astype(np.intp, copy=False)
+        yield None, _as_index(index)
+
+
+def _as_index(index: np.ndarray) -> np.ndarray:
+    """Whole numbers that numpy indexes with; those of 32 bits as they are, without a copy."""
+    return index if np.can_cast(index.dtype, np.intp) else index.astype(np.intp)
 
 
 def _unchanged(spikes: Spikes) -> bool:
