@@ -35,6 +35,33 @@ rule score_baselines:
         " --output {output:q} 2> {log:q}"
 
 
+rule fit_forecaster:
+    """Fit a regression for each session: on its training part, or the reference window if held out."""
+    input:
+        counts=lambda wildcards: of_sessions(
+            "results/counts/{session}.h5", sum(forecaster_cohort(wildcards.model), [])
+        ),
+    output:
+        "results/forecasters/{model}/seed{seed}.safetensors",
+    log:
+        "logs/fit_forecaster/{model}/seed{seed}.log",
+    benchmark:
+        "logs/fit_forecaster/{model}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=models_of("regression"),
+    threads: 1
+    resources:
+        mem=scaled(4),
+        runtime=minutes(240),
+    params:
+        settings=lambda wildcards: training_settings(wildcards.model),
+        roles=forecast_roles,
+        code=code("fit-forecaster"),
+    shell:
+        "spikeline fit-forecaster --counts {input.counts:q} --roles {params.roles}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --output {output:q} 2> {log:q}"
+
+
 rule train_forecaster:
     """Train a forecaster on its cohort; killed, it continues from its last state."""
     input:
@@ -47,7 +74,7 @@ rule train_forecaster:
     benchmark:
         "logs/train_forecaster/{model}/seed{seed}.tsv"
     wildcard_constraints:
-        model=models_of(*FORECASTERS),
+        model=models_of("forecaster"),
     threads: 2
     resources:
         gpu=1,
@@ -82,11 +109,12 @@ rule evaluate_forecaster:
     params:
         embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
         settings=lambda wildcards: forecast_settings(wildcards.model),
+        features=lambda wildcards, input: files_option("--features", input.get("features")),
         seeds=forecast_seeds,
         roles=forecast_roles,
         code=code("evaluate-forecaster"),
     shell:
         "spikeline evaluate-forecaster --forecasters {input.forecasters:q}"
-        " --seeds {params.seeds} --counts {input.counts:q} --features {input.features:q}"
+        " --seeds {params.seeds} --counts {input.counts:q} {params.features}"
         " {params.embeddings} --roles {params.roles}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"

@@ -28,9 +28,10 @@ def ablations_of(system):
 
 def told(model, varied):
     """Varied settings as the table tells them: how many sessions "all" are."""
-    if "training_sessions" not in varied:
+    if varied.get("training_sessions") != 0:
         return varied
-    return {**varied, "training_sessions": len(forecaster_cohort(model)[0])}
+    every, _ = cohort_sessions(MODELS.settings(model)["cohort"])
+    return {**varied, "training_sessions": len(every)}
 
 
 def ablation_conditions(name):

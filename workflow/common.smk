@@ -57,7 +57,7 @@ wildcard_constraints:
 # Which rule makes a model, by its kind.
 CLOSED_FORM = ("ridge", "bayesian")
 NETWORKS = ("linear", "mlp", "capoyo")
-FORECASTERS = ("forecaster",)
+FORECASTERS = ("forecaster", "regression")
 
 
 def scaled(gigabytes):

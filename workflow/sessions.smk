@@ -134,7 +134,7 @@ def of_sessions(pattern, sessions):
 def embeddings_for(model, sessions):
     """The image embeddings that a forecaster looks up, of every stimulus set its sessions saw."""
     settings = MODELS.settings(model)
-    if "image" not in settings["modalities"]:
+    if "image" not in settings.get("modalities", ()):
         return []
     stimuli = sorted({s for s in map(session_images, sessions) if s})
     entry("encoders", settings["encoder"])
@@ -142,7 +142,9 @@ def embeddings_for(model, sessions):
 
 
 def forecaster_inputs(model, sessions):
-    """What a forecaster reads of these sessions."""
+    """What a forecaster reads of these sessions; a regression reads counts alone."""
+    if MODELS.settings(model)["kind"] == "regression":
+        return {"counts": of_sessions("results/counts/{session}.h5", sessions)}
     return {
         "counts": of_sessions("results/counts/{session}.h5", sessions),
         "features": of_sessions("results/features/{session}.h5", sessions),
@@ -159,7 +161,7 @@ def forecast_inputs(wildcards):
     """Every seed's forecaster, and the sessions it is tested on; it knows its own feature scale."""
     train, held_out = forecaster_cohort(wildcards.model)
     inputs = forecaster_inputs(wildcards.model, train + held_out)
-    del inputs["normalisation"]
+    inputs.pop("normalisation", None)
     return {
         "forecasters": expand(
             "results/forecasters/{model}/seed{seed}.safetensors",
@@ -171,8 +173,10 @@ def forecast_inputs(wildcards):
 
 
 def forecast_seeds(wildcards):
-    count = SEEDS.get((wildcards.model, None), config["evaluation"]["seeds"])
-    return list(range(count))
+    """The seeds of an evaluation; a regression has nothing random."""
+    if MODELS.settings(wildcards.model)["kind"] == "regression":
+        return [0]
+    return list(range(SEEDS.get((wildcards.model, None), config["evaluation"]["seeds"])))
 
 
 def forecast_roles(wildcards):
