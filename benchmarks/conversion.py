@@ -2,8 +2,8 @@
 
 Run: python benchmarks/conversion.py [--spikes N] [--folder DIR]. Both run in processes of their
 own, several times in turn; the conversion reads .npy files, proves them sound, takes their
-checksums and writes the session. Prints spikes per second, the ratio of the best times (to the
-disk: both end with fsync), and the peak memory in multiples of what the spikes take (16 bytes each:
+checksums and writes the session. Prints spikes per second, the ratio of the best times and of the
+medians (to the disk: both end with fsync), and the peak memory in multiples of what the spikes take (16 bytes each:
 a float64 and an int64).
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 
 UNITS = 300
 RATE_HZ = 20.0
+SETTLE_S = 3.0
 
 
 def make_spikes(folder: Path, spikes: int) -> None:
@@ -39,9 +40,7 @@ def plain_write(folder: Path) -> float:
 
     times = np.load(folder / "spikes.times.npy")
     clusters = np.load(folder / "spikes.clusters.npy").astype(np.int64)
-    # Overwriting would find its pages ready.
     path = folder / "plain.h5"
-    path.unlink(missing_ok=True)
     start = time.perf_counter()
     with h5py.File(path, "w") as handle:
         handle.create_dataset("timestamps", data=times)
@@ -61,7 +60,6 @@ def conversion(folder: Path) -> float:
     arguments += [folder / "spikes.clusters.npy", "--settings", "{}"]
     arguments += ["--output", folder / "session.h5"]
     options = parser.parse_args([str(argument) for argument in arguments])
-    (folder / "session.h5").unlink(missing_ok=True)
     start = time.perf_counter()
     convert_spikes.run(options)
     return time.perf_counter() - start
@@ -71,6 +69,10 @@ def measured(what: str, folder: Path) -> dict[str, float]:
     """Time and peak memory of one of the two in a process of its own."""
     command = [sys.executable, __file__, "--only", what, "--folder", str(folder)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    # Each run writes a new file to memory that no other has just given back.
+    for path in folder.glob("*.h5"):
+        path.unlink()
+    time.sleep(SETTLE_S)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -93,11 +95,13 @@ def main() -> None:
             for what, runs in found.items():
                 runs.append(measured(what, Path(folder)))
     plain, ours = (min(run["seconds"] for run in found[what]) for what in found)
+    usual = [np.median([run["seconds"] for run in found[what]]) for what in found]
     size = 16 * options.spikes
     peak = max(run["bytes"] for run in found["conversion"])
     print(f"plain h5py write   {plain:8.2f} s  {options.spikes / plain / 1e6:8.1f} M spikes/s")
     print(f"conversion         {ours:8.2f} s  {options.spikes / ours / 1e6:8.1f} M spikes/s")
-    print(f"ratio              {ours / plain:8.2f}   (goal: at most 3)")
+    print(f"ratio of the best  {ours / plain:8.2f}   (goal: at most 3)")
+    print(f"ratio of medians   {usual[1] / usual[0]:8.2f}")
     print(f"peak memory        {peak / 2**20:8.0f} MiB {peak / size:8.2f} x the spikes (goal: 3)")
 
 
