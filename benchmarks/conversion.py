@@ -3,8 +3,8 @@
 Run: python benchmarks/conversion.py [--spikes N] [--folder DIR]. Both run in processes of their
 own, several times in turn; the conversion reads .npy files, proves them sound, takes their
 checksums and writes the session. Prints spikes per second, the ratio of the best times and of the
-medians (to the disk: both end with fsync), and the peak memory in multiples of what the spikes take (16 bytes each:
-a float64 and an int64).
+medians (to the disk: both end with fsync), and the peak memory in multiples of what the spikes take
+(16 bytes each: a float64 and an int64).
 """
 
 from __future__ import annotations
