@@ -1,4 +1,4 @@
-"""What `train-forecaster` and `evaluate-forecaster` read: sessions as counts and features."""
+"""What fitting, training and evaluating forecasters read: sessions as counts and features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", required=True, nargs="+", metavar="FILE", help="one a session")
     parser.add_argument(
-        "--features", required=True, nargs="+", metavar="FILE", help="in the same order"
+        "--features", nargs="*", default=[], metavar="FILE", help="in the same order; networks only"
     )
     parser.add_argument(
         "--embeddings", nargs="*", default=[], metavar="FILE", help="of the images shown, HDF5"
@@ -50,25 +50,48 @@ def read(
             f"--features: {len(options.features)} files for {len(options.counts)} of --counts; "
             "give one for each session, in the same order"
         )
-    mapped = [counts_artifact.read(path, mapped=True) for path in options.counts]
-    total = sum(one.counts.size for one in mapped)
-    on_disk = total > options.budget_mb * 1_000_000
+    counts, on_disk = read_counts(options.counts, options.budget_mb)
     if on_disk:
-        logger.info("%.0f MB of counts stay on disk (--budget-mb)", total / 1e6)
-        counts = mapped
-    else:
-        counts = [counts_artifact.read(path) for path in options.counts]
+        logger.info("counts stay on disk: over %d MB (--budget-mb)", options.budget_mb)
+    features = [features_artifact.read(path) for path in options.features]
+    return counts, features, [embeddings_artifact.read(p) for p in options.embeddings], on_disk
+
+
+def read_counts(paths: Sequence[str], budget_mb: int) -> tuple[list[Counts], bool]:
+    """Counts of each session, and whether they stay on disk, as they do above the budget.
+
+    Raises:
+        InputError: a session given twice, bins of different length.
+    """
+    mapped = [counts_artifact.read(path, mapped=True) for path in paths]
+    total = sum(one.counts.size for one in mapped)
+    on_disk = total > budget_mb * 1_000_000
+    counts = mapped if on_disk else [counts_artifact.read(path) for path in paths]
     names = [one.session for one in counts]
-    for name, path in zip(names, options.counts, strict=True):
+    for name, path in zip(names, paths, strict=True):
         if names.count(name) > 1:
             raise InputError(f"{path}: session {name} is given twice")
-    for one, path in zip(counts, options.counts, strict=True):
+    for one, path in zip(counts, paths, strict=True):
         if one.bin_s != counts[0].bin_s:
             raise InputError(
                 f"{path}: bins of {one.bin_s} s beside {counts[0].bin_s} s; bin all sessions alike"
             )
-    features = [features_artifact.read(path) for path in options.features]
-    return counts, features, [embeddings_artifact.read(p) for p in options.embeddings], on_disk
+    return counts, on_disk
+
+
+def add_roles(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--roles", required=True, nargs="+", help="seen or held_out, one for each session"
+    )
+
+
+def check_roles(options: argparse.Namespace) -> None:
+    """Raise InputError where the roles are not one for each session."""
+    if len(options.roles) != len(options.counts):
+        raise InputError(f"--roles: {len(options.roles)} for {len(options.counts)} sessions")
+    unknown = sorted(set(options.roles) - {"seen", "held_out"})
+    if unknown:
+        raise InputError(f"--roles: {unknown[0]!r}; seen or held_out is due")
 
 
 def image_facts(embeddings: Sequence[Embeddings]) -> tuple[int, str]:

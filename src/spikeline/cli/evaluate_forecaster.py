@@ -1,14 +1,20 @@
-"""Score every seed of a forecaster on the test blocks of sessions it has seen and has never seen."""
+"""Score every seed of a forecaster on the test blocks of sessions seen and never seen."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from spikeline.artifacts import forecasts, provenance
 from spikeline.cli import _recordings
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
+
+if TYPE_CHECKING:
+    from spikeline.artifacts.counts import Counts
+    from spikeline.horizon.tiled_scores import Forecast
 
 DEFAULTS = {
     "horizons": [100, 200, 500, 1000],
@@ -18,15 +24,17 @@ DEFAULTS = {
 }
 
 
+# Scores of one forecaster on one session, {horizon: sums}, under the prefixes of its label.
+Scored = dict[str, dict[str, forecasts.Sums]]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _recordings.add_arguments(parser)
     parser.add_argument(
         "--forecasters", required=True, nargs="+", metavar="FILE", help="one a seed"
     )
     parser.add_argument("--seeds", nargs="+", type=int, help="of the forecasters (0, 1, 2 ...)")
-    parser.add_argument(
-        "--roles", required=True, nargs="+", help="seen or held_out, one for each session"
-    )
+    _recordings.add_roles(parser)
     add_settings(
         parser,
         '{"horizons": [100, 200, 500, 1000], "co_smoothing_groups": 4 (0: none), '
@@ -45,27 +53,20 @@ def run(options: argparse.Namespace) -> None:
             f"--seeds: {numbers} for {len(options.forecasters)} forecasters; "
             "give each forecaster its own seed"
         )
-    if len(options.roles) != len(options.counts):
-        raise InputError(f"--roles: {len(options.roles)} for {len(options.counts)} sessions")
+    _recordings.check_roles(options)
     from tqdm import tqdm
 
-    from spikeline.horizon import forecaster_file
-    from spikeline.training.device import choose_device
+    from spikeline.horizon import regression_file
 
-    device = choose_device(options.device)
-    counts, features, embeddings, mapped = _recordings.read(options)
-    trained = []
-    for seed, path in zip(numbers, options.forecasters, strict=True):
-        one = forecaster_file.load(path, device)
-        _check(one, seed, path, counts, options, embeddings)
-        trained.append(one)
-    found: dict[str, dict[str, dict[str, forecasts.Sums]]] = {one.session: {} for one in counts}
-    bar = tqdm(total=len(counts) * len(trained), desc="evaluate", unit="session", mininterval=5.0)
-    for session, described in zip(counts, features, strict=True):
-        for seed, one in zip(numbers, trained, strict=True):
-            scored = _scored(one, session, described, embeddings, settings, mapped, device)
-            for label, horizons in scored.items():
-                found[session.session][f"{label}seed{seed}"] = horizons
+    fitted = regression_file.recognises(options.forecasters[0])
+    prepare = _prepare_regressions if fitted else _prepare_networks
+    counts, score, parameters = prepare(options, settings, numbers)
+    found: dict[str, Scored] = {one.session: {} for one in counts}
+    bar = tqdm(total=len(counts) * len(numbers), desc="evaluate", unit="session", mininterval=5.0)
+    for place, session in enumerate(counts):
+        for which, seed in enumerate(numbers):
+            for prefix, horizons in score(place, which).items():
+                found[session.session][f"{prefix}seed{seed}"] = horizons
             bar.update()
     bar.close()
     inputs = [*options.counts, *options.features, *options.embeddings, *options.forecasters]
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
                 )
                 for one, role in zip(counts, options.roles, strict=True)
             },
-            {"parameters": trained[0].model.parameters_count},
+            {"parameters": parameters},
         ),
         provenance.describe(__name__, settings, inputs, seeds=numbers),
     )
@@ -108,12 +109,107 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
+# --- regressions ----------------------------------------------------------------------------------
+
+
+def _prepare_regressions(
+    options: argparse.Namespace, settings: dict[str, Any], numbers: list[int]
+) -> tuple[list[Counts], Callable[[int, int], Scored], int]:
+    """The sessions, a function that scores (session, seed) by number, and how many parameters."""
+    from spikeline.horizon import regression_file
+
+    counts, _ = _recordings.read_counts(options.counts, options.budget_mb)
+    fitted = []
+    for seed, path in zip(numbers, options.forecasters, strict=True):
+        one = regression_file.load(path)
+        if one.seed != seed:
+            raise InputError(f"{path}: was fitted as seed {one.seed}, not {seed}; see --seeds")
+        for session, role, where in zip(counts, options.roles, options.counts, strict=True):
+            _check_session(one, path, session, role, where)
+        fitted.append(one)
+
+    def score(place: int, which: int) -> Scored:
+        session, one = counts[place], fitted[which]
+        regression = one.sessions[session.session].regression
+        return _tiled(
+            partial(regression.forecasts, session.counts),
+            session,
+            settings,
+            one.seed,
+            shuffled=bool(settings["shuffle_history"]),
+        )
+
+    return counts, score, fitted[0].parameters
+
+
+def _check_session(one, path: str, session: Counts, role: str, where: str) -> None:
+    known = one.sessions.get(session.session)
+    if known is None:
+        raise InputError(f"{where}: {path} was not fitted on session {session.session}; fit it")
+    if known.role != role:
+        raise InputError(
+            f"{where}: role {role} of session {session.session}, but {path} was fitted on it "
+            f"as {known.role}; see --roles"
+        )
+    if known.regression.bin_s != session.bin_s:
+        raise InputError(
+            f"{where}: bins of {session.bin_s} s; {path} reads {known.regression.bin_s} s"
+        )
+    if list(known.unit_ids) != list(map(str, session.unit_ids)):
+        raise InputError(f"{where}: its units are not those that {path} was fitted on; fit again")
+
+
+def _tiled(
+    forecast: Forecast, session: Counts, settings: dict[str, Any], seed: int, shuffled: bool
+) -> Scored:
+    """Scores, and the control beside them unless the forecasts are a control themselves."""
+    from spikeline.horizon.scores import training_mean
+    from spikeline.horizon.tiled_scores import score_horizons
+
+    null = training_mean(session.counts, session.domains)
+    arguments = (
+        forecast, session.counts, session.domains, null, settings["horizons"], session.bin_s,
+    )  # fmt: skip
+    if shuffled:
+        return {"": score_horizons(*arguments, shuffled=seed)}
+    return {
+        "": score_horizons(*arguments),
+        "shuffled:": score_horizons(*arguments, shuffled=seed),
+    }
+
+
+# --- networks -------------------------------------------------------------------------------------
+
+
+def _prepare_networks(
+    options: argparse.Namespace, settings: dict[str, Any], numbers: list[int]
+) -> tuple[list[Counts], Callable[[int, int], Scored], int]:
+    """As `_prepare_regressions`."""
+    from spikeline.horizon import forecaster_file
+    from spikeline.training.device import choose_device
+
+    device = choose_device(options.device)
+    counts, features, embeddings, mapped = _recordings.read(options)
+    trained = []
+    for seed, path in zip(numbers, options.forecasters, strict=True):
+        one = forecaster_file.load(path, device)
+        _check(one, seed, path, counts, options, embeddings)
+        trained.append(one)
+
+    def score(place: int, which: int) -> Scored:
+        return _scored(
+            trained[which], counts[place], features[place], embeddings, settings, mapped, device
+        )
+
+    return counts, score, trained[0].model.parameters_count
+
+
 def _check(one, seed: int, path: str, counts, options: argparse.Namespace, embeddings) -> None:
     if one.seed != seed:
         raise InputError(f"{path}: was trained with seed {one.seed}, not {seed}; see --seeds")
     for session, role, where in zip(counts, options.roles, options.counts, strict=True):
         seen = session.session in one.sessions
-        if role not in ("seen", "held_out") or seen != (role == "seen"):
+        if seen != (role == "seen"):
             raise InputError(
                 f"{where}: role {role} of session {session.session}, but {path} was "
                 f"{'trained on it' if seen else 'never trained on it'}; see --roles"
@@ -130,9 +226,9 @@ def _check(one, seed: int, path: str, counts, options: argparse.Namespace, embed
 
 
 def _scored(one, session, features, embeddings, settings, mapped, device):
-    """{'' or 'co_smoothing:': {horizon: sums}} of one forecaster on one session."""
+    """Scores of one network on one session."""
     from spikeline.horizon.batches import Geometry
-    from spikeline.horizon.forecasting import co_smoothing, score_horizons
+    from spikeline.horizon.forecasting import co_smoothing, forecast
     from spikeline.horizon.recordings import build_recording
     from spikeline.horizon.scores import training_mean
 
@@ -160,16 +256,12 @@ def _scored(one, session, features, embeddings, settings, mapped, device):
     shuffled = settings["shuffle_history"]
     if shuffled is None:
         shuffled = one.settings["shuffle_history"]
-    null = training_mean(session.counts, session.domains)
-    arguments = (one.model, recording, geometry, null)
-    scored = {
-        "": score_horizons(
-            *arguments, settings["horizons"], one.bin_s, shuffled=one.seed if shuffled else None
-        )
-    }
+    network = (one.model, recording, geometry)
+    scored = _tiled(partial(forecast, *network), session, settings, one.seed, bool(shuffled))
     if settings["co_smoothing_groups"] and not shuffled:
         scored["co_smoothing:"] = co_smoothing(
-            *arguments,
+            *network,
+            training_mean(session.counts, session.domains),
             settings["co_smoothing_horizons"],
             one.bin_s,
             settings["co_smoothing_groups"],
