@@ -29,11 +29,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COUNTS = {
-    "shuffles": 1, "latents_per_step": 1, "dim": 8, "dim_head": 4, "cross_heads": 1, "heads": 1,
+    "shuffles": 1, "latents_per_step": 1, "dim": 8, "dim_head": 8, "cross_heads": 1, "heads": 1,
     "depth": 0, "queries": 1, "batch_size": 1, "steps_per_epoch": 1, "epochs": 1, "patience": 0,
     "validation_samples": 1,
 }  # fmt: skip
-ABOVE_ZERO = ("window_ms", "sample_hz", "ridge_bin_ms", "latent_step_ms", "learning_rate")
+ABOVE_ZERO = (
+    "window_ms",
+    "sample_hz",
+    "ridge_bin_ms",
+    "latent_step_ms",
+    "shortest_period_ms",
+    "learning_rate",
+)
 FROM_ZERO = ("lookahead_ms", "weight_decay", "warmup_epochs")
 SHARES = ("dropout", "unit_dropout")
 

@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 # Windows of an estimate's batch.
 BATCH = 64
+# Of the rotary embedding of time, in windows: POYO's own choice for its windows of 1 s.
+LONGEST_PERIOD = 2.0627
+# POYO starts at 0.02, of which one step of Adam is a sixth: identities would be noise at first.
+EMBEDDING_SCALE = 0.3
 
 
 @dataclass
@@ -131,9 +135,9 @@ def fit_poyo(
     Args:
         units: ids of the units, distinct.
         session: id of the session.
-        settings: latent_step_ms, latents_per_step, dim, dim_head, cross_heads, heads, depth,
-            dropout, unit_dropout, queries, batch_size, steps_per_epoch, epochs, learning_rate,
-            weight_decay, warmup_epochs, patience, validation_samples.
+        settings: latent_step_ms, latents_per_step, shortest_period_ms, dim, dim_head, cross_heads,
+            heads, depth, dropout, unit_dropout, queries, batch_size, steps_per_epoch, epochs,
+            learning_rate, weight_decay, warmup_epochs, patience, validation_samples.
         seed: of weights, batches and dropout.
         state_path, state_interval_s: see `spikeline.training.loop.train`.
 
@@ -217,6 +221,9 @@ def build(
         ffn_dropout=settings["dropout"],
         lin_dropout=settings["dropout"],
         atn_dropout=0.0,
+        emb_init_scale=EMBEDDING_SCALE,
+        t_min=settings["shortest_period_ms"] / 1000,
+        t_max=LONGEST_PERIOD * window.length,
     )
     # What `init_vocabs` does with a Dataset.
     model.unit_emb.initialize_vocab(units)
