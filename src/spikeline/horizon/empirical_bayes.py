@@ -28,6 +28,8 @@ _LEAST_VARIANCE = 1e-6
 # Log rates over a unit's mean that are believed, and how far one step may move any.
 MOST = 5.0
 _LONGEST_STEP = 2.0
+# Steps that make do with one curvature, the costly part, once the first two are made.
+_KEPT = 3
 _ROWS = 512
 
 
@@ -85,9 +87,12 @@ def fit_poisson(
     weights = np.tile(prior.mean, (len(offset), 1))
     diagonal = np.arange(weights.shape[1])
     for step in range(steps):
-        gradient, curvature = _likelihood_terms(own, shared, targets, offset, weights)
+        renewed = step < 2 or step % _KEPT == 1
+        gradient, found = _likelihood_terms(own, shared, targets, offset, weights, renewed)
+        if renewed:
+            likelihood_curvature = temper * found
         gradient = temper * gradient - (weights - prior.mean) / prior.variance
-        curvature *= temper
+        curvature = likelihood_curvature.copy()
         curvature[:, diagonal, diagonal] += 1 / prior.variance
         # the first step goes with the prior that it began with
         if learned and step:
@@ -117,8 +122,9 @@ def _likelihood_terms(
     targets: np.ndarray,
     offset: np.ndarray,
     weights: np.ndarray,
+    with_curvature: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient (units, d) and negative Hessian (units, d, d) of the log likelihood."""
+    """Gradient (units, d) and negative Hessian (units, d, d) or zeros, of the log likelihood."""
     units, size = weights.shape
     k = 1 + len(own)
     upper = np.triu_indices(size - k)
@@ -134,10 +140,13 @@ def _likelihood_terms(
         residual = targets[rows] - rates
         gradient[:, 0] += residual.sum(axis=0)
         gradient[:, k:] += residual.T @ z
+        for i, values in enumerate(own[:, rows], start=1):
+            gradient[:, i] += (values * residual).sum(axis=0)
+        if not with_curvature:
+            continue
         curvature[:, 0, 0] += rates.sum(axis=0)
         curvature[:, 0, k:] += rates.T @ z
         for i, values in enumerate(own[:, rows], start=1):
-            gradient[:, i] += (values * residual).sum(axis=0)
             weighted = values * rates
             curvature[:, 0, i] += weighted.sum(axis=0)
             curvature[:, i, k:] += weighted.T @ z
