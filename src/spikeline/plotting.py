@@ -280,7 +280,7 @@ def _legend(figure: Figure, table: pd.DataFrame, measures: Sequence[Measure], ce
     )
     control_style = {"linestyle": "", "marker": "o", "markerfacecolor": "white", "markersize": 5}
     for kind, label, style in (
-        ("control", "shuffled responses", control_style),
+        ("control", "shuffled control", control_style),
         ("chance", "chance", {"linestyle": ":", "linewidth": 1.2}),
         ("ceiling", "noise ceiling", ceiling_style),
     ):
