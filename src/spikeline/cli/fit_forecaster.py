@@ -38,17 +38,16 @@ def run(options: argparse.Namespace) -> None:
     _recordings.check_roles(options)
     sessions, _ = _recordings.read_counts(options.counts, budget_mb=0)
     fitted = {}
-    bar = tqdm(total=len(sessions), desc="fit", unit="session", mininterval=5.0)
-    for session, role, path in zip(sessions, options.roles, options.counts, strict=True):
-        try:
-            regression = fit_regression(
-                session.counts, _known_bins(session, role), session.bin_s, settings
-            )
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        fitted[session.session] = SessionRegression(role, list(session.unit_ids), regression)
-        bar.update()
-    bar.close()
+    # closed before an error is printed, so that its line is its own
+    with tqdm(total=len(sessions), desc="fit", unit="session", mininterval=5.0) as bar:
+        for session, role, path in zip(sessions, options.roles, options.counts, strict=True):
+            try:
+                known = _known_bins(session, role)
+                regression = fit_regression(session.counts, known, session.bin_s, settings)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+            fitted[session.session] = SessionRegression(role, list(session.unit_ids), regression)
+            bar.update()
     record = provenance.describe(__name__, given, options.counts, seed=options.seed)
     regression_file.save(options.output, Regressions(given, options.seed, fitted), record)
 
