@@ -117,8 +117,8 @@ def _check_normalisation(
 ) -> None:
     if sorted(normalisation.sessions) != sorted(sessions):
         raise InputError(
-            f"{where}: was fitted on sessions {sorted(normalisation.sessions)}, not on the training "
-            f"sessions {sorted(sessions)}; normalise on these"
+            f"{where}: was fitted on sessions {sorted(normalisation.sessions)}, not on the "
+            f"training sessions {sorted(sessions)}; normalise on these"
         )
 
 

@@ -32,26 +32,26 @@ def rotary_time(dim: int, heads: int, bin_s: float, longest_s: float) -> RotaryT
     return RotaryTimeEmbedding(features, features // 2, 2 * bin_s, 4 * max(longest_s, bin_s))
 
 
-def cross_attention(dim: int, heads: int, dropout: float) -> RotaryCrossAttention:
+def cross_attention(dim: int, heads: int) -> RotaryCrossAttention:
     """Pre-norm, queries to context, without residual; PyTorch's kernels."""
     return RotaryCrossAttention(
-        dim=dim, heads=heads, dim_head=head_dim(dim, heads), dropout=dropout, use_xformers=False
+        dim=dim, heads=heads, dim_head=head_dim(dim, heads), use_xformers=False
     )
 
 
-def self_attention(dim: int, heads: int, dropout: float) -> RotarySelfAttention:
+def self_attention(dim: int, heads: int) -> RotarySelfAttention:
     """Pre-norm, every token to every token, without residual; PyTorch's kernels."""
     return RotarySelfAttention(
-        dim=dim, heads=heads, dim_head=head_dim(dim, heads), dropout=dropout, use_xformers=False
+        dim=dim, heads=heads, dim_head=head_dim(dim, heads), use_xformers=False
     )
 
 
 class CausalSelfAttention(nn.Module):
     """Pre-norm self-attention in which a token attends to itself and to those before it."""
 
-    def __init__(self, dim: int, heads: int, dropout: float = 0.0):
+    def __init__(self, dim: int, heads: int):
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.norm = nn.LayerNorm(dim)
         self.to_qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.to_out = nn.Linear(dim, dim)
@@ -64,9 +64,7 @@ class CausalSelfAttention(nn.Module):
         )
         query = RotaryTimeEmbedding.rotate(query, rotary, unsqueeze_dim=1)
         key = RotaryTimeEmbedding.rotate(key, rotary, unsqueeze_dim=1)
-        attended = functional.scaled_dot_product_attention(
-            query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0
-        )
+        attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.to_out(attended.transpose(1, 2).flatten(-2))
 
 

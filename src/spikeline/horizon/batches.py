@@ -176,13 +176,20 @@ def training_starts(recording: Recording, bins: int, keep_reference: bool = Fals
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of one session: their past, what happened in `chosen` of the future bins, (windows,
-    chosen, units), and the population."""
+    """Windows of one session, their past and their future.
+
+    Attributes:
+        past, population: what the forecaster takes.
+        target: (windows, stretches, units) counts summed over stretches of the future.
+        chosen: (stretches,) the bin in the middle of each.
+        lengths: (stretches,) bins of each.
+    """
 
     past: Past
+    population: Population
     target: Tensor
     chosen: Tensor
-    population: Population
+    lengths: Tensor
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,6 @@ class _Draw:
     starts: np.ndarray
     past_starts: np.ndarray
     known: np.ndarray
-    chosen: np.ndarray
 
 
 class TrainingBatches:
@@ -211,7 +217,10 @@ class TrainingBatches:
         self.batch_size = settings["batch_size"]
         self.unit_dropout = settings["unit_dropout"]
         self.shuffled = settings["shuffle_history"]
-        self.target_bins = min(settings["target_bins"], geometry.future_bins)
+        edges = stretches(geometry.future_bins, settings["target_stretches"])
+        self.chosen = torch.from_numpy((edges[:-1] + edges[1:]) // 2)
+        self.lengths = torch.from_numpy(np.diff(edges))
+        self.stretch = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
         self.starts = [training_starts(one, geometry.future_bins) for one in recordings]
         lengths = np.array([len(starts) for starts in self.starts], float)
         self.shares = np.cumsum(lengths / lengths.sum())
@@ -233,8 +242,15 @@ class TrainingBatches:
         past = past_of(
             recording, draw.past_starts, self.geometry, rows, torch.from_numpy(draw.known)
         )
-        chosen = torch.from_numpy(draw.chosen).to(device)
-        return Batch(past, future.to(device), chosen, recording.population)
+        target = torch.zeros(len(future), len(self.lengths), recording.units, device=device)
+        target.index_add_(1, self.stretch.to(device), future.to(device).float())
+        return Batch(
+            past,
+            recording.population,
+            target,
+            self.chosen.to(device),
+            self.lengths.to(device),
+        )
 
     def _read(self, step: int) -> tuple[_Draw, Tensor, Tensor]:
         draw = self._draw(step)
@@ -242,10 +258,10 @@ class TrainingBatches:
         before = self.geometry.lookback
         if draw.past_starts is draw.starts:
             both = read_rows(recording, draw.starts, before, self.geometry.future_bins)
-            return draw, both[:, :before], both[:, before + torch.from_numpy(draw.chosen)]
+            return draw, both[:, :before], both[:, before:]
         future = read_rows(recording, draw.starts, 0, self.geometry.future_bins)
         rows = read_rows(recording, draw.past_starts, before, 0)
-        return draw, rows, future[:, torch.from_numpy(draw.chosen)]
+        return draw, rows, future
 
     def _draw(self, step: int) -> _Draw:
         rng = np.random.default_rng([self.seed, step])
@@ -254,7 +270,16 @@ class TrainingBatches:
         starts = rng.choice(pool, min(self.batch_size, len(pool)), replace=False)
         past_starts = rng.choice(pool, len(starts)) if self.shuffled else starts
         known = rng.random((len(starts), self.recordings[session].units)) >= self.unit_dropout
-        edges = np.linspace(0, self.geometry.future_bins, self.target_bins + 1)
-        # one bin of each of equal stretches of the future
-        chosen = (edges[:-1] + rng.random(self.target_bins) * np.diff(edges)).astype(np.int64)
-        return _Draw(session, starts, past_starts, known, chosen)
+        return _Draw(session, starts, past_starts, known)
+
+
+def stretches(bins: int, count: int) -> np.ndarray:
+    """(count + 1,) int64 edges of stretches of the future, longer and longer, from 0 to `bins`.
+
+    What comes soon changes fast and is most of what can be known.
+    """
+    count = min(count, bins)
+    edges = np.expm1(np.log(bins + 1) * np.linspace(0, 1, count + 1)).round().astype(np.int64)
+    # at least a bin each, and room for a bin of each that follows
+    edges = np.maximum.accumulate(edges - np.arange(count + 1)) + np.arange(count + 1)
+    return np.minimum(edges, bins - np.arange(count, -1, -1))

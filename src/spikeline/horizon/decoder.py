@@ -17,14 +17,17 @@ from spikeline.horizon.attention import (
     small_normal,
 )
 
+# Seconds in which a learned course of the future decays at first, beside a constant and a line.
+_COURSES_S = (0.06, 0.2, 0.6, 2.0)
+
 
 class DecoderLayer(nn.Module):
     """Causal self-attention, attention to the latents, feed-forward, each with its residual."""
 
     def __init__(self, dim: int, heads: int, dropout: float):
         super().__init__()
-        self.causal = CausalSelfAttention(dim, heads, dropout)
-        self.read = cross_attention(dim, heads, dropout)
+        self.causal = CausalSelfAttention(dim, heads)
+        self.read = cross_attention(dim, heads)
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(self, x: Tensor, latents: Tensor, own: Tensor, theirs: Tensor) -> Tensor:
@@ -36,27 +39,49 @@ class DecoderLayer(nn.Module):
 class FutureDecoder(nn.Module):
     """Latents to future bins.
 
+    A bin starts from a sum of learned courses over the future, each in proportion to what the
+    population just did, and then attends to the bins before it and to the latents.
+
     Args:
         dim, heads, depth, dropout: of the layers.
         bins: the longest forecast; bin_s: length of a bin in seconds.
+        summary: features of the population's summary.
     """
 
-    def __init__(self, dim: int, heads: int, depth: int, dropout: float, bins: int, bin_s: float):
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        depth: int,
+        dropout: float,
+        bins: int,
+        bin_s: float,
+        summary: int,
+    ):
         super().__init__()
+        lead = ((torch.arange(bins) + 0.5) * bin_s)[:, None]
+        decaying = torch.exp(-lead / torch.tensor(_COURSES_S))
+        courses = torch.cat([decaying, torch.ones_like(lead), lead], 1)
+        self.courses = nn.Parameter(courses)
+        self.from_summary = nn.Linear(summary, dim * courses.shape[1], bias=False)
         self.bins = small_normal(bins, dim)
         self.layers = nn.ModuleList(DecoderLayer(dim, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
         self.register_buffer("times", (torch.arange(bins) + 0.5) * bin_s, persistent=False)
 
-    def forward(self, latents: Tensor, rotary: nn.Module, theirs: Tensor, bins: int) -> Tensor:
+    def forward(
+        self, latents: Tensor, rotary: nn.Module, theirs: Tensor, bins: int, summary: Tensor
+    ) -> Tensor:
         """(windows, bins, dim) from latents (windows, latents, dim).
 
         Args:
             rotary: seconds to rotations; theirs: the rotations of the latents' times.
             bins: how many of the future bins.
+            summary: (windows, features), see `horizon.summary`.
         """
         own = rotary(self.times[:bins])[None]
-        x = at_start_of(len(latents), self.bins[:bins])
+        courses = self.from_summary(summary).unflatten(-1, (-1, self.courses.shape[1]))
+        x = at_start_of(len(latents), self.bins[:bins]) + (courses @ self.courses[:bins].T).mT
         for layer in self.layers:
             x = layer(x, latents, own, theirs)
         return self.norm(x)

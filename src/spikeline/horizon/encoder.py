@@ -28,7 +28,7 @@ class LatentLayer(nn.Module):
 
     def __init__(self, dim: int, heads: int, dropout: float):
         super().__init__()
-        self.attention = self_attention(dim, heads, dropout)
+        self.attention = self_attention(dim, heads)
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(self, x: Tensor, rotary: Tensor) -> Tensor:
@@ -45,6 +45,7 @@ class PastEncoder(nn.Module):
         bin_s: length of a bin in seconds.
         modalities, image_dim: see `ModalityTokens`.
         modality_every: latent layers between two cross-attentions to the modalities.
+        summary: features of the population's summary.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class PastEncoder(nn.Module):
         modalities: list[str],
         image_dim: int,
         modality_every: int,
+        summary: int,
     ):
         super().__init__()
+        self.from_summary = nn.Linear(summary, dim)
         patch_s = patch_bins * bin_s
         history_s = patches * patch_s
         self.from_identity = nn.Linear(dim, dim)
@@ -69,7 +72,7 @@ class PastEncoder(nn.Module):
         self.latents = small_normal(latents, dim)
         self.nobody = small_normal(1, dim)  # a token that is always there
         self.rotary = rotary_time(dim, heads, bin_s, history_s)
-        self.read = cross_attention(dim, heads, dropout)
+        self.read = cross_attention(dim, heads)
         self.feed_forward = FeedForward(dim, dropout)
         self.layers = nn.ModuleList(LatentLayer(dim, heads, dropout) for _ in range(depth))
         self.modality_every = modality_every
@@ -84,15 +87,23 @@ class PastEncoder(nn.Module):
         latent_times = (torch.arange(latents) + 1.0 - latents) / latents * history_s
         self.register_buffer("latent_times", latent_times, persistent=False)
 
-    def forward(self, past: Past, identity: Tensor, rates: Tensor, images: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        past: Past,
+        identity: Tensor,
+        rates: Tensor,
+        images: Tensor | None,
+        summary: Tensor,
+    ) -> Tensor:
         """(windows, latents, dim).
 
         Args:
             identity: (units, dim) embeddings.
             rates: (units,) reference rates, expected counts per bin.
             images: see `ModalityTokens.forward`.
+            summary: (windows, features) of the population, see `horizon.summary`.
         """
-        windows, patches, _, units = past.counts.shape
+        windows, _, _, units = past.counts.shape
         tokens = self.tokens(past.counts, identity, rates).flatten(1, 2)
         tokens = torch.cat([at_start_of(windows, self.nobody).to(tokens.dtype), tokens], 1)
         known = (past.in_session[:, :, None] & past.known[:, None]).flatten(1)
@@ -100,7 +111,7 @@ class PastEncoder(nn.Module):
         times = functional.pad(self.patch_times.repeat_interleave(units), (1, 0))
         own = self.rotary(self.latent_times)[None]
 
-        x = at_start_of(windows, self.latents)
+        x = at_start_of(windows, self.latents) + self.from_summary(summary)[:, None]
         x = x + self.read(x, tokens, own, self.rotary(times)[None], known)
         x = x + self.feed_forward(x)
         beside = None

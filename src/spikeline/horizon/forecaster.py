@@ -19,6 +19,7 @@ from spikeline.horizon.encoder import PastEncoder
 from spikeline.horizon.head import UnitHead
 from spikeline.horizon.identity import Units, build_identity
 from spikeline.horizon.past import Past
+from spikeline.horizon.summary import PopulationSummary
 from spikeline.horizon.windows import bins_of
 
 # Above e^5 spikes a bin no count is possible that a uint8 holds.
@@ -40,6 +41,18 @@ class Population:
     offset: Tensor
     peers: Tensor
     images: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of the past of a batch of windows: embeddings (units, dim), latents (windows,
+    latents, dim), the population's summary (windows, features), and each unit's recent history
+    (windows, units, features)."""
+
+    identity: Tensor
+    latents: Tensor
+    summary: Tensor
+    history: Tensor
 
 
 def reference_offset(reference_counts: Tensor, reference_bins: int, mean_rate: float) -> Tensor:
@@ -92,16 +105,21 @@ class Forecaster(nn.Module):
             settings["identity"], dim, dim, feature_mean, feature_std, n_units,
             settings["feature_noise"],
         )  # fmt: skip
+        # random, mean and learned vectors enter at the same scale
+        self.identity_norm = nn.LayerNorm(dim)
+        constants = len(settings["traces_s"])
+        self.summary = PopulationSummary(dim, settings["pools"], constants)
         self.encoder = PastEncoder(
             dim, heads, settings["depth"], dropout, settings["latents"], self.patches,
             self.patch_bins, bin_s, settings["modalities"], image_dim, settings["modality_every"],
+            self.summary.features,
         )  # fmt: skip
         self.decoder = FutureDecoder(
-            dim, heads, settings["decoder_depth"], dropout, self.bins, bin_s
+            dim, heads, settings["decoder_depth"], dropout, self.bins, bin_s, self.summary.features
         )
         self.peers = bool(settings["peers"])
-        history = len(settings["traces_s"]) * (1 + self.peers) + 1
-        self.head = UnitHead(dim, history, settings["head_hidden"], dropout)
+        history = constants * (1 + self.peers) + 1
+        self.head = UnitHead(dim, history, settings["head_hidden"], settings["head_rank"])
 
     def forward(
         self,
@@ -118,31 +136,39 @@ class Forecaster(nn.Module):
             chosen: of these bins, the indices that are wanted; None means all.
             offset: log rates to start from, broadcast to the result; None means the population's.
         """
-        identity = self.identity(population.units)
-        latents = self.encode(past, population, identity)
-        return self.decode(latents, past, population, identity, bins, chosen, offset)
+        known = self.read(past, population, self.embed(population))
+        return self.continued(known, population, bins, chosen, offset)
 
-    def encode(self, past: Past, population: Population, identity: Tensor) -> Tensor:
-        """(windows, latents, dim)."""
-        return self.encoder(past, identity, population.offset.exp(), population.images)
+    def embed(self, population: Population) -> Tensor:
+        """(units, dim) embeddings."""
+        return self.identity_norm(self.identity(population.units))
 
-    def decode(
+    def read(self, past: Past, population: Population, identity: Tensor) -> Reading:
+        """All that a forecast needs of the past of each window."""
+        summary = self.summary(past, identity)
+        rates = population.offset.exp()
+        latents = self.encoder(past, identity, rates, population.images, summary)
+        return Reading(identity, latents, summary, self.history(past, population))
+
+    def continued(
         self,
-        latents: Tensor,
-        past: Past,
+        reading: Reading,
         population: Population,
-        identity: Tensor,
         bins: int | None = None,
         chosen: Tensor | None = None,
         offset: Tensor | None = None,
     ) -> Tensor:
         """See `forward`."""
         states = self.decoder(
-            latents, self.encoder.rotary, self.encoder.latent_rotary(), bins or self.bins
+            reading.latents,
+            self.encoder.rotary,
+            self.encoder.latent_rotary(),
+            bins or self.bins,
+            reading.summary,
         )
         if chosen is not None:
             states = states[:, chosen]
-        added = self.head(states, identity, self.history(past, population))
+        added = self.head(states, reading.identity, reading.history)
         start = population.offset if offset is None else offset
         return (start + added.float()).clamp(max=_HIGHEST_LOG_RATE)
 

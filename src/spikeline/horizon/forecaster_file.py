@@ -1,4 +1,4 @@
-"""A trained forecaster as a safetensors file: weights, settings, and the units it was trained on."""
+"""A trained forecaster as a safetensors file: weights, settings, and the units it learned."""
 
 from __future__ import annotations
 

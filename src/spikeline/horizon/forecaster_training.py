@@ -22,6 +22,9 @@ from spikeline.horizon.windows import forecast_starts
 from spikeline.training.device import mixed_precision
 from spikeline.training.loop import Schedule, train
 
+# 1 would weigh all spikes of the future alike, 0 all stretches.
+_STRETCH_WEIGHT = 0.4
+
 logger = logging.getLogger(__name__)
 
 
@@ -74,7 +77,7 @@ def fit_forecaster(
         model.taken += 1
         with mixed_precision(device):
             log_rates = forecaster(batch.past, batch.population, chosen=batch.chosen)
-        return poisson_nll(log_rates, batch.target).mean()[None]
+        return stretch_loss(log_rates, batch.target, batch.lengths)[None]
 
     def score() -> dict[str, Tensor]:
         return {"score": torch.tensor([validation.bits_per_spike(forecaster)])}
@@ -98,6 +101,21 @@ def fit_forecaster(
         fingerprint=fingerprint,
         state_interval_s=state_interval_s,
     )
+
+
+def stretch_loss(log_rates: Tensor, counts: Tensor, lengths: Tensor) -> Tensor:
+    """Mean Poisson negative log likelihood of stretches whose rate is that of their middle bin.
+
+    All spikes of the future count for the price of a few bins. Long stretches hold most of the
+    spikes and least of what can be known, so each weighs by a power of its length.
+
+    Args:
+        log_rates: (windows, stretches, units) of one bin.
+        counts: (windows, stretches, units) summed over the stretch.
+        lengths: (stretches,) bins.
+    """
+    weights = lengths[:, None] ** _STRETCH_WEIGHT
+    return (poisson_nll(log_rates, counts / lengths[:, None]) * weights).mean()
 
 
 def poisson_nll(log_rates: Tensor, counts: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def forecast(
     device = recording.kept.device
     model.eval()
     with torch.no_grad():
-        identity = model.identity(recording.population.units)
+        identity = model.embed(recording.population)
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
             most = min(
@@ -58,10 +58,8 @@ def forecast(
                     known = torch.from_numpy(~hidden).expand(len(batch), -1).to(device)
                 past = past_of(recording, past_starts[batch], geometry, known=known)
                 with mixed_precision(device):
-                    latents = model.encode(past, recording.population, identity)
-                    log_rates = model.decode(
-                        latents, past, recording.population, identity, int(length)
-                    )
+                    reading = model.read(past, recording.population, identity)
+                    log_rates = model.continued(reading, recording.population, int(length))
                 yield batch, log_rates.float().exp().cpu().numpy()
 
 

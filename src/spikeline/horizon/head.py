@@ -5,11 +5,12 @@ concatenation would run its first layer once for each bin and unit. Split by row
 
     W [h; e; g] = W_h h + W_e e + W_g g,
 
-it runs once a bin, once a unit and once a unit's history, and only the sum is per bin and unit. A
-second path is bilinear, (A h) . (B e + C g): how strongly the state moves a unit depends on who
-the unit is and on what it just did, and costs one matrix product.
+it runs once a bin, once a unit and once a unit's history, and only the sum is per bin and unit. Two
+further paths are products of a bin's part and a unit's part, one matrix product each: how strongly
+the state moves a unit, (A h) . (B e + D e * C g), depends on who it is and on what it just did; and
+its own history goes on with gains of the bin and of the unit, (E h + F e) . g.
 
-Both last layers start at zero: an untrained head returns 0, the forecast its offset.
+All last layers start at zero: an untrained head returns 0, the forecast its offset.
 """
 
 from __future__ import annotations
@@ -25,20 +26,23 @@ class UnitHead(nn.Module):
     Args:
         dim: features of a bin's state and of a unit's embedding.
         history: features of a unit's recent history.
-        hidden: features of the hidden layer, and products of the bilinear path.
+        hidden: features of the hidden layer.
+        rank: products of the bilinear path.
     """
 
-    def __init__(self, dim: int, history: int, hidden: int, dropout: float = 0.0):
+    def __init__(self, dim: int, history: int, hidden: int, rank: int):
         super().__init__()
         self.from_state = nn.Linear(dim, hidden)
         self.from_identity = nn.Linear(dim, hidden, bias=False)
         self.from_history = nn.Linear(history, hidden, bias=False)
-        self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, 1)
-        self.state_factor = nn.Linear(dim, hidden)
-        self.unit_factor = nn.Linear(dim, hidden, bias=False)
-        self.history_factor = nn.Linear(history, hidden, bias=False)
-        for layer in (self.output, self.state_factor):
+        self.state_factor = nn.Linear(dim, rank)
+        self.unit_factor = nn.Linear(dim, rank, bias=False)
+        self.history_factor = nn.Linear(history, rank, bias=False)
+        self.history_gate = nn.Linear(dim, rank)
+        self.state_gain = nn.Linear(dim, history)
+        self.identity_gain = nn.Linear(dim, history)
+        for layer in (self.output, self.state_factor, self.state_gain, self.identity_gain):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -52,9 +56,15 @@ class UnitHead(nn.Module):
         """
         unit = self.from_identity(identity) + self.from_history(history)
         hidden = functional.gelu(self.from_state(states)[:, :, None] + unit[:, None])
-        factors = self.unit_factor(identity) + self.history_factor(history)
-        products = self.state_factor(states) @ factors.mT
-        return self.output(self.dropout(hidden)).squeeze(-1) + products
+        return self.output(hidden).squeeze(-1) + self.products(states, identity, history)
+
+    def products(self, states: Tensor, identity: Tensor, history: Tensor) -> Tensor:
+        """(windows, bins, units): the two paths that are products."""
+        gated = self.history_gate(identity) * self.history_factor(history)
+        factors = self.unit_factor(identity) + gated
+        held = (self.identity_gain(identity) * history).sum(-1)
+        moved = self.state_factor(states) @ factors.mT
+        return moved + self.state_gain(states) @ history.mT + held[:, None]
 
     def forward_concatenated(self, states: Tensor, identity: Tensor, history: Tensor) -> Tensor:
         """The same, with the first layer applied to concatenations: slow, to test and compare."""
@@ -71,6 +81,4 @@ class UnitHead(nn.Module):
             -1,
         )
         hidden = functional.gelu(functional.linear(joined, weight, self.from_state.bias))
-        factors = self.unit_factor(identity) + self.history_factor(history)
-        products = self.state_factor(states) @ factors.mT
-        return self.output(self.dropout(hidden)).squeeze(-1) + products
+        return self.output(hidden).squeeze(-1) + self.products(states, identity, history)

@@ -84,7 +84,7 @@ class ModalityAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int, dropout: float):
         super().__init__()
-        self.attention = cross_attention(dim, heads, dropout)
+        self.attention = cross_attention(dim, heads)
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(

@@ -1,4 +1,4 @@
-"""What a forecaster sees of a batch of windows of one session: the past, and nothing of the future."""
+"""What a forecaster sees of a batch of windows of one session: the past, nothing of the future."""
 
 from __future__ import annotations
 

@@ -1,50 +1,56 @@
-"""Which units of a session move together, from its reference window alone.
+"""Which units of a session foretell each other, from its reference window alone.
 
-The weights regress each unit on all others: with P the inverse of the shrunk correlation matrix of
-the units' counts, unit u is best predicted from the others with -P_uv / P_uu. The shrinkage towards
-no correlation is that of Ledoit and Wolf 2004: with few spikes or a short window nothing is left.
+Unit u's count in the bins ahead is regressed on what all units just did, by ridge regression on
+standardised variables:
+
+    W = C' (G + lambda I)^-1,
+
+with G the correlations of the units' log traces among themselves and C those of the traces with the
+root of the counts that follow. A unit's own column is left out of what is read: its own history it
+has anyway. The penalty grows with the number of units and with the shortness of the window: a
+forecaster trained on several sessions learns how far such weights can be trusted.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal import lfilter
 
-# Counts are compared in stretches of this many bins.
-_STRETCH = 10
+TRACE_S = 0.1
+AHEAD_S = 0.2
+# Penalty per unit, for a window of 60 s.
+PENALTY = 0.05
+_FULL_WINDOW_S = 60.0
 
 
-def peer_weights(counts: np.ndarray, stretch: int = _STRETCH) -> np.ndarray:
-    """(units, units) float32 with a zero diagonal: row u predicts unit u.
+def peer_weights(counts: np.ndarray, bin_s: float) -> np.ndarray:
+    """(units, units) float32 with a zero diagonal: row u forecasts unit u from the others' traces.
 
     Args:
         counts: (bins, units) of the reference window.
+        bin_s: length of a bin in seconds.
     """
-    rows = len(counts) // stretch
-    units = counts.shape[1]
-    if rows < 3 or units < 2:
+    bins, units = counts.shape
+    ahead = max(1, round(AHEAD_S / bin_s))
+    warm = round(5 * TRACE_S / bin_s)
+    if units < 2 or bins < warm + 2 * ahead:
         return np.zeros((units, units), np.float32)
-    summed = counts[: rows * stretch].reshape(rows, stretch, units).sum(1, dtype=np.float64)
-    values = np.sqrt(summed)
-    values -= values.mean(0)
-    deviation = values.std(0)
-    values /= np.where(deviation > 0, deviation, 1)
-    correlation = values.T @ values / rows
-    shrinkage = _shrinkage(values, correlation)
-    shrunk = (1 - shrinkage) * correlation
-    shrunk[np.diag_indices(units)] = 1.0
-    precision = np.linalg.inv(shrunk)
-    weights = -precision / np.diag(precision)[:, None]
+    counts = counts.astype(np.float64)
+    keep = np.exp(-bin_s / TRACE_S)
+    traced = lfilter([1 - keep], [1, -keep], counts, axis=0)
+    total = np.concatenate([np.zeros((1, units)), np.cumsum(counts, axis=0)])
+    starts = np.arange(warm, bins - ahead + 1)
+    past = _standardised(np.log(traced[starts - 1] + counts.mean(0) + 1e-3))
+    future = _standardised(np.sqrt(total[starts + ahead] - total[starts]))
+    penalty = PENALTY * units * _FULL_WINDOW_S / (bins * bin_s)
+    among = past.T @ past / len(starts) + penalty * np.eye(units)
+    weights = np.linalg.solve(among, past.T @ future / len(starts)).T
     np.fill_diagonal(weights, 0)
     return weights.astype(np.float32)
 
 
-def _shrinkage(values: np.ndarray, correlation: np.ndarray) -> float:
-    """Ledoit and Wolf's intensity for standardised rows (rows, units), between 0 and 1."""
-    rows, units = values.shape
-    squares = values**2
-    noise = ((squares.T @ squares) / rows - correlation**2) / rows
-    off = ~np.eye(units, dtype=bool)
-    signal = (correlation[off] ** 2).sum()
-    if signal <= 0:
-        return 1.0
-    return float(np.clip(noise[off].sum() / signal, 0.0, 0.999))
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and deviation 1; a constant column becomes 0."""
+    values = values - values.mean(0)
+    deviation = values.std(0)
+    return values / np.where(deviation > 1e-9, deviation, np.inf)

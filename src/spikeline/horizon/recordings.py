@@ -89,7 +89,7 @@ def build_recording(
     )
     start, end = counts.reference
     if peers:
-        weights = torch.from_numpy(peer_weights(np.asarray(counts.counts[start:end])))
+        weights = torch.from_numpy(peer_weights(np.asarray(counts.counts[start:end]), counts.bin_s))
     else:
         weights = torch.zeros(len(keys), len(keys))
     rows = _image_rows(counts, embeddings)

@@ -6,8 +6,8 @@ bin, are
     s(t) = sum_{i < t} d^(t-1-i) n_i,        w(t) = sum_{i < t} d^(t-1-i) = (1 - d^t) / (1 - d),
 
 and the log trace compares it with the unit's reference rate mu: log((s + a) / (mu w + a)), which
-shrinks to 0 where few spikes are expected. Traces are kept at every STRIDE-th bin and rolled forward
-from there, so that a time constant of 20 s costs no more to read than one of 20 ms.
+shrinks to 0 where few spikes are expected. Traces are kept at every STRIDE-th bin and rolled
+forward from there, so that a time constant of 20 s costs no more to read than one of 20 ms.
 """
 
 from __future__ import annotations
