@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -203,9 +205,9 @@ def test_a_real_recording_is_forecast_as_well_as_asked_for(real_data):
     domains = bin_domains(cut.train, cut.valid, cut.test, len(counts), BIN_S)
     regression = fit_regression(counts, np.isin(domains, (1, 2)), BIN_S)
     null = scores.training_mean(counts, domains)
-    arguments = counts, domains, null, tuple(map(int, GOAL)), BIN_S
-    found = score_horizons(regression.forecasts, *arguments)
-    control = score_horizons(regression.forecasts, *arguments, shuffled=0)
+    forecast = partial(regression.forecasts, counts)
+    arguments = forecast, counts, domains, null, tuple(map(int, GOAL)), BIN_S
+    found, control = score_horizons(*arguments), score_horizons(*arguments, shuffled=0)
     for ms, goal in GOAL.items():
         assert scores.pooled_bits(found[ms]) > goal, ms
         assert scores.pooled_bits(control[ms]) < 0, ms
