@@ -75,19 +75,20 @@ rule train_forecaster:
         "logs/train_forecaster/{model}/seed{seed}.tsv"
     wildcard_constraints:
         model=models_of("forecaster"),
-    threads: 2
+    threads: forecaster_threads
     resources:
-        gpu=1,
+        gpu=forecaster_gpu,
         mem=scaled(8),
         runtime=minutes(600),
     params:
+        device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
         embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
         settings=lambda wildcards: training_settings(wildcards.model),
         code=code("train-forecaster"),
     shell:
         "spikeline train-forecaster --counts {input.counts:q} --features {input.features:q}"
         " --normalisation {input.normalisation:q} {params.embeddings}"
-        " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " {params.device} --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
         " --output {output.forecaster:q} --history {output.history:q} 2> {log:q}"
 
 
@@ -101,12 +102,13 @@ rule evaluate_forecaster:
         "logs/evaluate_forecaster/{model}.log",
     wildcard_constraints:
         model=models_of(*FORECASTERS),
-    threads: 2
+    threads: forecaster_threads
     resources:
-        gpu=1,
+        gpu=forecaster_gpu,
         mem=scaled(8),
         runtime=minutes(120),
     params:
+        device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
         embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
         settings=lambda wildcards: forecast_settings(wildcards.model),
         features=lambda wildcards, input: files_option("--features", input.get("features")),
@@ -116,5 +118,5 @@ rule evaluate_forecaster:
     shell:
         "spikeline evaluate-forecaster --forecasters {input.forecasters:q}"
         " --seeds {params.seeds} --counts {input.counts:q} {params.features}"
-        " {params.embeddings} --roles {params.roles}"
+        " {params.embeddings} {params.device} --roles {params.roles}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"

@@ -172,6 +172,16 @@ def forecast_inputs(wildcards):
     }
 
 
+def forecaster_gpu(wildcards):
+    """Whether a forecaster asks for the GPU."""
+    return MODELS.settings(wildcards.model).get("gpu", 0)
+
+
+def forecaster_threads(wildcards):
+    """On the CPU one: threads of a small network wait for each other more than they work."""
+    return 2 if forecaster_gpu(wildcards) else 1
+
+
 def forecast_seeds(wildcards):
     """The seeds of an evaluation; a regression has nothing random."""
     if MODELS.settings(wildcards.model)["kind"] == "regression":
