@@ -15,6 +15,7 @@ from spikeline.horizon.regression_fitting import DEFAULTS, fit_regression
 from spikeline.horizon.regression_windows import Windows
 from spikeline.horizon.tiled_scores import score_horizons
 from spikeline.horizon.windows import forecast_starts, gather
+from spikeline.settings.schema import load_schema
 
 BIN_S = 0.02
 SMALL = {
@@ -187,6 +188,12 @@ def test_too_few_bins_are_refused_with_what_is_due(session):
 def test_settings_that_make_no_sense_are_named(session, change, said):
     with pytest.raises(InputError, match=said):
         fit_regression(*session, BIN_S, {**SMALL, **change})
+
+
+def test_the_config_schema_gives_the_same_defaults(repository):
+    schema = load_schema(repository / "workflow/schemas/config.schema.yaml")
+    described = schema["properties"]["models"]["x-kinds"]["regression"]["properties"]
+    assert {key: described[key]["default"] for key in DEFAULTS} == DEFAULTS
 
 
 def test_counts_of_other_units_are_refused(session, regression):
