@@ -194,6 +194,7 @@ def _prepare_networks(
     for seed, path in zip(numbers, options.forecasters, strict=True):
         one = forecaster_file.load(path, device)
         _check(one, seed, path, counts, options, embeddings)
+        _check_horizons(one, path, settings)
         trained.append(one)
 
     def score(place: int, which: int) -> Scored:
@@ -225,6 +226,18 @@ def _check(one, seed: int, path: str, counts, options: argparse.Namespace, embed
             )
 
 
+def _check_horizons(one, path: str, settings: dict[str, Any]) -> None:
+    used = [*settings["horizons"]]
+    if settings["co_smoothing_groups"]:
+        used += settings["co_smoothing_horizons"]
+    longest = one.settings["horizon_ms"]
+    if max(used) > longest:
+        raise InputError(
+            f"--settings: a horizon of {max(used)} ms, but {path} was trained for {longest} ms; "
+            "raise its horizon_ms"
+        )
+
+
 def _scored(one, session, features, embeddings, settings, mapped, device):
     """Scores of one network on one session."""
     from spikeline.horizon.batches import Geometry
@@ -233,15 +246,6 @@ def _scored(one, session, features, embeddings, settings, mapped, device):
     from spikeline.horizon.scores import training_mean
 
     geometry = Geometry.of(one.settings, one.bin_s, device)
-    longest = round(geometry.future_bins * one.bin_s * 1000)
-    used = [*settings["horizons"]]
-    if settings["co_smoothing_groups"]:
-        used += settings["co_smoothing_horizons"]
-    if max(used) > longest:
-        raise InputError(
-            f"--settings: a horizon of {max(used)} ms, but the forecaster was trained for "
-            f"{longest} ms; raise its horizon_ms"
-        )
     recording = build_recording(
         session,
         features,

@@ -41,13 +41,14 @@ def run(options: argparse.Namespace) -> None:
     from spikeline.horizon.batches import Geometry
     from spikeline.horizon.forecaster import Forecaster
     from spikeline.horizon.forecaster_training import fingerprint_of, fit_forecaster
+    from spikeline.horizon.normalisation import check_sessions
     from spikeline.horizon.recordings import build_recording, mean_rate, unit_keys
     from spikeline.training.device import choose_device
 
     device = choose_device(options.device)
     counts, features, embeddings, mapped = _recordings.read(options)
     normalisation = features_artifact.read_normalisation(options.normalisation)
-    _check_normalisation(normalisation, [one.session for one in counts], options.normalisation)
+    check_sessions(normalisation, [one.session for one in counts], options.normalisation)
     image_dim, encoder = _recordings.image_facts(embeddings)
     if "image" in settings["modalities"] and not embeddings:
         raise InputError("--embeddings: modalities has image; give the embeddings of the images")
@@ -110,16 +111,6 @@ def run(options: argparse.Namespace) -> None:
     forecaster_file.save(options.output, trained, record)
     provenance.write_beside(options.history, record)
     state.unlink(missing_ok=True)
-
-
-def _check_normalisation(
-    normalisation: features_artifact.Normalisation, sessions: list[str], where: str
-) -> None:
-    if sorted(normalisation.sessions) != sorted(sessions):
-        raise InputError(
-            f"{where}: was fitted on sessions {sorted(normalisation.sessions)}, not on the "
-            f"training sessions {sorted(sessions)}; normalise on these"
-        )
 
 
 def _state_path(options: argparse.Namespace, settings: dict) -> Path:

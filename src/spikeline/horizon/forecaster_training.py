@@ -18,6 +18,7 @@ from spikeline.horizon.batches import Geometry, Recording, TrainingBatches
 from spikeline.horizon.forecaster import Forecaster
 from spikeline.horizon.forecasting import forecast
 from spikeline.horizon.scores import training_mean
+from spikeline.horizon.traces import STRIDE
 from spikeline.horizon.windows import forecast_starts
 from spikeline.training.device import mixed_precision
 from spikeline.training.loop import Schedule, train
@@ -161,11 +162,9 @@ class _Validation:
         for recording, starts, counts in zip(
             self.recordings, self.starts, self.counts, strict=True
         ):
-            past_starts = np.roll(starts, len(starts) // 2) if self.shuffled else None
+            begin = np.roll(starts, len(starts) // 2) if self.shuffled else starts
             lengths = np.full(len(starts), self.geometry.future_bins)
-            for batch, rates in forecast(
-                forecaster, recording, self.geometry, starts, lengths, past_starts=past_starts
-            ):
+            for batch, rates in forecast(forecaster, recording, self.geometry, begin, lengths):
                 total += float((rates - counts[batch] * np.log(rates)).sum(dtype=np.float64))
         return (self.null - total) / self.spikes / np.log(2) if self.spikes else 0.0
 
@@ -180,10 +179,12 @@ def fingerprint_of(settings: Mapping[str, Any], seed: int, recordings: Sequence[
     digest = hashlib.sha256(json.dumps([dict(settings), seed], sort_keys=True).encode())
     for one in recordings:
         digest.update(f"{one.name} {tuple(one.counts.shape)} {one.reference}".encode())
-        arrays = [one.kept, one.population.offset, one.population.units.features, one.domains]
-        arrays += [
-            part for part in (one.behaviour, one.image, one.population.images) if part is not None
-        ]
+        # the checkpoints stand for all counts but the last
+        last = one.counts[(len(one.kept) - 1) * STRIDE :]
+        arrays = [one.kept, last, one.domains, one.population.offset]
+        arrays += [one.population.units.features, one.population.units.valid]
+        optional = (one.behaviour, one.image, one.population.images)
+        arrays += [part for part in optional if part is not None]
         for array in arrays:
             array = array.cpu().numpy() if isinstance(array, Tensor) else array
             digest.update(np.ascontiguousarray(array).data)

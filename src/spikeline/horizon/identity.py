@@ -19,12 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from spikeline.errors import InputError
+from spikeline.horizon.normalisation import FARTHEST
 
 MODES = ("idencoder", "random", "mean", "per_unit")
 FEATURE_SOURCES = ("normalised", "raw")
 UNSEEN = -1
-# Standard deviations from the mean beyond which a feature says no more.
-_OUTLYING = 5.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,9 @@ class IDEncoder(nn.Module):
         """(units, dim)."""
         features = (units.features - self.mean) / self.std
         if not self.raw:
-            features = features.clamp(-_OUTLYING, _OUTLYING)
+            features = features.clamp(-FARTHEST, FARTHEST)
+            # without enough intervals only the rate means something
+            features = torch.cat([features[:, :1], features[:, 1:] * units.valid[:, None]], 1)
         if self.training and self.noise_std:
             features = features + self.noise_std * torch.randn_like(features)
         return self.layers(torch.cat([features, units.valid[:, None].float()], 1))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,10 @@ def checkpoints(counts, decay: Tensor) -> Tensor:
     step = max(1, _CHUNK // (STRIDE * units))
     for first in range(0, blocks, step):
         last = min(first + step, blocks)
-        part = torch.as_tensor(counts[first * STRIDE : last * STRIDE]).to(decay.device)
+        part = counts[first * STRIDE : last * STRIDE]
+        if not isinstance(part, Tensor):
+            part = torch.from_numpy(np.array(part))  # a copy: a mapped file cannot be written to
+        part = part.to(decay.device)
         part = part.reshape(last - first, STRIDE, units).float()
         kept[first + 1 : last + 1] = torch.einsum("bsu,sk->bku", part, weights)
     whole = (decay**STRIDE)[:, None]
