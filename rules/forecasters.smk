@@ -19,7 +19,7 @@ rule score_baselines:
         "logs/score_baselines/{session}.log",
     threads: 1
     resources:
-        mem=scaled(4),
+        mem=scaled(8),
         runtime=minutes(60),
     params:
         rates=lambda wildcards, input: (
@@ -81,6 +81,7 @@ rule train_forecaster:
         mem=scaled(8),
         runtime=minutes(600),
     params:
+        budget=lambda wildcards, resources: resources.mem_mb // 2,
         device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
         embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
         settings=lambda wildcards: training_settings(wildcards.model),
@@ -88,7 +89,7 @@ rule train_forecaster:
     shell:
         "spikeline train-forecaster --counts {input.counts:q} --features {input.features:q}"
         " --normalisation {input.normalisation:q} {params.embeddings}"
-        " {params.device} --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " {params.device} --budget-mb {params.budget} --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
         " --output {output.forecaster:q} --history {output.history:q} 2> {log:q}"
 
 
@@ -108,6 +109,7 @@ rule evaluate_forecaster:
         mem=scaled(8),
         runtime=minutes(120),
     params:
+        budget=lambda wildcards, resources: resources.mem_mb // 2,
         device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
         embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
         settings=lambda wildcards: forecast_settings(wildcards.model),
@@ -118,5 +120,5 @@ rule evaluate_forecaster:
     shell:
         "spikeline evaluate-forecaster --forecasters {input.forecasters:q}"
         " --seeds {params.seeds} --counts {input.counts:q} {params.features}"
-        " {params.embeddings} {params.device} --roles {params.roles}"
+        " {params.embeddings} {params.device} --budget-mb {params.budget} --roles {params.roles}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"

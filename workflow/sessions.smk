@@ -244,7 +244,7 @@ def check_session(name):
                 f"config sessions.{name}: dataset {item['dataset']!r} is of kind {kind!r}, "
                 f"{due!r} is due"
             )
-        dataset_input(item["dataset"])
+        allen_cache(item["dataset"]) if kind == "allen" else dataset_input(item["dataset"])
     else:
         own_spikes(name, "times")
     session_images(name)

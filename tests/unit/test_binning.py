@@ -12,6 +12,7 @@ from spikeline.cli import main
 from spikeline.errors import InputError
 from spikeline.horizon import binning
 from spikeline.horizon.domains import interleaved_blocks
+from spikeline.sources.behaviour import Track, sampled
 
 BIN_S = 0.02
 
@@ -141,9 +142,10 @@ def test_a_session_file_becomes_counts_in_step_with_behaviour_and_images(tmp_pat
     assert found.counts.shape == (10_000, 5) and found.counts.sum() == len(times)
     assert found.session == "one" and found.source == "arrays" and found.behaviour_kind == "wheel"
     assert list(found.image_names) == ["img0", "img1", "img2"]
-    np.testing.assert_allclose(
-        found.behaviour, np.sin((np.arange(10_000) + 0.4) * BIN_S), atol=0.02
-    )
+    late = binning.DELAY_BINS
+    assert np.isnan(found.behaviour[:late]).all()
+    velocity = np.sin((np.arange(10_000) + 0.4) * BIN_S)
+    np.testing.assert_allclose(found.behaviour[late:], velocity[:-late], atol=0.02)
     assert found.reference == (0, 3000)
     for code, split in ((1, cut.train), (2, cut.valid), (3, cut.test)):
         assert (found.domains == code).sum() * BIN_S == pytest.approx(
@@ -160,3 +162,25 @@ def test_a_session_without_behaviour_or_images_has_none_in_its_counts(tmp_path):
     found = counts.read(tmp_path / "c.h5")
     assert np.isnan(found.behaviour).all() and found.behaviour_kind == ""
     assert (found.images == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"), [("wheel", 0.01), ("wheel", 0.03), ("running", 0.033), ("position", 0.01)]
+)
+def test_behaviour_that_has_not_happened_yet_changes_no_bin_before_it(kind, step):
+    times = np.arange(0, 20, step)
+    known = times < 10
+    # A wheel at rest sends no ticks, and must not tell where it will turn.
+    known &= (times < 8) if kind == "wheel" else True
+    later = np.cumsum(np.random.default_rng(0).normal(size=(2, len(times))), axis=1)
+    binned = []
+    for one in later:
+        position = np.where(known, np.sin(times), np.sin(8) + one)
+        keep = known | (times >= 10)
+        track = Track(kind, times[keep], position[keep], "x")
+        made = sampled(track, 0.0, 19.0, {"wrap": None})
+        grid = np.arange(len(made.velocity)) / 100
+        velocity = binning.bin_velocity(grid, made.velocity, 900, BIN_S)
+        binned.append(binning.delayed(velocity))
+    np.testing.assert_array_equal(binned[0][:500], binned[1][:500])
+    assert not np.array_equal(binned[0][510:], binned[1][510:])

@@ -57,7 +57,7 @@ def test_a_past_holds_the_bins_before_its_start_in_order():
     np.testing.assert_array_equal(past.counts[1].reshape(20, 12)[13:], counts.counts[:7])
     assert past.in_session.tolist() == [[True] * 4, [False, False, False, True]]
     np.testing.assert_array_equal(past.image[0], counts.images[[284, 289, 294, 299]])
-    seen = counts.behaviour[counts.domains == 1]
+    seen = counts.behaviour[slice(*counts.reference)]
     scaled = (counts.behaviour - seen.mean()) / seen.std()
     np.testing.assert_allclose(past.behaviour[0].ravel(), scaled[280:300], atol=1e-5)
 

@@ -41,7 +41,7 @@ def trained(settings, seed=0, **more):
     return model, history
 
 
-def bits(model, counts, settings=SETTINGS, shuffled=None):
+def bits(model, counts, settings=SETTINGS, shuffled=False):
     recording, geometry = recording_of(counts, settings), geometry_of(settings)
     sums = score_horizons(
         lambda starts, lengths: forecast(model, recording, geometry, starts, lengths),
@@ -61,7 +61,7 @@ def test_a_session_never_seen_is_forecast_better_than_its_mean_and_not_from_shuf
     unseen = session("c", 2, units=10, bins=3000)
     found = bits(forecaster_, unseen)
     assert found["100"] > 0.05 and found["200"] > 0.05
-    assert bits(forecaster_, unseen, shuffled=0)["200"] < found["200"] - 0.1
+    assert bits(forecaster_, unseen, shuffled=True)["200"] < found["200"] - 0.1
     assert max(row["score"] for row in history) > 0.05
 
 

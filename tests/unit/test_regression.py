@@ -214,7 +214,7 @@ def test_a_real_recording_is_forecast_as_well_as_asked_for(real_data):
     null = scores.training_mean(counts, domains)
     forecast = partial(regression.forecasts, counts)
     arguments = forecast, counts, domains, null, tuple(map(int, GOAL)), BIN_S
-    found, control = score_horizons(*arguments), score_horizons(*arguments, shuffled=0)
+    found, control = score_horizons(*arguments), score_horizons(*arguments, shuffled=True)
     for ms, goal in GOAL.items():
         assert scores.pooled_bits(found[ms]) > goal, ms
         assert scores.pooled_bits(control[ms]) < 0, ms

@@ -50,10 +50,10 @@ def test_the_truth_of_another_moment_is_worse_than_the_null(session):
     counts, domains, rates = session
     null = scores.training_mean(counts, domains)
     arguments = (truth(rates), counts, domains, null, (100, 1000), 0.02)
-    known, control = score_horizons(*arguments), score_horizons(*arguments, shuffled=0)
+    known, control = score_horizons(*arguments), score_horizons(*arguments, shuffled=True)
     for ms in ("100", "1000"):
         assert scores.pooled_bits(known[ms]) > 0.05
         assert scores.pooled_bits(control[ms]) < 0
         assert control[ms].windows == known[ms].windows
-    again = score_horizons(*arguments, shuffled=0)
+    again = score_horizons(*arguments, shuffled=True)
     assert scores.pooled_bits(again["100"]) == scores.pooled_bits(control["100"])

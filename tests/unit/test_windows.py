@@ -35,6 +35,13 @@ def test_windows_never_overlap_and_never_cross_blocks(seed, length, split):
         assert own[0] == start and end - length < own[-1] + length <= end
 
 
+def test_a_long_block_is_scored_in_pieces_of_some_five_seconds():
+    domains = np.repeat([3, 0, 3], [1000, 50, 600]).astype(np.uint8)
+    starts, index = forecast_starts(domains, "test", 50)
+    assert np.bincount(index).tolist() == [5, 5, 5, 5, 5, 5, 2]
+    assert starts[index == 4].min() == 1050
+
+
 def test_train_beside_valid_without_a_guard_are_two_blocks_of_the_fit_domain():
     domains = np.array([1, 1, 1, 2, 2, 0, 3, 3], np.uint8)
     assert blocks(domains, "fit").tolist() == [[0, 3], [3, 5]]

@@ -43,8 +43,8 @@ class Sums:
     Attributes:
         windows: forecast windows scored.
         bins: bins scored, windows x bins of a window.
-        blocks: {nll, null_nll, test_null_nll, spikes}, each (blocks,) float64: nats, nats, nats,
-            spikes, summed over the block's windows and all units.
+        blocks: {nll, null_nll, test_null_nll, spikes}, each (pieces,) float64: nats, nats, nats,
+            spikes, summed over all units and the windows of a piece of some 5 s of a test block.
         units: the same keys, each (units,) float64, summed over all windows; and `correlation`,
             each unit's correlation between rate and count over bins, NaN where either is constant.
         r2: share of the counts' variance about each unit's own mean that the rates explain, pooled.

@@ -48,10 +48,24 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
         reason = "truncated" if "truncated" in str(error) else "not an HDF5 file"
         raise InputError(f"{path}: {reason}; fetch or make it again") from None
     with handle:
-        found = handle.attrs.get(CONTRACT)
-        if contract is not None and found != contract:
-            raise InputError(f"{path}: holds {found!r} where {contract!r} is due")
-        yield handle
+        try:
+            found = _contract(handle)
+            if contract is not None and found != contract:
+                raise InputError(f"{path}: holds {found!r} where {contract!r} is due")
+            yield handle
+        except (OSError, RuntimeError) as error:
+            # h5py's words for damage; a full disk or another file of the caller's is none.
+            if isinstance(error, OSError) and (error.errno or error.filename):
+                raise
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(f"{path}: is damaged ({reason}); make it again") from None
+
+
+def _contract(handle: h5py.File) -> str | None:
+    try:
+        return handle.attrs.get(CONTRACT)
+    except KeyError as error:
+        raise RuntimeError(error) from None
 
 
 def strings(dataset: h5py.Dataset) -> np.ndarray:

@@ -159,8 +159,8 @@ def as_text(table: pd.DataFrame) -> str:
     """The table aligned for a terminal: top-1 and top-5 of neural to image with intervals, then
     top-1 of image to neural, of the shuffled control and of the noise ceiling.
 
-    A table of forecasts shows what is pooled over sessions. One of neither is shown whole, intervals
-    beside their scores.
+    A table of forecasts shows bits per spike at each horizon, pooled over sessions. One of neither
+    is shown whole, intervals beside their scores.
     """
     if table.empty:
         return "\t".join(table.columns)
@@ -182,21 +182,11 @@ def as_text(table: pd.DataFrame) -> str:
             name = " ".join(varied) if len(varied) == 1 else "condition"
             shown = {name: shown["model"], "subject": shown["subject"]}
     elif "bits_per_spike" in table:
-        table = table[table["session"] == "all"].reset_index(drop=True)
+        table = _horizons_side_by_side(table[table["session"] == "all"])
         shown["model"] = list(table["model"])
-        columns = {
-            "role": "role",
-            "horizon_ms": "ms",
-            "bits_per_spike": "bits/spike [95 %]",
-            "shuffled": "shuffled",
-            "co_smoothing": "co-smoothing",
-            "sessions": "sessions",
-            "units": "units",
-            "seeds": "seeds",
-        }
+        columns = {name: name for name in table if name not in ("model", *_ends(table))}
     else:
-        parts = tuple(f"{name}{end}" for name in table for end in ("_low", "_high"))
-        columns = {name: name for name in table if name not in parts}
+        columns = {name: name for name in table if name not in _ends(table)}
     for column, title in columns.items():
         if column in table:
             interval = "[" in title or column == title
@@ -209,6 +199,26 @@ def as_text(table: pd.DataFrame) -> str:
     for index in range(len(table)):
         lines.append("  ".join(shown[title][index].ljust(width) for title, width in widths.items()))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _ends(table: pd.DataFrame) -> tuple[str, ...]:
+    """The columns that hold the ends of another's interval."""
+    return tuple(f"{name}{end}" for name in table for end in ("_low", "_high"))
+
+
+def _horizons_side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each model and role, bits per spike of each horizon in a column of its own."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    longest = max(table["horizon_ms"], default=0)
+    for row in table.to_dict("records"):
+        known = {key: row[key] for key in ("model", "role", "sessions", "units", "seeds")}
+        wide = rows.setdefault((row["model"], row["role"]), known)
+        name = f"{row['horizon_ms']:g} ms"
+        wide |= {f"{name}{end}": row[f"bits_per_spike{end}"] for end in ("", "_low", "_high")}
+        if row["horizon_ms"] == longest:
+            for control in ("shuffled", "co_smoothing"):
+                wide[f"{control} {name}"] = row.get(control)
+    return pd.DataFrame(list(rows.values()))
 
 
 # --- one row --------------------------------------------------------------------------------------
@@ -330,4 +340,7 @@ def _as_text(row: Mapping[str, Any], column: str, interval: bool) -> str:
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     if low is None and (isinstance(value, int) or (value > 1 and float(value).is_integer())):
         return str(int(value))
-    return f"{value:.3f}" + (f" [{low:.3f}-{high:.3f}]" if interval and low is not None else "")
+    if not interval or low is None:
+        return f"{value:.3f}"
+    between = ", " if low < 0 else "-"
+    return f"{value:.3f} [{low:.3f}{between}{high:.3f}]"

@@ -135,7 +135,6 @@ def _prepare_regressions(
             partial(regression.forecasts, session.counts),
             session,
             settings,
-            one.seed,
             shuffled=bool(settings["shuffle_history"]),
         )
 
@@ -159,9 +158,7 @@ def _check_session(one, path: str, session: Counts, role: str, where: str) -> No
         raise InputError(f"{where}: its units are not those that {path} was fitted on; fit again")
 
 
-def _tiled(
-    forecast: Forecast, session: Counts, settings: dict[str, Any], seed: int, shuffled: bool
-) -> Scored:
+def _tiled(forecast: Forecast, session: Counts, settings: dict[str, Any], shuffled: bool) -> Scored:
     """Scores, and the control beside them unless the forecasts are a control themselves."""
     from spikeline.horizon.scores import training_mean
     from spikeline.horizon.tiled_scores import score_horizons
@@ -171,10 +168,10 @@ def _tiled(
         forecast, session.counts, session.domains, null, settings["horizons"], session.bin_s,
     )  # fmt: skip
     if shuffled:
-        return {"": score_horizons(*arguments, shuffled=seed)}
+        return {"": score_horizons(*arguments, shuffled=True)}
     return {
         "": score_horizons(*arguments),
-        "shuffled:": score_horizons(*arguments, shuffled=seed),
+        "shuffled:": score_horizons(*arguments, shuffled=True),
     }
 
 
@@ -261,7 +258,7 @@ def _scored(one, session, features, embeddings, settings, mapped, device):
     if shuffled is None:
         shuffled = one.settings["shuffle_history"]
     network = (one.model, recording, geometry)
-    scored = _tiled(partial(forecast, *network), session, settings, one.seed, bool(shuffled))
+    scored = _tiled(partial(forecast, *network), session, settings, bool(shuffled))
     if settings["co_smoothing_groups"] and not shuffled:
         scored["co_smoothing:"] = co_smoothing(
             *network,

@@ -9,6 +9,7 @@ import numpy as np
 from spikeline.artifacts import features, provenance, sessions
 from spikeline.cli._options import add_output, start_log
 from spikeline.errors import InputError
+from spikeline.horizon.binning import checked_spikes
 from spikeline.horizon.features import reference_features
 
 
@@ -26,7 +27,9 @@ def run(options: argparse.Namespace) -> None:
     with sessions.opened(options.session) as data:
         window = _window(data, options.reference, options.session)
         unit_ids = np.asarray(data.units.id).astype(object)
-        values, valid, counts = reference_features(*_spikes(data, *window), len(unit_ids), *window)
+        times, units = _spikes(data, *window)
+        checked_spikes(times, units, len(unit_ids), options.session)
+        values, valid, counts = reference_features(times, units, len(unit_ids), *window)
         described = features.Features(values, unit_ids, valid, counts, str(data.session.id), window)
     settings = {"reference": list(window)}
     record = provenance.describe(__name__, settings, [options.session])

@@ -18,6 +18,8 @@ from spikeline.horizon.scores import pooled_bits
 from spikeline.horizon.windows import HORIZONS_MS
 
 log = logging.getLogger(__name__)
+# Correlation over units of true rate and mean count: that of the right order is above 0.99.
+LEAST_AGREEMENT = 0.9
 DEFAULTS = {"horizons": list(HORIZONS_MS)}
 
 
@@ -81,4 +83,10 @@ def _true_rates(path: str, binned: Counts) -> np.ndarray:
     rates = rates[first : first + bins]
     if not np.isfinite(rates).all() or (rates < 0).any():
         raise InputError(f"{path}: rates are negative or not finite; simulate them again")
+    agreement = np.corrcoef(rates.mean(axis=0), binned.counts.mean(axis=0))[0, 1]
+    if agreement < LEAST_AGREEMENT:
+        raise InputError(
+            f"{path}: rates and counts agree at r = {agreement:.2f} over units; the units are in "
+            "another order"
+        )
     return rates

@@ -82,6 +82,7 @@ def run(options: argparse.Namespace) -> None:
         for one, described in zip(counts, features, strict=True)
     ]
     state = _state_path(options, settings)
+    scale = [normalisation.mean.tolist(), normalisation.std.tolist()]
     try:
         history = fit_forecaster(
             model,
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace) -> None:
             settings,
             seed=options.seed,
             state_path=state,
-            fingerprint=fingerprint_of(settings, options.seed, recordings),
+            fingerprint=fingerprint_of({**settings, "scale": scale}, options.seed, recordings),
         )
     except FloatingPointError:
         raise InputError("training diverged: lower learning_rate") from None

@@ -17,6 +17,10 @@ from spikeline.errors import InputError
 MOST = np.iinfo(np.uint8).max
 # Of a bin: what rounding may leave between an edge that was meant and one that was computed.
 TOLERANCE = 1e-4
+# Velocity is a centred derivative of samples that were interpolated: it knows the position up to
+# half the filter's window and one sample ahead, 80 ms at most (sources/behaviour.py). So late it
+# enters the bins.
+DELAY_BINS = 4
 # Numbers counted at once, so that the wide counts behind the narrow ones stay small.
 CHUNK = 1 << 21
 
@@ -50,6 +54,7 @@ def bin_counts(
     """
     units = len(unit_ids)
     counts = np.zeros((bins, units), np.uint8)
+    checked_spikes(times, unit_index, units, where)
     step = max(1, CHUNK // units)
     firsts = np.arange(0, bins + step, step).clip(max=bins)
     rows = np.searchsorted(times, firsts * bin_s)
@@ -67,6 +72,20 @@ def bin_counts(
             )
         counts[first:last] = wide
     return counts
+
+
+def checked_spikes(times: np.ndarray, unit_index: np.ndarray, units: int, where: str) -> None:
+    """Raise InputError where spikes are not sorted, or belong to no unit."""
+    for first in range(0, len(times), CHUNK):
+        # One more, so that the step between two chunks is seen.
+        part = np.asarray(times[first : first + CHUNK + 1])
+        if not (np.diff(part) >= 0).all() or not np.isfinite(part).all():
+            raise InputError(f"{where}: spike times are not sorted or not finite; convert it again")
+        index = np.asarray(unit_index[first : first + CHUNK])
+        if len(index) and (index.min() < 0 or index.max() >= units):
+            raise InputError(
+                f"{where}: a spike belongs to unit {index.max()} of {units}; convert it again"
+            )
 
 
 def _bins_of(times: np.ndarray, bin_s: float) -> np.ndarray:
@@ -104,6 +123,11 @@ def bin_velocity(
         middle = (empty + 0.5) * bin_s
         mean[empty] = np.interp(middle, timestamps, velocity, left=np.nan, right=np.nan)
     return mean.astype(np.float32)
+
+
+def delayed(values: np.ndarray, bins: int = DELAY_BINS) -> np.ndarray:
+    """(bins,) each bin's value moved later, NaN before the first: nothing then knows its future."""
+    return np.concatenate([np.full(bins, np.nan, values.dtype), values])[: len(values)]
 
 
 def bin_images(

@@ -19,8 +19,8 @@
 | co_smoothing | bits per spike of units whose own history was hidden |
 | further | facts about the model, e.g. parameters |
 
-X_low and X_high are the 95 % interval of a bootstrap over test blocks, X_sd the standard deviation
-between seeds. Four decimals; an empty cell means "not available".
+X_low and X_high are the 95 % interval of a bootstrap over pieces of some 5 s of the test blocks,
+X_sd the standard deviation between seeds. Four decimals; an empty cell means "not available".
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def forecast_table(
     plain = {name: one for part in baselines for name, one in part.sessions.items()}
     rows: list[dict[str, Any]] = []
     roles: dict[str, dict[str, None]] = {role: {} for role in ROLES}
+    memberships: dict[str, set[tuple[str, ...]]] = {role: set() for role in ROLES}
     for forecast, condition in zip(forecasts, conditions, strict=True):
         values = condition["varied"]
         names = {"model": condition["model"]} | {
@@ -88,6 +89,7 @@ def forecast_table(
         for role in ROLES:
             members = [n for n, one in forecast.sessions.items() if one.role == role]
             roles[role].update(dict.fromkeys(members))
+            memberships[role].add(tuple(sorted(members)))
             rows += _rows(names, role, forecast, members, labels, forecast.facts, resamples)
     every = Forecasts({}, plain)
     for role, members in roles.items():
@@ -97,7 +99,9 @@ def forecast_table(
         for label in dict.fromkeys(x for name in members for x in plain[name].forecasters):
             known = [name for name in members if label in plain[name].forecasters]
             names = {"model": label, **dict.fromkeys(varied, "")}
-            rows += _rows(names, role, every, known, [label], {}, resamples)
+            # Pooled where all conditions pool the same sessions: else it compares with none.
+            pooled = len(memberships[role]) == 1
+            rows += _rows(names, role, every, known, [label], {}, resamples, pooled)
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -119,15 +123,16 @@ def _rows(
     labels: Sequence[str],
     facts: Mapping[str, Any],
     resamples: int,
+    pooled: bool = True,
 ) -> list[dict[str, Any]]:
-    """A row for each session and horizon, then for all sessions together."""
+    """A row for each session and horizon, then for all sessions together if they are pooled."""
     rows = []
     trained = labels[0].startswith("seed") if labels else False
     horizons = list(
         dict.fromkeys(h for n in members for h in forecast.sessions[n].forecasters[labels[0]])
     )
     groups = [(name, [name]) for name in members]
-    groups += [(POOLED, list(members))] if members else []
+    groups += [(POOLED, list(members))] if members and pooled else []
     for session, group in groups:
         for horizon in horizons:
             scored = _scored(forecast, group, labels, horizon)
@@ -184,7 +189,7 @@ def _scores(scored: Sequence[Scored], resamples: int) -> dict[str, Any]:
 
 
 def _interval(name: str, scored: Sequence[Scored], resamples: int) -> dict[str, float | None]:
-    """Pooled bits per spike with its interval; test blocks are resampled, with all their seeds."""
+    """Pooled bits per spike with its interval; pieces are resampled, with all seeds."""
     if not scored:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
     gains, spikes, clusters = [], [], []

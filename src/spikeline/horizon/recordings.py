@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from spikeline.artifacts.counts import TRAIN, Counts
+from spikeline.artifacts.counts import Counts
 from spikeline.errors import InputError
 from spikeline.horizon.batches import Recording
 from spikeline.horizon.forecaster import Population, reference_offset
@@ -108,11 +108,15 @@ def build_recording(
 
 
 def _behaviour(counts: Counts, device: torch.device) -> Tensor | None:
-    """Velocity in standard deviations of the train domain, NaN where unknown."""
+    """Velocity in standard deviations of the reference window, NaN where unknown.
+
+    Of that window alone, in training too: of an unseen session no more is known.
+    """
     values = np.asarray(counts.behaviour, np.float64)
-    seen = values[(counts.domains == TRAIN) & np.isfinite(values)]
-    if not len(seen):
+    if not np.isfinite(values).any():
         return None
+    seen = values[slice(*counts.reference)]
+    seen = seen[np.isfinite(seen)] if np.isfinite(seen).any() else np.zeros(1)
     deviation = seen.std()
     scaled = (values - seen.mean()) / (deviation if deviation > 0 else 1.0)
     return torch.from_numpy(np.clip(scaled, -_FASTEST, _FASTEST).astype(np.float32)).to(device)

@@ -10,6 +10,9 @@ from spikeline.artifacts.forecasts import Sums
 from spikeline.horizon.scores import Scorer
 from spikeline.horizon.windows import bins_of, forecast_starts, gather
 
+# Far from any simple fraction, so that it meets no rhythm of the recording.
+SHIFT = 0.382
+
 # (starts (windows,), lengths (windows,)) -> batches of windows of equal length: their places among
 # the starts, and their expected counts per bin (batch, length, units). Nothing at or after a start
 # may be read for it.
@@ -25,7 +28,7 @@ def score_horizons(
     bin_s: float,
     *,
     split: str = "test",
-    shuffled: int | None = None,
+    shuffled: bool = False,
 ) -> dict[str, Sums]:
     """Score sums of each horizon, {horizon in ms, as text: sums}.
 
@@ -36,8 +39,8 @@ def score_horizons(
         forecast: see `Forecast`.
         counts: (bins, units); domains: (bins,), see artifacts/counts.py.
         null: (units,) rates of the null, see `scores.training_mean`.
-        shuffled: seed of a permutation of the windows, each of which is then forecast from
-            another's start: a control, which knows all but the moment. None keeps them.
+        shuffled: forecast each window from the start of another, SHIFT of all windows away, so that
+            no borrowed history is near: a control, which knows all but the moment.
 
     Raises:
         InputError: a horizon is no whole number of bins, or no block of the split holds a window.
@@ -54,8 +57,8 @@ def score_horizons(
     starts = np.array(sorted(needed), np.int64)
     longest = np.array([needed[start] for start in starts.tolist()])
     from_starts = starts
-    if shuffled is not None:
-        from_starts = np.random.default_rng(shuffled).permutation(starts)
+    if shuffled:
+        from_starts = np.roll(starts, round(SHIFT * len(starts)))
     for places, rates in forecast(from_starts, longest):
         batch = starts[places].tolist()
         seen = gather(counts, starts[places], rates.shape[1])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeline.artifacts.counts import TEST, TRAIN, VALID
+from spikeline.artifacts.counts import BIN_S, TEST, TRAIN, VALID
 from spikeline.errors import InputError
 
 SPLITS = {"train": (TRAIN,), "valid": (VALID,), "test": (TEST,), "fit": (TRAIN, VALID)}
 HORIZONS_MS = (100, 200, 500, 1000)
+# Blocks are scored in pieces of 5 s, which a bootstrap resamples: a short session has few blocks.
+PIECE_BINS = round(5 / BIN_S)
 
 
 def split_mask(domains: np.ndarray, split: str) -> np.ndarray:
@@ -48,8 +50,8 @@ def forecast_starts(domains: np.ndarray, split: str, length: int) -> tuple[np.nd
     window reaches across two blocks.
 
     Returns:
-        starts (windows,) int64 in order of time, and the block (windows,) int64 that each lies in,
-        numbered from 0 over the blocks that hold a window.
+        starts (windows,) int64 in order of time, and the piece (windows,) int64 of some 5 s that
+        each begins in, numbered from 0; no piece reaches across two blocks.
 
     Raises:
         InputError: no block of the split holds a window.
@@ -60,8 +62,13 @@ def forecast_starts(domains: np.ndarray, split: str, length: int) -> tuple[np.nd
         raise InputError(
             f"domains: no block of the {split} domain holds {length} bins; the session is short"
         )
-    index = np.repeat(np.arange(len(starts)), [len(found) for found in starts])
-    return np.concatenate(starts), index
+    pieces = [(number, step) for number, found in enumerate(starts) for step in _steps(found)]
+    return np.concatenate(starts), np.unique(pieces, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _steps(starts: np.ndarray) -> list[int]:
+    """The piece of a block that each window begins in."""
+    return ((starts - starts[0]) // PIECE_BINS).tolist()
 
 
 def gather(values: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:

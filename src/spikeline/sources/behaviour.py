@@ -16,6 +16,8 @@ import numpy as np
 from spikeline.artifacts.sessions import BEHAVIOURS, Behaviour
 from spikeline.errors import InputError
 
+# A wheel that sends no sample for so long rests, seconds.
+REST_S = 0.05
 # smoothing_s: the filter's window. wrap: the position's period. max_gap_s: time without a sample
 # beyond which nothing is known; a wheel at rest sends none.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -68,6 +70,8 @@ def sampled(
         )
     if track.position is not None and chosen["wrap"]:
         values = np.unwrap(values, period=chosen["wrap"], axis=0)
+    if chosen["max_gap_s"] is None:
+        own, values = _held(own, values, 1 / rate)
     regular = np.stack([np.interp(grid, own, column) for column in values.T], axis=1)
     regular[~_known(grid, own, chosen["max_gap_s"])] = np.nan
     if track.position is None:
@@ -138,6 +142,16 @@ def _known(grid: np.ndarray, own: np.ndarray, max_gap_s: float | None) -> np.nda
         gap = np.diff(own, append=own[-1])
         known &= gap[np.clip(after - 1, 0, len(own) - 1)] <= max_gap_s
     return known
+
+
+def _held(own: np.ndarray, values: np.ndarray, step_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Samples that hold a resting position until just before the next tick.
+
+    A line across the gap would tell, seconds ahead, where the wheel is going to turn.
+    """
+    rests = np.flatnonzero(np.diff(own) > REST_S)
+    own = np.insert(own, rests + 1, own[rests + 1] - step_s)
+    return own, np.insert(values, rests + 1, values[rests], axis=0)
 
 
 def _derivative(values: np.ndarray, rate: float, smoothing_s: float) -> np.ndarray:
