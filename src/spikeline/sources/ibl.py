@@ -4,7 +4,7 @@
 |---|---|
 | session.json | eid, subject, date, lab, probes, revision |
 | {probe}/spikes.times.npy, spikes.clusters.npy | as ONE loads them |
-| {probe}/clusters.tsv | cluster, uuid, region, depth, label, good |
+| {probe}/clusters.tsv | cluster, uuid, region, depth, label |
 | wheel.timestamps.npy, wheel.position.npy | seconds, radians |
 | trials.tsv | start, end and the trials table's other numbers |
 """
@@ -66,7 +66,7 @@ def read_recording(folder: str | os.PathLike[str], name: str) -> Recording:
 
 def _clusters(folder: Path, probe: str) -> dict[str, np.ndarray]:
     table = read_columns(folder / "clusters.tsv")
-    missing = [k for k in ("cluster", "uuid", "region", "depth", "good") if k not in table]
+    missing = [k for k in ("cluster", "uuid", "region", "depth", "label") if k not in table]
     if missing:
         raise InputError(f"{folder / 'clusters.tsv'}: column {missing[0]} is missing; fetch again")
     return {
@@ -75,7 +75,8 @@ def _clusters(folder: Path, probe: str) -> dict[str, np.ndarray]:
         "region": table["region"].astype(str),
         "depth": table["depth"].astype(np.float32),
         "probe": np.full(len(table["uuid"]), probe),
-        "good": table["good"] == "True",
+        # Passed all three quality metrics (Banga et al. 2022, figshare 19705522).
+        "good": table["label"].astype(np.float64) == 1,
     }
 
 

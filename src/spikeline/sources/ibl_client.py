@@ -83,8 +83,8 @@ def load_probe(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Spike times (n,) in seconds, clusters (n,), and columns of the cluster table.
 
-    The table has a row for each cluster index, with `good` where the label of IBL's quality
-    metrics is 1, all three passed (Banga et al. 2022, figshare 19705522).
+    The table has a row for each cluster index, with the label of IBL's quality metrics: the share
+    of them that it passed.
 
     Raises:
         InputError: an ALF object is missing; it is named.
@@ -114,7 +114,6 @@ def load_probe(
         "region": np.asarray(clusters["acronym"]).astype(str),
         "depth": np.asarray(clusters["depths"], np.float64),
         "label": label,
-        "good": label == 1,
     }
     return np.asarray(spikes["times"]), np.asarray(spikes["clusters"]), table
 
