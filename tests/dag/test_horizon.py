@@ -1,0 +1,130 @@
+"""The Horizon's plan: from twins, client environments and release tables to forecasts."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import pytest
+import yaml
+
+FORECAST = "results/forecasts/units.json"
+
+
+class OneOfEach(yaml.SafeLoader):
+    """A YAML reader for which a key that is written twice is a mistake."""
+
+
+def _mapping(loader, node):
+    keys = [loader.construct_object(key) for key, _ in node.value if key.value != "<<"]
+    assert len(keys) == len(set(keys)), f"{node.start_mark}: a key is written twice: {keys}"
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+OneOfEach.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def test_no_config_says_a_thing_twice(repository):
+    for path in (repository / "config").glob("*.yaml"):
+        assert yaml.load(path.read_text(), OneOfEach), path
+
+
+def test_a_forecast_builds_both_client_environments_on_the_way(planned):
+    rules = planned.plan(FORECAST).rules
+    assert rules["build_environment"] == 2
+    assert rules["convert_ibl"] == rules["convert_allen"] == rules["convert_spikes"] == 1
+    # Held out: converted and tested, not trained on.
+    assert rules["bin_spikes"] == 3 and rules["normalise_features"] == 1
+
+
+def test_a_held_out_session_enters_no_normalisation_and_no_training(planned):
+    plan = planned.plan(FORECAST)
+    blocks = plan.text.split("\n[")
+    for rule in ("normalise_features", "train_forecaster"):
+        (block, *_) = [b for b in blocks if f"rule {rule}:" in b]
+        inputs = next(line for line in block.splitlines() if line.startswith("    input:"))
+        assert "mouse" in inputs and "rat" in inputs and "watcher" not in inputs, rule
+
+
+def test_images_are_embedded_only_for_forecasters_that_look_at_them(planned):
+    assert "embed" not in planned.plan(FORECAST).rules
+    assert planned.plan("results/forecasts/units@modalities=image.json").rules["embed"] == 1
+
+
+def test_editing_a_forecaster_reruns_its_training_and_what_follows(finished):
+    config = finished.config
+    config["models"]["units"]["dropout"] = 0.2
+    finished.configure(config)
+    rules = set(finished.plan().rules)
+    made = {"train_forecaster", "evaluate_forecaster", "tabulate_forecasts"}
+    assert rules - {"all_tables"} == made
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "words"),
+    [
+        ("cohorts", {"three": {"train": ["mouse", "rta"]}}, "did you mean 'rat'"),
+        ("cohorts", {"three": {"train": ["mouse"], "held_out": ["mouse"]}}, "no session is left"),
+        ("models", {"units": {"kind": "forecaster", "cohort": "four"}}, "unknown cohort 'four'"),
+        ("models", {"units": {"kind": "forecaster", "identity": "none"}}, "identity"),
+        ("models", {"units": {"kind": "forecaster", "training_sessions": 3}}, "has 2"),
+    ],
+)
+def test_a_name_that_is_not_there_is_told_before_anything_runs(fresh, section, entry, words):
+    config = fresh.config
+    config[section].update(entry)
+    fresh.configure(config)
+    assert words in fresh.refusal()
+
+
+@pytest.fixture
+def shipped(fresh, repository):
+    """The configs as they are shipped, in a copy of the workflow."""
+    for path in (repository / "config").glob("*.yaml"):
+        shutil.copy(path, fresh.folder / "config" / path.name)
+    return fresh
+
+
+def test_the_fifteen_sessions_are_planned_from_their_clients(shipped, monkeypatch):
+    monkeypatch.setenv("ALLEN_CACHE", "allen")
+    plan = shipped.snakemake("-n", "--configfile", "config/horizon.yaml")
+    assert plan.status == 0, plan.text[-3000:]
+    assert plan.rules["fetch_ibl"] == 10 and plan.rules["fetch_allen"] == 5
+    assert plan.rules["decode_wheel"] == 9
+
+
+def test_a_missing_cache_folder_is_said_in_one_line(shipped, monkeypatch):
+    monkeypatch.delenv("ALLEN_CACHE", raising=False)
+    plan = shipped.snakemake("-n", "--configfile", "config/horizon.yaml")
+    assert plan.status != 0 and "ALLEN_CACHE" in plan.text and "Traceback" not in plan.text
+
+
+def test_a_release_table_names_the_sessions_and_merges_their_probes(shipped, monkeypatch):
+    table = shipped.folder / "own/ibl_sessions/2023_12_bwm_release.csv"
+    table.parent.mkdir()
+    eids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(210)]
+    held_out = yaml.safe_load((shipped.folder / "config/brain_wide_map.yaml").read_text())
+    held_out = held_out["cohorts"]["brain_wide_map"]["held_out"]
+    eids += [f"{name.removeprefix('bwm-')}-0000-4000-8000-000000000000" for name in held_out]
+    with open(table, "w", newline="") as handle:
+        rows = csv.writer(handle)
+        rows.writerow(["pid", "eid", "probe_name"])
+        rows.writerows(["p", eid, probe] for eid in eids for probe in ("probe00", "probe01"))
+    monkeypatch.setenv("SPIKELINE_DATA", "own")
+    plan = shipped.snakemake(
+        "-n", "--configfile", "config/brain_wide_map.yaml", "--", "results/ablation_scaling.tsv"
+    )
+    assert plan.status == 0, plan.text[-3000:]
+    assert plan.rules["fetch_ibl"] == len(eids) == 230
+    assert plan.rules["normalise_features"] == 5
+    assert "gpu=1" in plan.text.split("rule train_forecaster:")[1].split("\n[")[0]
+
+
+def test_the_published_release_has_459_sessions(shipped, real_data, monkeypatch):
+    monkeypatch.setenv("SPIKELINE_DATA", str(real_data))
+    plan = shipped.snakemake(
+        "-n", "--configfile", "config/brain_wide_map.yaml", "--", "results/ablation_scaling.tsv"
+    )
+    assert plan.status == 0, plan.text[-3000:]
+    assert plan.rules["fetch_ibl"] == 459
