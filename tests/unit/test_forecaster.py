@@ -225,6 +225,8 @@ def turned(vector, rotary, time):
 def test_a_head_that_cannot_be_rotated_by_halves_is_refused():
     with pytest.raises(InputError, match="multiple of 4"):
         forecaster({**SETTINGS, "dim": 18})
+    with pytest.raises(InputError, match="history_ms: 450 is no multiple of the bin, 20 ms"):
+        forecaster({**SETTINGS, "history_ms": 450})
     with pytest.raises(InputError, match="no multiple of patch_ms"):
         forecaster({**SETTINGS, "history_ms": 460})
 

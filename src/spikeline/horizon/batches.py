@@ -18,10 +18,9 @@ from torch import Tensor
 
 from spikeline.artifacts.counts import TRAIN
 from spikeline.errors import InputError
-from spikeline.horizon.forecaster import Population
+from spikeline.horizon.forecaster import Population, setting_bins
 from spikeline.horizon.past import Past
 from spikeline.horizon.traces import STRIDE, decays, log_traces, traces
-from spikeline.horizon.windows import bins_of
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,11 @@ class Geometry:
     @classmethod
     def of(cls, settings: Mapping[str, Any], bin_s: float, device: torch.device) -> Geometry:
         """From resolved settings; bin_s in seconds."""
-        patch_bins = bins_of(settings["patch_ms"], bin_s)
+        patch_bins = setting_bins(settings, "patch_ms", bin_s)
         return cls(
-            bins_of(settings["history_ms"], bin_s) // patch_bins,
+            setting_bins(settings, "history_ms", bin_s) // patch_bins,
             patch_bins,
-            bins_of(settings["horizon_ms"], bin_s),
+            setting_bins(settings, "horizon_ms", bin_s),
             decays(settings["traces_s"], bin_s).to(device),
         )
 

@@ -55,6 +55,20 @@ class Reading:
     history: Tensor
 
 
+def setting_bins(settings: Mapping[str, Any], name: str, bin_s: float) -> int:
+    """A setting in ms as a whole number of bins.
+
+    Raises:
+        InputError: it is none, with the setting's name.
+    """
+    try:
+        return bins_of(settings[name], bin_s)
+    except InputError:
+        raise InputError(
+            f"{name}: {settings[name]} is no multiple of the bin, {bin_s * 1000:g} ms"
+        ) from None
+
+
 def reference_offset(reference_counts: Tensor, reference_bins: int, mean_rate: float) -> Tensor:
     """(units,) log((n + 1/2) / (T + 1/2 / mu)): reference rates that are finite for silent units.
 
@@ -90,15 +104,15 @@ class Forecaster(nn.Module):
     ):
         super().__init__()
         dim, heads, dropout = settings["dim"], settings["heads"], settings["dropout"]
-        self.patch_bins = bins_of(settings["patch_ms"], bin_s)
-        history_bins = bins_of(settings["history_ms"], bin_s)
+        self.patch_bins = setting_bins(settings, "patch_ms", bin_s)
+        history_bins = setting_bins(settings, "history_ms", bin_s)
         if history_bins % self.patch_bins:
             raise InputError(
                 f"history_ms: {settings['history_ms']} is no multiple of patch_ms, "
                 f"{settings['patch_ms']}"
             )
         self.patches = history_bins // self.patch_bins
-        self.bins = bins_of(settings["horizon_ms"], bin_s)
+        self.bins = setting_bins(settings, "horizon_ms", bin_s)
         if settings["features"] == "raw":
             feature_mean, feature_std = torch.zeros_like(feature_mean), torch.ones_like(feature_std)
         self.identity = build_identity(

@@ -14,7 +14,6 @@ forecaster trained on several sessions learns how far such weights can be truste
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 TRACE_S = 0.1
 AHEAD_S = 0.2
@@ -37,7 +36,7 @@ def peer_weights(counts: np.ndarray, bin_s: float) -> np.ndarray:
         return np.zeros((units, units), np.float32)
     counts = counts.astype(np.float64)
     keep = np.exp(-bin_s / TRACE_S)
-    traced = lfilter([1 - keep], [1, -keep], counts, axis=0)
+    traced = _traced(counts, keep)
     total = np.concatenate([np.zeros((1, units)), np.cumsum(counts, axis=0)])
     starts = np.arange(warm, bins - ahead + 1)
     past = _standardised(np.log(traced[starts - 1] + counts.mean(0) + 1e-3))
@@ -47,6 +46,16 @@ def peer_weights(counts: np.ndarray, bin_s: float) -> np.ndarray:
     weights = np.linalg.solve(among, past.T @ future / len(starts)).T
     np.fill_diagonal(weights, 0)
     return weights.astype(np.float32)
+
+
+def _traced(counts: np.ndarray, keep: float) -> np.ndarray:
+    """Exponential mean over the bins up to each; a loop, as scipy takes a second to load."""
+    traced = np.empty_like(counts)
+    state = np.zeros(counts.shape[1])
+    for row, now in enumerate(counts):
+        state = keep * state + (1 - keep) * now
+        traced[row] = state
+    return traced
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:
