@@ -5,7 +5,8 @@ Run: python benchmarks/forecast_step.py [--units N] [--rate HZ] [--repeats N] [-
 windows: a token for each spike (its unit's embedding at its time, as in POYO; padded to the window
 with most spikes) and a head whose first layer runs on the concatenation of a bin's state, a unit's
 embedding and its history. A step is forward, Poisson likelihood of every future bin, backward,
-AdamW. Preparing the spike tokens is not timed.
+AdamW. Preparing the spike tokens is not timed. The last row is the step as `train-forecaster` takes
+it, with the future summed into stretches whose rate is that of their middle bin.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikeline.horizon.batches import Geometry, Recording, past_of, read_rows
+from spikeline.horizon.batches import Geometry, Recording, past_of, read_rows, stretches
 from spikeline.horizon.encoder import PastEncoder
 from spikeline.horizon.forecaster import Forecaster, Population, reference_offset
-from spikeline.horizon.forecaster_training import poisson_nll
+from spikeline.horizon.forecaster_training import poisson_nll, stretch_loss
 from spikeline.horizon.identity import Units
 from spikeline.horizon.past import Past
 from spikeline.horizon.traces import checkpoints
@@ -35,6 +37,7 @@ SETTINGS = {
     "traces_s": [0.04, 0.2, 1, 5, 20], "peers": True, "dropout": 0.0, "feature_noise": 0.0,
 }  # fmt: skip
 BATCH = 16
+STRETCHES = 10
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,20 @@ def model_of(spike_tokens: bool, concatenated: bool, device: torch.device) -> Fo
     return model
 
 
-def step_of(model: nn.Module, past: Past, target: Tensor, population: Population):
+def step_of(
+    model: nn.Module,
+    past: Past,
+    target: Tensor,
+    population: Population,
+    chosen: Tensor | None = None,
+    loss=lambda log_rates, counts: poisson_nll(log_rates, counts).mean(),
+):
     # the peers have weights that get no gradient; AdamW skips them
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        poisson_nll(model(past, population), target).mean().backward()
+        loss(model(past, population, chosen=chosen), target).backward()
         optimiser.step()
         if target.is_cuda:
             torch.cuda.synchronize()
@@ -166,7 +176,20 @@ def main() -> None:
         model = model_of(spike_tokens, concatenated, device)
         model.encoder.spikes = spikes
         steps[name] = step_of(model, past, target, recording.population)
-        steps[name]()
+    edges = stretches(geometry.future_bins, STRETCHES)
+    chosen = torch.from_numpy((edges[:-1] + edges[1:]) // 2).to(device)
+    lengths = torch.from_numpy(np.diff(edges)).to(device)
+    summed = torch.stack([target[:, a:b].sum(1) for a, b in pairwise(edges)], 1)
+    steps[f"ours, {STRETCHES} stretches of the future"] = step_of(
+        model_of(False, False, device),
+        past,
+        summed,
+        recording.population,
+        chosen,
+        lambda log_rates, counts: stretch_loss(log_rates, counts, lengths),
+    )
+    for step in steps.values():
+        step()
     best = dict.fromkeys(steps, float("inf"))
     for _ in range(arguments.repeats):
         for name, step in steps.items():
