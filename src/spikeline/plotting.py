@@ -94,7 +94,8 @@ def conditions_figure(
         for axes, (subject, rows) in zip(panels, _by_subject(table), strict=True):
             where = np.array([conditions.index(name) for name in rows["condition"]])
             for number, measure in enumerate(measures):
-                _points(axes, rows, measure, where + offsets[number], number)
+                written = len(measures) <= 2  # more would lie on each other
+                _points(axes, rows, measure, where + offsets[number], number, written)
             if shares:
                 axes.set_xlim(-0.02, 1.02)
                 axes.xaxis.set_major_locator(FixedLocator(SHARES))
@@ -198,7 +199,9 @@ def _column(rows: pd.DataFrame, name: str | None) -> np.ndarray | None:
     return values if np.isfinite(values).any() else None
 
 
-def _points(axes: Axes, rows: pd.DataFrame, measure: Measure, y: np.ndarray, number: int) -> None:
+def _points(
+    axes: Axes, rows: pd.DataFrame, measure: Measure, y: np.ndarray, number: int, written: bool
+) -> None:
     colour, marker = COLOURS[number], MARKERS[number]
     chance, ceiling = _column(rows, measure.chance), _column(rows, measure.ceiling)
     if chance is not None:
@@ -215,7 +218,7 @@ def _points(axes: Axes, rows: pd.DataFrame, measure: Measure, y: np.ndarray, num
         face = colour if filled else "white"
         size = 5.5 if filled else 4.5
         axes.plot(values, y, marker, color=colour, markerfacecolor=face, markersize=size, zorder=4)
-    values = _column(rows, measure.column)
+    values = _column(rows, measure.column) if written else None
     # Above the upper half of the row and below the lower one, away from the other measures.
     shift = -1 if number < 1 else 1
     for value, place in zip(values if values is not None else (), y, strict=False):

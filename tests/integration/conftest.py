@@ -131,6 +131,14 @@ def copied(source: Path, folder: Path, *parts: str) -> Workspace:
     return Workspace(folder)
 
 
+@pytest.fixture(scope="session")
+def workspace_at() -> Callable[..., Workspace]:
+    """(source, folder, made=False): a copy of the workflow, with what was made on request."""
+    return lambda source, folder, made=False: copied(
+        source, folder, *WORKFLOW, *(MADE if made else ())
+    )
+
+
 @pytest.fixture
 def untouched(repository, tmp_path) -> Workspace:
     """A copy of the workflow as it is in the repository, in which nothing has run."""

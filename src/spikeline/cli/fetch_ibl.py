@@ -1,4 +1,4 @@
-"""Fetch an IBL session with ONE and export it as plain arrays, its good units marked.
+"""Fetch an IBL session with ONE and export it as plain arrays.
 
 Runs in the client's own environment (envs/ibl.txt). A local tree with ONE's cache tables needs no
 network and no password.
@@ -80,8 +80,8 @@ def _export(one: Any, eid: str, options: argparse.Namespace, folder: Path) -> li
         np.save(folder / probe / "spikes.clusters.npy", clusters)
         write_columns(folder / probe / "clusters.tsv", table)
         log.info(
-            "%s, %s: %d spikes, %d good of %d clusters",
-            options.session, probe, len(times), table["good"].sum(), len(table["good"]),
+            "%s, %s: %d spikes of %d clusters",
+            options.session, probe, len(times), len(table["label"]),
         )  # fmt: skip
     timestamps, position = ibl_client.load_wheel(one, eid, options.revision)
     np.save(folder / "wheel.timestamps.npy", timestamps)
