@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import provenance
+from spikeline.artifacts import json_file, provenance
 from spikeline.artifacts.files import write_text
 from spikeline.errors import InputError
 
@@ -95,16 +95,7 @@ def read(path: str | os.PathLike[str]) -> Forecasts:
     Raises:
         InputError: missing, truncated, of another contract, or in breach of this one.
     """
-    try:
-        with open(path, encoding="utf-8") as handle:
-            content = json.load(handle)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except ValueError:
-        raise InputError(f"{path}: not JSON or truncated; delete it and rerun") from None
-    found = content.get("contract") if isinstance(content, dict) else None
-    if found != CONTRACT:
-        raise InputError(f"{path}: holds {found!r} where {CONTRACT!r} is due")
+    content = json_file.read(path, CONTRACT)
     try:
         forecasts = Forecasts(
             settings=content["settings"],

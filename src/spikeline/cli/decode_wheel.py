@@ -6,8 +6,6 @@ Killed at any point, the same command continues from its last state and ends wit
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -59,6 +57,7 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options)
     _check(settings, options.seed)
     from spikeline.training.device import choose_device
+    from spikeline.training.state import state_path
 
     device = choose_device(options.device)
     data = sessions.read(options.session)
@@ -71,8 +70,9 @@ def run(options: argparse.Namespace) -> None:
     }
     units = [str(name) for name in data.units.id]
     states = []
+    key = [settings, options.seed, code_digest(__name__), options.output]
     for name, one in (("poyo", task), ("poyo_shuffled", controls[0])):
-        states.append(_state_path(options, settings, name))
+        states.append(state_path(options.states, [*key, name]))
         found[name] = _poyo(
             one, units, str(data.session.id), settings, options.seed, device, states[-1]
         )
@@ -163,14 +163,3 @@ def _check(settings: Mapping[str, Any], seed: int) -> None:
             raise InputError(f"--settings: {key} is {value!r}; a share from 0 to below 1 is due")
     if settings["dim_head"] % 4:
         raise InputError(f"--settings: dim_head is {settings['dim_head']}; a multiple of 4 is due")
-
-
-def _state_path(options: argparse.Namespace, settings: Mapping[str, Any], decoder: str) -> Path:
-    """Keyed by settings, seed, code and output; the data's digest is checked inside the state."""
-    key = [settings, options.seed, code_digest(__name__), options.output, decoder]
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    folder = Path(options.states)
-    folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob(f".{name}.pt.*"):  # a kill in the middle of writing a state
-        unfinished.unlink(missing_ok=True)
-    return folder / f"{name}.pt"

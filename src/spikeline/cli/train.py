@@ -6,9 +6,6 @@ Killed at any point, the same command continues from its last state and ends wit
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-from pathlib import Path
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_text
@@ -19,6 +16,7 @@ from spikeline.errors import InputError
 from spikeline.settings.code_digest import code_digest
 from spikeline.training.device import choose_device
 from spikeline.training.history import to_tsv
+from spikeline.training.state import state_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +31,8 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options)
     device = choose_device(options.device)
     data = _training_data.read(options, settings)
-    state = _state_path(options, settings)
+    key = [settings, options.seed, code_digest(__name__), options.output]
+    state = state_path(options.states, key)
     try:
         decoder, epochs = fit_network(
             data.responses,
@@ -53,14 +52,3 @@ def run(options: argparse.Namespace) -> None:
     record = _training_data.save(decoder, options, __name__, settings, data)
     provenance.write_beside(options.history, record)
     state.unlink(missing_ok=True)
-
-
-def _state_path(options: argparse.Namespace, settings: dict) -> Path:
-    """Keyed by settings, seed, code and output; the data's digest is checked inside the state."""
-    key = [settings, options.seed, code_digest(__name__), options.output]
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    folder = Path(options.states)
-    folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob(f".{name}.pt.*"):  # a kill in the middle of writing a state
-        unfinished.unlink(missing_ok=True)
-    return folder / f"{name}.pt"

@@ -6,9 +6,6 @@ Killed at any point, the same command continues from its last state and ends wit
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-from pathlib import Path
 
 from spikeline.artifacts import features as features_artifact
 from spikeline.artifacts import provenance
@@ -44,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
     from spikeline.horizon.normalisation import check_sessions
     from spikeline.horizon.recordings import build_recording, mean_rate, unit_keys
     from spikeline.training.device import choose_device
+    from spikeline.training.state import state_path
 
     device = choose_device(options.device)
     counts, features, embeddings, mapped = _recordings.read(options)
@@ -81,7 +79,8 @@ def run(options: argparse.Namespace) -> None:
         )
         for one, described in zip(counts, features, strict=True)
     ]
-    state = _state_path(options, settings)
+    key = [settings, options.seed, code_digest(__name__), options.output]
+    state = state_path(options.states, key)
     scale = [normalisation.mean.tolist(), normalisation.std.tolist()]
     try:
         history = fit_forecaster(
@@ -112,14 +111,3 @@ def run(options: argparse.Namespace) -> None:
     forecaster_file.save(options.output, trained, record)
     provenance.write_beside(options.history, record)
     state.unlink(missing_ok=True)
-
-
-def _state_path(options: argparse.Namespace, settings: dict) -> Path:
-    """Keyed by settings, seed, code and output; the data's digest is checked inside the state."""
-    key = [settings, options.seed, code_digest(__name__), options.output]
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    folder = Path(options.states)
-    folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob(f".{name}.pt.*"):  # a kill in the middle of writing a state
-        unfinished.unlink(missing_ok=True)
-    return folder / f"{name}.pt"

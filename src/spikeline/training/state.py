@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,21 @@ import torch
 from spikeline.artifacts.files import atomic_path
 
 logger = logging.getLogger(__name__)
+
+
+def state_path(folder: str | os.PathLike[str], key: Sequence[Any]) -> Path:
+    """Where a training keeps its state; what a kill left half-written of it is removed.
+
+    Args:
+        folder: made if it is not there.
+        key: settings, seed, code and output; the data's digest is checked inside the state.
+    """
+    name = hashlib.sha256(json.dumps(list(key), sort_keys=True).encode()).hexdigest()[:24]
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in folder.glob(f".{name}.pt.*"):
+        unfinished.unlink(missing_ok=True)
+    return folder / f"{name}.pt"
 
 
 def write_state(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
