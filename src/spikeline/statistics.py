@@ -42,11 +42,7 @@ def bootstrap_mean(
     Raises:
         ValueError: no values, NaN among them, or as many labels as values are not given.
     """
-    values, members = _checked(values, clusters)
-    sizes = np.bincount(members)
-    sums = np.bincount(members, weights=values)
-    weights = _resampled(len(sizes), resamples, seed)
-    return _interval(values.mean(), (weights @ sums) / (weights @ sizes), confidence)
+    return bootstrap_ratio(values, np.ones(len(values)), clusters, resamples, confidence, seed)
 
 
 def bootstrap_ratio(
