@@ -194,7 +194,7 @@ def test_a_code_edit_of_any_module_changes_exactly_the_subcommands_that_use_it(
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     unedited = {module: digests.code_digest(module, source) for module in MODULES.values()}
-    normalised = digests._normalised
+    parsed = digests._parsed
     for path in sorted((source / digests.PACKAGE).rglob("*.py")):
         name = _module_name(path.relative_to(source))
         text = path.read_text(encoding="utf-8")
@@ -204,8 +204,8 @@ def test_a_code_edit_of_any_module_changes_exactly_the_subcommands_that_use_it(
             # Only the edited file is parsed again.
             monkeypatch.setattr(
                 digests,
-                "_normalised",
-                lambda p: normalised.__wrapped__(p) if p == path else normalised(p),
+                "_parsed",
+                lambda p: parsed.__wrapped__(p) if p == path else parsed(p),
             )
             digests.code_digest.cache_clear()
             return {module: digests.code_digest(module, source) for module in MODULES.values()}

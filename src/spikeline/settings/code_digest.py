@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def code_digest(module: str, source: Path = SOURCE) -> str:
         raise ModuleNotFoundError(f"no module {module!r} below {source}")
     digest = hashlib.sha256()
     for name in reachable_modules(module, source):
-        digest.update(f"{name}\n{_normalised(_file_of(name, source))}\n".encode())
+        digest.update(f"{name}\n{_parsed(_file_of(name, source))[1]}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -46,6 +47,7 @@ def reachable_modules(module: str, source: Path = SOURCE) -> tuple[str, ...]:
     return tuple(sorted(seen))
 
 
+@cache
 def _file_of(name: str, source: Path) -> Path | None:
     path = source.joinpath(*name.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
@@ -55,34 +57,17 @@ def _file_of(name: str, source: Path) -> Path | None:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-@cache
-def _imported(name: str, source: Path) -> list[str]:
-    path = _file_of(name, source)
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    found: list[str] = []
-    for node in ast.walk(_tree(path)):
+def _parsed(path: Path) -> tuple[tuple[tuple[int, str, tuple[str, ...]], ...], str]:
+    """Imports of a file as (level, module, names), and a digest of its code without docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    imports = []
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            imports += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*parents, *([base] if base else [])])
-            found.append(base)
-            # `from package import module`: each name may itself be a module.
-            found += [f"{base}.{alias.name}" for alias in node.names]
-    return [item for item in found if item.split(".")[0] == PACKAGE]
-
-
-@cache
-def _normalised(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            names = tuple(alias.name for alias in node.names)
+            imports.append((node.level, node.module or "", names))
+        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0] if node.body else None
             if (
                 isinstance(first, ast.Expr)
@@ -90,4 +75,26 @@ def _normalised(path: Path) -> str:
                 and isinstance(first.value.value, str)
             ):
                 node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return tuple(imports), hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def _statements(block: ast.AST) -> Iterator[ast.AST]:
+    """A block and every statement in it: imports and docstrings are nowhere else."""
+    yield block
+    for part in ("body", "handlers", "orelse", "finalbody", "cases"):
+        for statement in getattr(block, part, ()):
+            yield from _statements(statement)
+
+
+@cache
+def _imported(name: str, source: Path) -> list[str]:
+    path = _file_of(name, source)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: list[str] = []
+    for level, base, names in _parsed(path)[0]:
+        if level:
+            parents = package.split(".")[: len(package.split(".")) - level + 1]
+            base = ".".join([*parents, *([base] if base else [])])
+        # `from package import module`: each name may itself be a module.
+        found += [base, *(f"{base}.{item}" for item in names)]
+    return [item for item in found if item.split(".")[0] == PACKAGE]
