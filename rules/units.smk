@@ -29,7 +29,7 @@ rule normalise_features:
     input:
         lambda wildcards: of_sessions(
             "results/features/{session}.h5",
-            cohort_sessions(wildcards.cohort)[0][: int(wildcards.size)],
+            first_sessions(wildcards.cohort, int(wildcards.size)),
         ),
     output:
         "results/normalisations/{cohort}/{size}_sessions.h5",

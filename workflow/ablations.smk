@@ -124,6 +124,9 @@ def check_targets(arguments):
                 model = parts[2].removesuffix(".json")
                 MODELS.checked(model)
                 check_forecaster(model)
+            size = re.fullmatch(r"results/normalisations/([^/]+)/(\d+)_sessions\.h5", target)
+            if size:
+                first_sessions(size[1], int(size[2]))
             if len(parts) == 2 and parts[1].startswith("ablation_"):
                 entry("ablations", parts[1].removeprefix("ablation_").partition(".")[0])
         except InputError as error:

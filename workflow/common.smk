@@ -30,7 +30,10 @@ SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
 
 def config_error(error):
     """A user's mistake, as Snakemake says it: one line, no traceback."""
-    return WorkflowError(str(error))
+    # An overlay alone is no config, and what is said of it then misleads.
+    alone = not Path("config/config.yaml").exists()
+    where = f" (no config/config.yaml here to lie over: run in {ROOT})" if alone else ""
+    return WorkflowError(f"{error}{where}")
 
 
 try:

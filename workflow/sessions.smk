@@ -55,6 +55,14 @@ def cohort_sessions(name):
     return train, held_out
 
 
+def first_sessions(cohort, count):
+    """The first training sessions of a cohort, as many as asked for."""
+    train, _ = cohort_sessions(cohort)
+    if not 1 <= count <= len(train):
+        raise InputError(f"cohort {cohort!r} has {len(train)} training sessions, not {count}")
+    return train[:count]
+
+
 def session_settings(name):
     """The settings by which a recording is converted."""
     item = entry("sessions", name)
@@ -111,12 +119,10 @@ def forecaster_cohort(model):
     settings = MODELS.settings(model)
     train, held_out = cohort_sessions(settings["cohort"])
     count = settings["training_sessions"] or len(train)
-    if count > len(train):
-        raise InputError(
-            f"model {model!r}: training_sessions is {count}, cohort {settings['cohort']!r} "
-            f"has {len(train)}"
-        )
-    return train[:count], held_out
+    try:
+        return first_sessions(settings["cohort"], count), held_out
+    except InputError as error:
+        raise InputError(f"model {model!r}, training_sessions: {error}") from None
 
 
 def normalisation_of(model):
@@ -268,5 +274,8 @@ try:
     TABLE_SESSIONS = {name: sessions_of_table(name) for name in config["session_tables"]}
     for listed in TABLE_SESSIONS.values():
         config["sessions"].update(listed)
+    for name in config["sessions"]:
+        if name in config["subjects"]:
+            raise InputError(f"config: {name!r} names a subject and a session; rename one")
 except InputError as error:
     raise config_error(error) from None

@@ -61,6 +61,18 @@ def test_editing_a_forecaster_reruns_its_training_and_what_follows(finished):
     assert rules - {"all_tables"} == made
 
 
+def test_a_normalisation_of_more_sessions_than_there_are_is_refused(planned):
+    refusal = planned.refusal("results/normalisations/three/9_sessions.h5")
+    assert "'three' has 2 training sessions, not 9" in refusal
+
+
+def test_a_subject_and_a_session_of_one_name_are_refused(fresh):
+    config = fresh.config
+    config["sessions"]["monkeyF"] = config["sessions"]["mouse"]
+    fresh.configure(config)
+    assert "names a subject and a session" in fresh.refusal()
+
+
 @pytest.mark.parametrize(
     ("section", "entry", "words"),
     [

@@ -131,3 +131,9 @@ def test_every_table_of_an_overlay_can_be_planned(repository, fresh, overlay):
         plan = fresh.snakemake("-n", "--configfile", f"config/{overlay}.yaml")
     assert plan.status == 0, plan.text[-3000:]
     assert "tabulate" in plan.rules and "simulate_ventral" not in plan.rules
+
+
+def test_an_overlay_in_a_folder_without_the_config_says_where_to_run(planned, tmp_path):
+    overlay = planned.folder / "config/macaque_v4.yaml"
+    plan = planned.snakemake("-n", "--directory", str(tmp_path), "--configfile", str(overlay))
+    assert plan.status != 0 and f"run in {planned.folder}" in plan.text

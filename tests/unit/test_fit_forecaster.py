@@ -145,7 +145,7 @@ def test_counts_of_other_units_are_refused(run, tmp_path, capsys):
 def test_a_damaged_file_and_missing_settings_are_refused(run, tmp_path, capsys):
     content = (run / "seed0.safetensors").read_bytes()
     (run / "cut.safetensors").write_bytes(content[: len(content) // 2])
-    assert "cannot be read as a forecaster" in refused(capsys, evaluate(run, model="cut"))
+    assert "cut.safetensors: cannot be read" in refused(capsys, evaluate(run, model="cut"))
     few = {key: value for key, value in SETTINGS.items() if key != "folds"}
     assert "'folds' is missing" in refused(capsys, fit(run, ["a"], ["seen"], "new", few))
     assert not (run / "new.safetensors").exists()

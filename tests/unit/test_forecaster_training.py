@@ -137,7 +137,7 @@ def test_a_forecaster_read_back_from_its_file_forecasts_the_same(tmp_path, ident
 def test_a_file_that_is_no_forecaster_is_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="cannot be read as a forecaster"):
+    with pytest.raises(InputError, match="cannot be read"):
         forecaster_file.load(path)
 
 

@@ -11,23 +11,19 @@ to 1; a decoder knows its *spread*, so that an ensemble can hear both.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
-from spikeline.artifacts import provenance
-from spikeline.artifacts.files import write_bytes
+from spikeline.artifacts import safetensors_file
 from spikeline.bridge.aligned_member import AlignedMember
 from spikeline.bridge.bayesian_member import BayesianMember
 from spikeline.errors import InputError
 
-FORMAT = "spikeline-decoder-1"
+CONTRACT = "spikeline-decoder-1"
 # Rows on which the spread is measured: as many pairs as it takes for two or three digits.
 SPREAD_ROWS = 500
 
@@ -120,8 +116,8 @@ class Decoder:
             metadata: replaces `self.metadata` in the file.
             record: where the decoder came from; see `spikeline.artifacts.provenance`.
         """
-        tensors = {
-            f"{index}.{name}": np.ascontiguousarray(array)
+        arrays = {
+            f"{index}.{name}": array
             for index, member in enumerate(self.members)
             for name, array in member.tensors().items()
         }
@@ -130,12 +126,8 @@ class Decoder:
             "spread": self.spread,
             "members": [member.description() for member in self.members],
             "metadata": self.metadata if metadata is None else dict(metadata),
-            **({} if record is None else {provenance.KEY: dict(record)}),
         }
-        # one key: the order of several is not fixed, and equal decoders should be equal files
-        header = {FORMAT: json.dumps(description, sort_keys=True)}
-        content = safetensors.numpy.save(tensors, metadata=header)
-        write_bytes(path, content)
+        safetensors_file.write(path, CONTRACT, arrays, description, record)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Decoder:
@@ -144,32 +136,19 @@ class Decoder:
         Raises:
             InputError: a damaged file, or no decoder.
         """
-        try:
-            with safetensors.safe_open(str(path), framework="numpy") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, safetensors.SafetensorError) as error:
-            raise InputError(
-                f"{path}: cannot be read as a decoder ({error}); train it again"
-            ) from None
-        if FORMAT not in header:
-            raise InputError(f"{path}: not a decoder of this version; train it again")
-        description = json.loads(header[FORMAT])
-        members = []
-        for index, described in enumerate(description["members"]):
-            prefix = f"{index}."
-            arrays = {
-                name[len(prefix) :]: array
-                for name, array in tensors.items()
-                if name.startswith(prefix)
-            }
-            members.append(_member(described, arrays))
-        return cls(
-            description["n_electrodes"],
-            tuple(members),
-            description["metadata"],
-            description["spread"],
-        )
+        description, arrays = safetensors_file.read(path, CONTRACT)
+        with safetensors_file.whole(path):
+            members = []
+            for index, described in enumerate(description["members"]):
+                prefix = f"{index}."
+                own = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
+                members.append(_member(described, own))
+            return cls(
+                description["n_electrodes"],
+                tuple(members),
+                description["metadata"],
+                description["spread"],
+            )
 
 
 def _member(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Member:

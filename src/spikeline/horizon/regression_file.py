@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import safetensors
-import safetensors.numpy
-
-from spikeline.artifacts import provenance
-from spikeline.artifacts.files import write_bytes
-from spikeline.errors import InputError
+from spikeline.artifacts import safetensors_file
 from spikeline.horizon.regression import ARRAYS, Regression
 
-FORMAT = "spikeline-regressions-1"
+CONTRACT = "spikeline-regressions-1"
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Regressions:
 
 def save(path: str | os.PathLike[str], fitted: Regressions, record: Mapping[str, Any]) -> None:
     """Write atomically, with provenance in the header."""
-    tensors = {
+    arrays = {
         f"{name}/{array}": getattr(one.regression, array)
         for name, one in fitted.sessions.items()
         for array in ARRAYS
@@ -69,10 +63,8 @@ def save(path: str | os.PathLike[str], fitted: Regressions, record: Mapping[str,
             }
             for name, one in fitted.sessions.items()
         },
-        provenance.KEY: dict(record),
     }
-    header = {FORMAT: json.dumps(description, sort_keys=True)}
-    write_bytes(path, safetensors.numpy.save(tensors, metadata=header))
+    safetensors_file.write(path, CONTRACT, arrays, description, record)
 
 
 def recognises(path: str | os.PathLike[str]) -> bool:
@@ -81,7 +73,7 @@ def recognises(path: str | os.PathLike[str]) -> bool:
     Raises:
         InputError: missing or damaged.
     """
-    return FORMAT in _read(path)[0]
+    return CONTRACT in safetensors_file.contracts(path)
 
 
 def load(path: str | os.PathLike[str]) -> Regressions:
@@ -90,29 +82,16 @@ def load(path: str | os.PathLike[str]) -> Regressions:
     Raises:
         InputError: missing, damaged, or no regressions.
     """
-    header, tensors = _read(path, with_tensors=True)
-    if FORMAT not in header:
-        raise InputError(f"{path}: holds no regressions of this version; fit them again")
-    description = json.loads(header[FORMAT])
-    sessions = {
-        name: SessionRegression(
-            facts["role"],
-            facts["unit_ids"],
-            Regression(
-                **{array: tensors[f"{name}/{array}"] for array in ARRAYS}, bin_s=facts["bin_s"]
-            ),
-        )
-        for name, facts in description["sessions"].items()
-    }
-    return Regressions(description["settings"], description["seed"], sessions)
-
-
-def _read(path: str | os.PathLike[str], with_tensors: bool = False):
-    try:
-        with safetensors.safe_open(str(path), framework="numpy") as file:
-            names = file.keys() if with_tensors else ()
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a forecaster ({error}); make it again"
-        ) from None
+    description, arrays = safetensors_file.read(path, CONTRACT)
+    with safetensors_file.whole(path):
+        sessions = {
+            name: SessionRegression(
+                facts["role"],
+                facts["unit_ids"],
+                Regression(
+                    **{array: arrays[f"{name}/{array}"] for array in ARRAYS}, bin_s=facts["bin_s"]
+                ),
+            )
+            for name, facts in description["sessions"].items()
+        }
+        return Regressions(description["settings"], description["seed"], sessions)

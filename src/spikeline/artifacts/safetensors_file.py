@@ -1,0 +1,92 @@
+"""Artifacts in safetensors: arrays, and under their contract's name a description in JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from spikeline.artifacts import provenance
+from spikeline.artifacts.files import write_bytes
+from spikeline.errors import InputError
+
+
+def write(
+    path: str | os.PathLike[str],
+    contract: str,
+    arrays: Mapping[str, np.ndarray],
+    description: Mapping[str, Any],
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write atomically.
+
+    Args:
+        arrays: of any shapes.
+        description: JSON.
+        record: where it came from; see `spikeline.artifacts.provenance`.
+    """
+    described = {**description, **({} if record is None else {provenance.KEY: dict(record)})}
+    # One key: the order of several is not fixed, and equal contents should be equal files.
+    header = {contract: json.dumps(described, sort_keys=True)}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    write_bytes(path, safetensors.numpy.save(contiguous, metadata=header))
+
+
+def contracts(path: str | os.PathLike[str]) -> set[str]:
+    """The contracts that a file names: one, or none where another program wrote it.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    with _opened(path) as file:
+        return set(file.metadata() or {})
+
+
+def read(
+    path: str | os.PathLike[str], contract: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(description, arrays) of a file of this contract.
+
+    Raises:
+        InputError: missing, damaged, or of another contract.
+    """
+    with _opened(path) as file:
+        header = file.metadata() or {}
+        if contract not in header:
+            found = ", ".join(header) or "no contract"
+            raise InputError(f"{path}: holds {found} where {contract} is due; make it again")
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with whole(path):
+        return dict(json.loads(header[contract])), arrays
+
+
+@contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Around the use of what was read: parts that miss or do not fit are the file's fault.
+
+    Raises:
+        InputError: in the place of what came of the bad part.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: parts miss or do not fit ({reason}); make it again") from None
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            yield file
+    except (OSError, safetensors.SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: cannot be read ({reason}); make it again") from None
