@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -106,3 +110,19 @@ def test_a_truncated_artifact_is_one_line_and_exit_status_1(request, capsys, kin
 def test_a_missing_artifact_is_one_line_and_exit_status_1(tmp_path, capsys):
     assert main(["show", str(tmp_path / "a.h5")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_reader_that_stops_early_gets_no_traceback(evaluation):
+    many = {str(key): key for key in range(20_000)}
+    evaluation.write_text(json.dumps({**many, "provenance": RECORD}))
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "spikeline", "show", str(evaluation)],
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert done.stderr == ""

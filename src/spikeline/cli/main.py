@@ -10,6 +10,8 @@ import ast
 import difflib
 import errno
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments[1:])
     try:
         module.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, `head` say, has had enough; what is still buffered must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except InputError as error:
         print(f"spikeline {name}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 1
