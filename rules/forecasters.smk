@@ -56,6 +56,7 @@ rule fit_forecaster:
     params:
         settings=lambda wildcards: training_settings(wildcards.model),
         roles=forecast_roles,
+        cohort=forecast_cohort,
         code=code("fit-forecaster"),
     shell:
         "spikeline fit-forecaster --counts {input.counts:q} --roles {params.roles}"
@@ -116,6 +117,7 @@ rule evaluate_forecaster:
         features=lambda wildcards, input: files_option("--features", input.get("features")),
         seeds=forecast_seeds,
         roles=forecast_roles,
+        cohort=forecast_cohort,
         code=code("evaluate-forecaster"),
     shell:
         "spikeline evaluate-forecaster --forecasters {input.forecasters:q}"

@@ -53,10 +53,10 @@ rule convert_macaque_v4:
 rule convert_arrays:
     """Check and convert a lab's own arrays."""
     input:
-        responses=lambda wildcards: own_file(wildcards.subject, "responses"),
-        images=lambda wildcards: own_file(wildcards.subject, "images"),
-        test_responses=lambda wildcards: own_file(wildcards.subject, "test_responses"),
-        test_images=lambda wildcards: own_file(wildcards.subject, "test_image_list"),
+        responses=lambda wildcards: own_file("subjects", wildcards.subject, "responses"),
+        images=lambda wildcards: own_file("subjects", wildcards.subject, "images"),
+        test_responses=lambda wildcards: own_file("subjects", wildcards.subject, "test_responses"),
+        test_images=lambda wildcards: own_file("subjects", wildcards.subject, "test_image_list"),
         stimuli=lambda wildcards: subject_stimuli(wildcards.subject),
     output:
         "results/responses/{subject}.h5",
@@ -71,11 +71,12 @@ rule convert_arrays:
         settings=lambda wildcards: chosen(
             entry("subjects", wildcards.subject), "regions", "splits", "test_images"
         ),
-        options=lambda wildcards, input: options_for(
-            input,
+        options=lambda wildcards: own_options(
+            "subjects",
+            wildcards.subject,
             images="--images",
             test_responses="--test-responses",
-            test_images="--test-images",
+            test_image_list="--test-images",
         ),
         code=code("convert-arrays"),
     shell:

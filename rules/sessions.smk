@@ -50,11 +50,11 @@ rule convert_allen:
 rule convert_spikes:
     """Convert a lab's own spike times and clusters, as Phy writes them."""
     input:
-        times=lambda wildcards: own_spikes(wildcards.session, "times"),
-        clusters=lambda wildcards: own_spikes(wildcards.session, "clusters"),
-        quality=lambda wildcards: own_spikes(wildcards.session, "quality"),
-        timestamps=lambda wildcards: own_spikes(wildcards.session, "behaviour_timestamps"),
-        position=lambda wildcards: own_spikes(wildcards.session, "behaviour_position"),
+        times=lambda wildcards: own_file("sessions", wildcards.session, "times"),
+        clusters=lambda wildcards: own_file("sessions", wildcards.session, "clusters"),
+        quality=lambda wildcards: own_file("sessions", wildcards.session, "quality"),
+        timestamps=lambda wildcards: own_file("sessions", wildcards.session, "behaviour_timestamps"),
+        position=lambda wildcards: own_file("sessions", wildcards.session, "behaviour_position"),
     output:
         "results/sessions/{session}.h5",
     log:
@@ -65,11 +65,12 @@ rule convert_spikes:
         mem=scaled(4),
         runtime=minutes(30),
     params:
-        files=lambda wildcards, input: options_for(
-            input,
+        files=lambda wildcards: own_options(
+            "sessions",
+            wildcards.session,
             quality="--quality",
-            timestamps="--behaviour-timestamps",
-            position="--behaviour-position",
+            behaviour_timestamps="--behaviour-timestamps",
+            behaviour_position="--behaviour-position",
         ),
         samples=lambda wildcards: option(
             "--samples-per-second", entry("sessions", wildcards.session)["samples_per_second"]

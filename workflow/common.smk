@@ -121,7 +121,7 @@ def twin_settings(name):
     settings["subjects"] = {
         subject["folder"]: {"regions": subject["regions"]}
         for subject in config["subjects"].values()
-        if subject["kind"] == "tvsd" and entry("datasets", subject["dataset"])["twin"] == name
+        if subject["kind"] == "tvsd" and entry("datasets", subject["dataset"]).get("twin") == name
     }
     return as_settings(settings)
 

@@ -43,15 +43,28 @@ def files_option(flag, paths):
 # --- sources ----------------------------------------------------------------------------------
 
 
+def dataset_of(name, kind):
+    """A dataset, which must be of this kind; of a simulated one the twin must be known."""
+    dataset = entry("datasets", name)
+    if dataset["kind"] != kind:
+        raise InputError(f"dataset {name!r} is of kind {dataset['kind']!r}; {kind!r} is due")
+    if dataset.get("twin"):
+        twin = entry("twins", dataset["twin"])
+        due = "ventral" if kind == "datalad" else "behaving"
+        if twin["kind"] != due:
+            raise InputError(f"dataset {name!r}: twin {dataset['twin']!r} is not {due}")
+    return dataset
+
+
 def dataset_url(name):
     """Where a DataLad dataset is cloned from."""
-    dataset = entry("datasets", name)
+    dataset = dataset_of(name, "datalad")
     return f"resources/twins/{dataset['twin']}" if dataset["twin"] else location(dataset["url"])
 
 
 def dataset_origin(name):
     """The simulated origin of a dataset, as an input; none where it is fetched from outside."""
-    twin = entry("datasets", name)["twin"]
+    twin = dataset_of(name, "datalad")["twin"]
     return f"resources/twins/{twin}" if twin else []
 
 
@@ -99,10 +112,19 @@ def subject_stimuli(subject):
     return f"resources/stimuli/{stimuli}.zip"
 
 
-def own_file(subject, key):
+def own_file(section, name, key):
     """A file of a lab's own recording; none where the config names none."""
-    path = entry("subjects", subject)[key]
+    path = entry(section, name)[key]
     return location(path) if path else []
+
+
+def own_options(section, name, **flags):
+    """`--flag path` for each file of a lab's own recording that the config names.
+
+    From names, not from the rule's inputs: Snakemake compares those as a set, and what depends on
+    them not at all, so two files that changed places would not be seen.
+    """
+    return options_for({key: own_file(section, name, key) for key in flags}, **flags)
 
 
 # --- image encoders ---------------------------------------------------------------------------

@@ -104,12 +104,6 @@ def allen_cache(name):
     return dataset_input(name) or location(entry("datasets", name)["cache"])
 
 
-def own_spikes(session, key):
-    """A file of a lab's own spike recording; none where the config names none."""
-    path = entry("sessions", session)[key]
-    return location(path) if path else []
-
-
 # --- forecasters ------------------------------------------------------------------------------
 
 
@@ -201,6 +195,12 @@ def forecast_roles(wildcards):
     return ["seen"] * len(train) + ["held_out"] * len(held_out)
 
 
+def forecast_cohort(wildcards):
+    """The names behind the roles: two sessions that change places leave roles and inputs alike."""
+    train, held_out = forecaster_cohort(wildcards.model)
+    return as_settings({"seen": train, "held_out": held_out})
+
+
 def true_rates(session):
     """The rates that a session was simulated from; none for a real recording."""
     item = entry("sessions", session)
@@ -243,16 +243,14 @@ def check_session(name):
     """Raise InputError where a session's origin cannot be told."""
     item = entry("sessions", name)
     if "dataset" in item:
-        kind = entry("datasets", item["dataset"])["kind"]
-        due = {"ibl": "one", "allen": "allen"}[item["kind"]]
-        if kind != due:
-            raise InputError(
-                f"config sessions.{name}: dataset {item['dataset']!r} is of kind {kind!r}, "
-                f"{due!r} is due"
-            )
+        kind = {"ibl": "one", "allen": "allen"}[item["kind"]]
+        try:
+            dataset_of(item["dataset"], kind)
+        except InputError as error:
+            raise InputError(f"config sessions.{name}: {error}") from None
         allen_cache(item["dataset"]) if kind == "allen" else dataset_input(item["dataset"])
     else:
-        own_spikes(name, "times")
+        own_file("sessions", name, "times")
     session_images(name)
 
 

@@ -18,6 +18,7 @@ CONFIG = Path(__file__).with_name("config.yaml")
 SOURCES = (
     "own/public.npy",
     "own/lab.npy",
+    "own/lab_test.npy",
     "own/images.zip",
     "own/embeddings.npy",
     "own/times.npy",

@@ -73,6 +73,15 @@ def test_a_subject_and_a_session_of_one_name_are_refused(fresh):
     assert "names a subject and a session" in fresh.refusal()
 
 
+def test_sessions_that_change_roles_are_fitted_and_scored_anew(finished):
+    # The inputs are the same files, and so are the roles: two are seen, one is not.
+    config = finished.config
+    config["cohorts"]["three"] = {"train": ["watcher", "rat"], "held_out": ["mouse"]}
+    finished.configure(config)
+    rules = finished.plan("results/ablation_fitted.tsv").rules
+    assert set(rules) == {"fit_forecaster", "evaluate_forecaster", "tabulate_forecasts"}
+
+
 @pytest.mark.parametrize(
     ("section", "entry", "words"),
     [
@@ -81,6 +90,9 @@ def test_a_subject_and_a_session_of_one_name_are_refused(fresh):
         ("models", {"units": {"kind": "forecaster", "cohort": "four"}}, "unknown cohort 'four'"),
         ("models", {"units": {"kind": "forecaster", "identity": "none"}}, "identity"),
         ("models", {"units": {"kind": "forecaster", "training_sessions": 3}}, "has 2"),
+        ("datasets", {"allen_twin": {"kind": "allen", "twin": "behave"}}, "unknown twin 'behave'"),
+        ("datasets", {"ibl_twin": {"kind": "one", "twin": "ventral"}}, "is not behaving"),
+        ("datasets", {"twin": {"kind": "one", "twin": "behaving"}}, "'datalad' is due"),
     ],
 )
 def test_a_name_that_is_not_there_is_told_before_anything_runs(fresh, section, entry, words):

@@ -89,8 +89,6 @@ def test_the_rules_are_formatted(repository):
 
 
 def test_a_cluster_run_is_planned_with_gpu_memory_and_runtime(fresh):
-    if not (fresh.folder / "profiles/slurm").is_dir():
-        pytest.skip("there is no profiles/slurm")
     target = "results/decoders/mlp/monkeyF/seed0.safetensors"
     plan = fresh.snakemake("-n", "--workflow-profile", "profiles/slurm", "--", target)
     assert plan.status == 0, plan.text[-3000:]

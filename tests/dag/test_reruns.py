@@ -95,6 +95,15 @@ def test_editing_one_models_entry_reruns_that_models_jobs_and_tables_only(finish
     }, plan.text[-3000:]
 
 
+def test_files_of_a_recording_that_change_places_are_converted_anew(finished):
+    # The same set of input files.
+    config = finished.config
+    lab = config["subjects"]["lab"]
+    lab["responses"], lab["test_responses"] = lab["test_responses"], lab["responses"]
+    finished.configure(config)
+    assert "results/responses/lab.h5" in finished.plan("results/ablation_real.tsv").jobs
+
+
 def test_the_order_of_keys_in_the_config_reruns_nothing(finished):
     def reordered(node):
         if isinstance(node, dict):
