@@ -21,12 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikeline.horizon.batches import Geometry, Recording, past_of, read_rows, stretches
+from spikeline.horizon.batches import Geometry, Recording, past_of, read_rows
 from spikeline.horizon.encoder import PastEncoder
 from spikeline.horizon.forecaster import Forecaster, Population, reference_offset
 from spikeline.horizon.forecaster_training import poisson_nll, stretch_loss
 from spikeline.horizon.identity import Units
 from spikeline.horizon.past import Past
+from spikeline.horizon.stretches import middles
 from spikeline.horizon.traces import checkpoints
 
 BIN_S = 0.02
@@ -35,9 +36,9 @@ SETTINGS = {
     "dim": 128, "heads": 4, "depth": 2, "decoder_depth": 1, "latents": 32, "pools": 16,
     "head_hidden": 64, "head_rank": 64, "history_ms": 2000, "patch_ms": 500, "horizon_ms": 1000,
     "traces_s": [0.04, 0.2, 1, 5, 20], "peers": True, "dropout": 0.0, "feature_noise": 0.0,
+    "target_stretches": 10,
 }  # fmt: skip
 BATCH = 16
-STRETCHES = 10
 
 
 @dataclass(frozen=True)
@@ -176,11 +177,11 @@ def main() -> None:
         model = model_of(spike_tokens, concatenated, device)
         model.encoder.spikes = spikes
         steps[name] = step_of(model, past, target, recording.population)
-    edges = stretches(geometry.future_bins, STRETCHES)
-    chosen = torch.from_numpy((edges[:-1] + edges[1:]) // 2).to(device)
+    edges = geometry.edges
+    chosen = torch.from_numpy(middles(edges)).to(device)
     lengths = torch.from_numpy(np.diff(edges)).to(device)
     summed = torch.stack([target[:, a:b].sum(1) for a, b in pairwise(edges)], 1)
-    steps[f"ours, {STRETCHES} stretches of the future"] = step_of(
+    steps[f"ours, {len(chosen)} stretches of the future"] = step_of(
         model_of(False, False, device),
         past,
         summed,

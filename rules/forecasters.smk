@@ -108,7 +108,7 @@ rule evaluate_forecaster:
     resources:
         gpu=forecaster_gpu,
         mem=scaled(8),
-        runtime=minutes(120),
+        runtime=forecast_minutes,
     params:
         budget=lambda wildcards, resources: resources.mem_mb // 2,
         device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),

@@ -75,12 +75,14 @@ rule convert_spikes:
         samples=lambda wildcards: option(
             "--samples-per-second", entry("sessions", wildcards.session)["samples_per_second"]
         ),
-        behaviour=lambda wildcards: entry("sessions", wildcards.session)["behaviour_kind"],
+        behaviour=lambda wildcards: option(
+            "--behaviour-kind", entry("sessions", wildcards.session)["behaviour_kind"]
+        ),
         settings=lambda wildcards: session_settings(wildcards.session),
         code=code("convert-spikes"),
     shell:
         "spikeline convert-spikes --times {input.times:q} --clusters {input.clusters:q}"
-        " {params.files} {params.samples} --behaviour-kind {params.behaviour}"
+        " {params.files} {params.samples} {params.behaviour}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 

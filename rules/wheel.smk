@@ -19,7 +19,7 @@ rule decode_wheel:
     threads: 1
     resources:
         gpu=1,
-        mem=scaled(4),
+        mem=scaled(8),
         runtime=minutes(120),
     params:
         settings=as_settings(

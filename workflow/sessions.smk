@@ -52,7 +52,18 @@ def cohort_sessions(name):
     train = [s for s in cohort_members(item["train"], where) if s not in held_out]
     if not train:
         raise InputError(f"{where}: no session is left to train on")
+    recordings = {}
+    for session in train + held_out:
+        other = recordings.setdefault(recording_of(session), session)
+        if other != session:
+            raise InputError(f"{where}: {other!r} and {session!r} are the same recording; drop one")
     return train, held_out
+
+
+def recording_of(session):
+    """What tells recordings apart, whatever they are called."""
+    item = entry("sessions", session)
+    return item.get("times") or (item["dataset"], str(item["session"]))
 
 
 def first_sessions(cohort, count):
@@ -92,11 +103,11 @@ def dataset_input(name):
 def one_options(name):
     """How ONE is started for a dataset."""
     item = entry("datasets", name)
+    revision = option("--revision", item.get("revision"))
     local = dataset_input(name)
     if local:
-        return option("--cache", local)
-    downloads = option("--cache", "resources/caches/one")
-    return f"{option('--url', item['url'])} {downloads} {option('--revision', item['revision'])}"
+        return f"{option('--cache', local)} {revision}"
+    return f"{option('--url', item['url'])} {option('--cache', 'resources/caches/one')} {revision}"
 
 
 def allen_cache(name):
@@ -254,9 +265,22 @@ def check_session(name):
     session_images(name)
 
 
+def forecast_minutes(wildcards, attempt):
+    """Wall time of an evaluation, which is one job for all sessions and seeds."""
+    train, held_out = forecaster_cohort(wildcards.model)
+    jobs = (len(train) + len(held_out)) * len(forecast_seeds(wildcards))
+    return minutes(max(120, jobs))(wildcards, attempt)
+
+
 def check_forecaster(model):
     """Raise InputError where a forecaster cannot be made, naming what is known."""
     train, held_out = forecaster_cohort(model)
+    longest = max(config["evaluation"]["horizons_ms"])
+    trained = MODELS.settings(model).get("horizon_ms", longest)
+    if trained < longest:
+        raise InputError(
+            f"model {model!r}: horizon_ms is {trained}, but evaluation.horizons_ms asks for {longest}"
+        )
     for session in train + held_out:
         check_session(session)
     embeddings_for(model, train + held_out)

@@ -6,6 +6,7 @@ the images are resampled, each with all its scores (Davison and Hinkley 1997, se
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ import numpy as np
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+# Numbers of clusters drawn, times resamples, that are held at once.
+_KEPT = 1 << 24
 
 
 class Interval(NamedTuple):
@@ -63,9 +66,10 @@ def bootstrap_ratio(
     """
     above, members = _checked(numerators, clusters)
     below, _ = _checked(denominators, clusters)
-    weights = _resampled(members.max() + 1, resamples, seed)
-    totals = weights @ np.bincount(members, weights=below)
-    ratios = (weights @ np.bincount(members, weights=above))[totals != 0] / totals[totals != 0]
+    above_of, below_of = (np.bincount(members, weights=values) for values in (above, below))
+    parts = [(w @ above_of, w @ below_of) for w in _resampled(len(below_of), resamples, seed)]
+    sums, totals = (np.concatenate(part) for part in zip(*parts, strict=True))
+    ratios = sums[totals != 0] / totals[totals != 0]
     return _interval(above.sum() / below.sum(), ratios, confidence)
 
 
@@ -84,13 +88,15 @@ def bootstrap_median(
     distinct, position = np.unique(values, return_inverse=True)
     counts = np.zeros((members.max() + 1, len(distinct)))
     np.add.at(counts, (members, position), 1)
-    # How often each distinct value, in order, occurs up to and including it in each resample.
-    cumulative = np.cumsum(_resampled(len(counts), resamples, seed) @ counts, axis=1)
-    total = cumulative[:, -1:]
-    lower = (cumulative < (total + 1) // 2).sum(axis=1)
-    upper = (cumulative < total // 2 + 1).sum(axis=1)
-    medians = (distinct[lower] + distinct[upper]) / 2
-    return _interval(np.median(values), medians, confidence)
+    medians = []
+    for weights in _resampled(len(counts), resamples, seed):
+        # How often each distinct value, in order, occurs up to and including it in each resample.
+        cumulative = np.cumsum(weights @ counts, axis=1)
+        total = cumulative[:, -1:]
+        lower = (cumulative < (total + 1) // 2).sum(axis=1)
+        upper = (cumulative < total // 2 + 1).sum(axis=1)
+        medians.append((distinct[lower] + distinct[upper]) / 2)
+    return _interval(np.median(values), np.concatenate(medians), confidence)
 
 
 def _checked(values: np.ndarray, clusters: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -107,17 +113,28 @@ def _checked(values: np.ndarray, clusters: np.ndarray | None) -> tuple[np.ndarra
     return values, np.unique(clusters, return_inverse=True)[1]
 
 
-@lru_cache(maxsize=4)
-def _resampled(clusters: int, resamples: int, seed: int) -> np.ndarray:
-    """(resamples, clusters) float64: how often each cluster is drawn in each resample.
+def _resampled(clusters: int, resamples: int, seed: int) -> Iterable[np.ndarray]:
+    """(some resamples, clusters) float64, part by part: how often each cluster is drawn."""
+    if resamples * clusters <= _KEPT:
+        return _kept(clusters, resamples, seed)
+    return _drawn(clusters, resamples, seed)
 
-    Kept, because a table asks for the intervals of many scores of the same images.
-    """
+
+@lru_cache(maxsize=4)
+def _kept(clusters: int, resamples: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Whole, because a table asks for the intervals of many scores of the same images."""
+    (weights,) = _drawn(clusters, resamples, seed)
+    weights.flags.writeable = False
+    return (weights,)
+
+
+def _drawn(clusters: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     random = np.random.default_rng(seed)
     chances = np.full(clusters, 1 / clusters)
-    weights = random.multinomial(clusters, chances, size=resamples).astype(np.float64)
-    weights.flags.writeable = False
-    return weights
+    step = max(1, _KEPT // clusters)
+    for first in range(0, resamples, step):
+        size = min(step, resamples - first)
+        yield random.multinomial(clusters, chances, size=size).astype(np.float64)
 
 
 def _interval(estimate: float, resampled: np.ndarray, confidence: float) -> Interval:

@@ -90,6 +90,8 @@ def test_sessions_that_change_roles_are_fitted_and_scored_anew(finished):
         ("models", {"units": {"kind": "forecaster", "cohort": "four"}}, "unknown cohort 'four'"),
         ("models", {"units": {"kind": "forecaster", "identity": "none"}}, "identity"),
         ("models", {"units": {"kind": "forecaster", "training_sessions": 3}}, "has 2"),
+        ("models", {"units": {"kind": "forecaster", "horizon_ms": 500}}, "asks for 1000"),
+        ("cohorts", {"three": {"train": ["mouse", "same"]}}, "are the same recording"),
         ("datasets", {"allen_twin": {"kind": "allen", "twin": "behave"}}, "unknown twin 'behave'"),
         ("datasets", {"ibl_twin": {"kind": "one", "twin": "ventral"}}, "is not behaving"),
         ("datasets", {"twin": {"kind": "one", "twin": "behaving"}}, "'datalad' is due"),

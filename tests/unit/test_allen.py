@@ -14,7 +14,7 @@ from spikeline.sources.allen import image_name
     [
         ("natural_scenes", 7.0, "natural_scenes/007.png"),
         ("natural_scenes", -1.0, ""),
-        ("natural_scenes", math.nan, ""),
+        ("natural_scenes", math.nan, None),
         ("natural_movie_one", 0.0, "natural_movie_one/0000.png"),
         ("natural_movie_1", 899.0, "natural_movie_one/0899.png"),
         ("natural_movie_one_more_repeats", 3.0, "natural_movie_one/0003.png"),

@@ -90,3 +90,16 @@ def test_swapped_axes_are_named():
     times = np.arange(0, 20, 0.02)
     with pytest.raises(InputError, match="swapped axes"):
         sampled(track(times, np.zeros((2, len(times))), "position"), 0.0, 19.0)
+
+
+def test_a_line_is_drawn_between_neighbours_and_not_across_lost_frames():
+    # Across a gap it would know, before its end, where the animal is going to be.
+    times = np.arange(600) / 30
+    lost = (times > 10) & (times < 10.9)
+    found = sampled(track(times[~lost], times[~lost] ** 2, "position"), 0.0, 19.0)
+    grid = np.arange(len(found.position)) / found.sampling_rate
+    gap = (grid > 10.04) & (grid < 10.86)
+    assert np.isnan(found.velocity[gap]).all() and np.isnan(found.position[gap]).all()
+    assert np.isfinite(found.velocity[(grid > 1) & (grid < 9.9)]).all()
+    slow = sampled(track(times[::10], times[::10], "position"), 0.0, 19.0)
+    assert np.isfinite(slow.velocity).all()

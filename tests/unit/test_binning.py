@@ -92,13 +92,13 @@ def test_the_image_of_a_bin_is_the_one_on_screen_in_its_middle():
     start, end = np.array([0.02, 0.10, 0.16]), np.array([0.10, 0.16, 0.185])
     found, names = binning.bin_images(start, end, np.array(["b", "", "a"]), 12, BIN_S)
     assert list(names) == ["a", "b"]
-    assert found.tolist() == [-1, 1, 1, 1, 1, -1, -1, -1, 0, -1, -1, -1]
+    assert found.tolist() == [-2, 1, 1, 1, 1, -1, -1, -1, 0, -2, -2, -2]
 
 
 def test_no_image_and_only_blanks_leave_no_name():
     nothing = np.zeros(0)
     found, names = binning.bin_images(nothing, nothing, nothing, 5, BIN_S)
-    assert (found == -1).all() and len(names) == 0
+    assert (found == -2).all() and len(names) == 0
     found, names = binning.bin_images(np.zeros(1), np.ones(1), np.array([""]), 5, BIN_S)
     assert (found == -1).all() and len(names) == 0
 
@@ -161,7 +161,7 @@ def test_a_session_without_behaviour_or_images_has_none_in_its_counts(tmp_path):
     main.main([*arguments, "--output", str(tmp_path / "c.h5")])
     found = counts.read(tmp_path / "c.h5")
     assert np.isnan(found.behaviour).all() and found.behaviour_kind == ""
-    assert (found.images == -1).all()
+    assert (found.images == -2).all()
 
 
 @pytest.mark.parametrize(

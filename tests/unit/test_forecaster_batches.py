@@ -12,7 +12,6 @@ from spikeline.errors import InputError
 from spikeline.horizon.batches import (
     TrainingBatches,
     past_of,
-    stretches,
     training_starts,
 )
 from spikeline.horizon.peers import peer_weights
@@ -86,7 +85,7 @@ def test_training_windows_lie_wholly_in_the_train_domain_behind_the_reference_wi
 def test_a_batch_sums_what_follows_its_past():
     recording = recording_of(session("a"))
     settings = {**SETTINGS, "unit_dropout": 0.0, "target_stretches": 3}
-    batches = TrainingBatches([recording], geometry_of(), settings, seed=3)
+    batches = TrainingBatches([recording], geometry_of(settings), settings, seed=3)
     batch = batches(0)
     starts = batches._draw(0).starts
     future = recording.counts.numpy()[starts[:, None] + np.arange(10)]
@@ -98,14 +97,6 @@ def test_a_batch_sums_what_follows_its_past():
         recording.counts.numpy()[starts[:, None] + np.arange(-20, 0)],
     )
     assert batch.past.known.all()
-
-
-def test_stretches_cover_the_future_without_a_gap_and_grow():
-    for bins, count in [(50, 10), (50, 1), (5, 10), (7, 6), (1, 3)]:
-        edges = stretches(bins, count)
-        assert edges[0] == 0 and edges[-1] == bins and len(edges) == min(bins, count) + 1
-        assert (np.diff(edges) > 0).all()
-    assert (np.diff(stretches(50, 10), 2) >= -1).all()
 
 
 def test_a_step_has_the_same_batch_whenever_it_is_asked_for():

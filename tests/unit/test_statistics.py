@@ -85,3 +85,13 @@ def test_nan_no_values_and_missing_labels_raise():
         bootstrap_median([])
     with pytest.raises(ValueError, match="labels"):
         bootstrap_mean([1.0, 2.0], ["a"])
+
+
+def test_an_interval_of_many_clusters_is_drawn_part_by_part_and_stays_the_same(monkeypatch):
+    from spikeline import statistics
+
+    values = np.random.default_rng(0).gamma(2, size=300)
+    whole = statistics.bootstrap_mean(values), statistics.bootstrap_median(values)
+    monkeypatch.setattr(statistics, "_KEPT", 7 * 300 + 5)
+    parts = statistics.bootstrap_mean(values), statistics.bootstrap_median(values)
+    np.testing.assert_allclose(parts, whole, rtol=1e-12)

@@ -5,7 +5,7 @@
 | counts | (bins, units) | uint8 | spikes of a unit in a bin |
 | unit_ids, regions | (units,) | str | the source's own names; '' where unknown |
 | behaviour | (bins,) | float32 | mean velocity, 80 ms late: it knows no future; NaN unknown |
-| images | (bins,) | int32 | row of image_names on screen in the middle of the bin, -1: none |
+| images | (bins,) | int32 | row of image_names on screen in mid-bin, -1: blank, -2: unknown |
 | image_names | (images,) | str | names in the stimulus archive |
 | domains | (bins,) | uint8 | 0 none, 1 train, 2 valid, 3 test: the bin lies wholly inside |
 | bin_s, origin_s | attributes | | seconds; when bin 0 starts on the source's clock |
@@ -31,7 +31,8 @@ from spikeline.errors import InputError
 CONTRACT = "counts/1"
 BIN_S = 0.02
 NO_DOMAIN, TRAIN, VALID, TEST = range(4)
-NO_IMAGE = -1
+# A blank screen, and one of which nothing is known: gratings, or nothing that was recorded.
+NO_IMAGE, UNKNOWN_IMAGE = -1, -2
 ARRAYS = {
     "counts": np.uint8,
     "behaviour": np.float32,
@@ -129,7 +130,7 @@ def check(counts: Counts, where: str) -> None:
         raise InputError(f"{where}: bin_s is {counts.bin_s}; a positive number is due")
     if counts.domains.max() > TEST:
         raise InputError(f"{where}: domains hold {counts.domains.max()}; 0..{TEST} are due")
-    if counts.images.min() < NO_IMAGE or counts.images.max() >= len(counts.image_names):
+    if counts.images.min() < UNKNOWN_IMAGE or counts.images.max() >= len(counts.image_names):
         raise InputError(f"{where}: images point outside {len(counts.image_names)} image_names")
     start, end = counts.reference
     if not 0 <= start < end <= bins:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,15 +63,19 @@ def run(options: argparse.Namespace) -> None:
     data = sessions.read(options.session)
     task = task_of(data, settings, options.session)
     shifts = control_shifts(task.spikes.duration, settings["shuffles"], options.seed)
-    controls = [replace(task, spikes=task.spikes.rolled(shift)) for shift in shifts]
+
+    # Made when its turn comes: of a long session there is room for one.
+    def control(shift: float) -> Task:
+        return replace(task, spikes=task.spikes.rolled(shift))
+
     found = {
         "ridge": _ridge([task], settings),
-        "ridge_shuffled": _ridge(controls, settings),
+        "ridge_shuffled": _ridge(map(control, shifts), settings),
     }
     units = [str(name) for name in data.units.id]
     states = []
     key = [settings, options.seed, code_digest(__name__), options.output]
-    for name, one in (("poyo", task), ("poyo_shuffled", controls[0])):
+    for name, one in (("poyo", task), ("poyo_shuffled", control(shifts[0]))):
         states.append(state_path(options.states, [*key, name]))
         found[name] = _poyo(
             one, units, str(data.session.id), settings, options.seed, device, states[-1]
@@ -97,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
         state.unlink(missing_ok=True)
 
 
-def _ridge(tasks: list[Task], settings: Mapping[str, Any]) -> decodings.Decoded:
+def _ridge(tasks: Iterable[Task], settings: Mapping[str, Any]) -> decodings.Decoded:
     """Ridge on one task, or on several rolls of one, whose errors are averaged."""
     sums, penalties, features = [], [], 0
     for task in tasks:

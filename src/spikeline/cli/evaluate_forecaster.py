@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULTS = {
     "horizons": [100, 200, 500, 1000],
     "co_smoothing_groups": 4,
-    "co_smoothing_horizons": [1000],
+    "co_smoothing_horizons": None,
     "shuffle_history": None,
 }
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(
         parser,
         '{"horizons": [100, 200, 500, 1000], "co_smoothing_groups": 4 (0: none), '
-        '"co_smoothing_horizons": [1000], "shuffle_history": null (as in training), '
+        '"co_smoothing_horizons": null (the longest), "shuffle_history": null (as in training), '
         "true or false}",
     )
     add_output(parser, "forecasts, JSON")
@@ -92,6 +92,8 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"--settings: unknown key {unknown[0]!r}: known are {sorted(DEFAULTS)}")
     settings = {**DEFAULTS, **given}
     for key in ("horizons", "co_smoothing_horizons"):
+        if settings[key] is None and key != "horizons":
+            settings[key] = [max(settings["horizons"])]
         values = settings[key]
         if (
             not isinstance(values, list)

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeline.artifacts.counts import TRAIN
+from spikeline.artifacts.counts import TRAIN, UNKNOWN_IMAGE
 from spikeline.errors import InputError
 from spikeline.horizon.forecaster import Population, setting_bins
 from spikeline.horizon.past import Past
+from spikeline.horizon.stretches import middles, stretches
 from spikeline.horizon.traces import STRIDE, decays, log_traces, traces
 
 
@@ -35,7 +36,8 @@ class Recording:
         domains: (bins,) uint8 array, see artifacts/counts.py.
         reference: first bin of the reference window, and the bin behind its last.
         behaviour: (bins,) z-scored velocity, NaN where unknown; None without.
-        image: (bins,) int64 rows of the population's images, -1 for none; None without.
+        image: (bins,) int64 rows of the population's images, -1 for a blank screen, -2 unknown;
+            None without.
     """
 
     name: str
@@ -58,11 +60,12 @@ class Recording:
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a window is cut: its history in patches, its future, the decays of its traces."""
+    """How a window is cut: its history in patches, its future in stretches between `edges`, the
+    decays of its traces."""
 
     patches: int
     patch_bins: int
-    future_bins: int
+    edges: np.ndarray
     decay: Tensor
 
     @classmethod
@@ -72,9 +75,13 @@ class Geometry:
         return cls(
             setting_bins(settings, "history_ms", bin_s) // patch_bins,
             patch_bins,
-            setting_bins(settings, "horizon_ms", bin_s),
+            stretches(setting_bins(settings, "horizon_ms", bin_s), settings["target_stretches"]),
             decays(settings["traces_s"], bin_s).to(device),
         )
+
+    @property
+    def future_bins(self) -> int:
+        return int(self.edges[-1])
 
     @property
     def history_bins(self) -> int:
@@ -142,7 +149,7 @@ def past_of(
         behaviour = behaviour.nan_to_num()
     if recording.image is not None:
         image = recording.image[index].reshape(shape)[:, :, -1]
-        image_known = torch.ones_like(in_session)
+        image_known = image != UNKNOWN_IMAGE
     return Past(
         counts, recent, known.to(device), in_session, behaviour, behaviour_known, image, image_known
     )
@@ -216,9 +223,8 @@ class TrainingBatches:
         self.batch_size = settings["batch_size"]
         self.unit_dropout = settings["unit_dropout"]
         self.shuffled = settings["shuffle_history"]
-        edges = stretches(geometry.future_bins, settings["target_stretches"])
-        self.chosen = torch.from_numpy((edges[:-1] + edges[1:]) // 2)
-        self.lengths = torch.from_numpy(np.diff(edges))
+        self.chosen = torch.from_numpy(middles(geometry.edges))
+        self.lengths = torch.from_numpy(np.diff(geometry.edges))
         self.stretch = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
         self.starts = [training_starts(one, geometry.future_bins) for one in recordings]
         lengths = np.array([len(starts) for starts in self.starts], float)
@@ -270,15 +276,3 @@ class TrainingBatches:
         past_starts = rng.choice(pool, len(starts)) if self.shuffled else starts
         known = rng.random((len(starts), self.recordings[session].units)) >= self.unit_dropout
         return _Draw(session, starts, past_starts, known)
-
-
-def stretches(bins: int, count: int) -> np.ndarray:
-    """(count + 1,) int64 edges of stretches of the future, longer and longer, from 0 to `bins`.
-
-    What comes soon changes fast and is most of what can be known.
-    """
-    count = min(count, bins)
-    edges = np.expm1(np.log(bins + 1) * np.linspace(0, 1, count + 1)).round().astype(np.int64)
-    # at least a bin each, and room for a bin of each that follows
-    edges = np.maximum.accumulate(edges - np.arange(count + 1)) + np.arange(count + 1)
-    return np.minimum(edges, bins - np.arange(count, -1, -1))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spikeline.artifacts.counts import NO_DOMAIN, NO_IMAGE, TEST, TRAIN, VALID
+from spikeline.artifacts.counts import NO_DOMAIN, TEST, TRAIN, UNKNOWN_IMAGE, VALID
 from spikeline.errors import InputError
 
 MOST = np.iinfo(np.uint8).max
@@ -140,17 +140,18 @@ def bin_images(
         images: (presentations,) names, '' for a blank screen.
 
     Returns:
-        (bins,) int32 rows of the names, -1 where none is shown; and the sorted distinct names.
+        (bins,) int32 rows of the names, NO_IMAGE where the screen is blank, UNKNOWN_IMAGE outside
+        the presentations; and the sorted distinct names.
     """
     names, rows = np.unique(np.asarray(images).astype(str), return_inverse=True)
     if not len(names):
-        return np.full(bins, NO_IMAGE, np.int32), np.zeros(0, object)
+        return np.full(bins, UNKNOWN_IMAGE, np.int32), np.zeros(0, object)
     blank = names[0] == ""
     rows = rows.reshape(-1) - int(blank)
     middle = (np.arange(bins) + 0.5) * bin_s
     last = np.searchsorted(start, middle, side="right") - 1
     on = (last >= 0) & (middle < np.asarray(end)[last])
-    shown = np.where(on, rows[last], NO_IMAGE)
+    shown = np.where(on, rows[last], UNKNOWN_IMAGE)
     return shown.astype(np.int32), names[int(blank) :].astype(object)
 
 

@@ -11,12 +11,14 @@ from spikeline.artifacts.forecasts import Sums
 from spikeline.horizon.batches import Geometry, Recording, past_of
 from spikeline.horizon.forecaster import Forecaster
 from spikeline.horizon.scores import Scorer
+from spikeline.horizon.stretches import interpolation, middles
 from spikeline.horizon.windows import bins_of, forecast_starts, gather
 from spikeline.training.device import mixed_precision
 
-# Tokens, and head evaluations, of a batch: what a small machine's memory holds.
+# Tokens, and rates, of a batch: what a small machine's memory holds, and how much more a GPU's.
 _TOKENS = 1 << 16
 _LOG_RATES = 1 << 20
+_ON_GPU = 16
 
 
 def forecast(
@@ -39,15 +41,20 @@ def forecast(
         units) float32.
     """
     device = recording.kept.device
+    knots = middles(geometry.edges)
+    larger = _ON_GPU if device.type == "cuda" else 1
     model.eval()
     with torch.no_grad():
         identity = model.embed(recording.population)
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
             most = min(
-                _TOKENS // (recording.units * geometry.patches),
-                _LOG_RATES // (recording.units * int(length)),
+                larger * _TOKENS // (recording.units * geometry.patches),
+                larger * _LOG_RATES // (recording.units * int(length)),
             )
+            weights = interpolation(knots, int(length))
+            used = torch.from_numpy(knots[: weights.shape[1]]).to(device)
+            between = torch.from_numpy(weights).to(device)
             for batch in np.array_split(rows, -(-len(rows) // max(1, most))):
                 known = None
                 if hidden is not None:
@@ -55,8 +62,10 @@ def forecast(
                 past = past_of(recording, starts[batch], geometry, known=known)
                 with mixed_precision(device):
                     reading = model.read(past, recording.population, identity)
-                    log_rates = model.continued(reading, recording.population, int(length))
-                yield batch, log_rates.float().exp().cpu().numpy()
+                    log_rates = model.continued(
+                        reading, recording.population, int(used[-1]) + 1, used
+                    )
+                yield batch, (between @ log_rates.float()).exp().cpu().numpy()
 
 
 def co_smoothing(

@@ -62,12 +62,12 @@ def read_recording(path: str | os.PathLike[str], name: str) -> Recording:
 def image_name(stimulus: str, frame: float) -> str | None:
     """Name of a presentation's image in the archive of templates.
 
-    '' for a blank sweep (frame -1), None for a stimulus that is no image.
+    '' for a blank sweep (frame -1), None for a stimulus that is no image, or no known one.
     """
     movie = MOVIE.match(stimulus)
-    if stimulus != SCENES and not movie:
+    if (stimulus != SCENES and not movie) or not np.isfinite(frame):
         return None
-    if not np.isfinite(frame) or frame < 0:
+    if frame < 0:
         return ""
     if movie:
         number = MOVIE_NAMES.get(movie[1], movie[1])

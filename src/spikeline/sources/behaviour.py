@@ -18,12 +18,15 @@ from spikeline.errors import InputError
 
 # A wheel that sends no sample for so long rests, seconds.
 REST_S = 0.05
+# Of the usual time between samples: a frame that comes late, but not one that was lost.
+_LATE = 1.5
 # smoothing_s: the filter's window. wrap: the position's period. max_gap_s: time without a sample
-# beyond which nothing is known; a wheel at rest sends none.
+# beyond which nothing is known, since a line across it would know the future; longer where samples
+# are always further apart. A wheel at rest sends none.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "wheel": {"rate_hz": 100, "smoothing_s": 0.05, "wrap": 2 * np.pi, "max_gap_s": None},
-    "running": {"rate_hz": 100, "smoothing_s": 0.05, "wrap": None, "max_gap_s": 1.0},
-    "position": {"rate_hz": 100, "smoothing_s": 0.1, "wrap": None, "max_gap_s": 1.0},
+    "running": {"rate_hz": 100, "smoothing_s": 0.05, "wrap": None, "max_gap_s": 0.05},
+    "position": {"rate_hz": 100, "smoothing_s": 0.1, "wrap": None, "max_gap_s": 0.05},
 }
 
 
@@ -140,7 +143,8 @@ def _known(grid: np.ndarray, own: np.ndarray, max_gap_s: float | None) -> np.nda
     known = (after > 0) & (after < len(own)) | np.isin(grid, own[-1:])
     if max_gap_s is not None:
         gap = np.diff(own, append=own[-1])
-        known &= gap[np.clip(after - 1, 0, len(own) - 1)] <= max_gap_s
+        most = max(max_gap_s, _LATE * float(np.median(gap[:-1]))) if len(own) > 1 else max_gap_s
+        known &= gap[np.clip(after - 1, 0, len(own) - 1)] <= most
     return known
 
 

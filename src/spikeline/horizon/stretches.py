@@ -1,0 +1,39 @@
+"""The future in stretches that grow: a forecaster learns the middle bin of each.
+
+What comes soon changes fast and is most of what can be known. The log rates of the other bins are
+those of the middle bins, interpolated linearly, and held before the first and after the last: no
+output that training never saw is ever used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def stretches(bins: int, count: int) -> np.ndarray:
+    """(count + 1,) int64 edges of stretches of the future, longer and longer, from 0 to `bins`."""
+    count = min(count, bins)
+    edges = np.expm1(np.log(bins + 1) * np.linspace(0, 1, count + 1)).round().astype(np.int64)
+    # at least a bin each, and room for a bin of each that follows
+    edges = np.maximum.accumulate(edges - np.arange(count + 1)) + np.arange(count + 1)
+    return np.minimum(edges, bins - np.arange(count, -1, -1))
+
+
+def middles(edges: np.ndarray) -> np.ndarray:
+    """(count,) int64: the bin in the middle of each stretch."""
+    return (edges[:-1] + edges[1:]) // 2
+
+
+def interpolation(knots: np.ndarray, bins: int) -> np.ndarray:
+    """Weights of the knots in each of the first bins.
+
+    Args:
+        knots: (all knots,) ascending bins.
+
+    Returns:
+        (bins, knots) float32, rows sum to 1; no more knots than it takes to reach the last bin.
+    """
+    needed = min(int(np.searchsorted(knots, bins - 1)) + 1, len(knots))
+    each = np.eye(needed, dtype=np.float32)
+    wanted = np.arange(bins)
+    return np.stack([np.interp(wanted, knots[:needed], row) for row in each], 1).astype(np.float32)
