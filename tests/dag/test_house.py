@@ -130,3 +130,11 @@ def test_a_config_of_three_thousand_jobs_is_planned(fresh):
     assert re.search(r"^train +2250$", plan.text, re.M) and re.search(
         r"^evaluate +750$", plan.text, re.M
     )
+
+
+@pytest.mark.parametrize("page", ["profiles/README.md", "profiles/slurm/profile.yaml"])
+def test_the_cluster_pages_name_every_rule_that_asks_for_a_gpu(rule_texts, repository, page):
+    text = (repository / page).read_text()
+    asking = [name for name, rule in rule_texts.items() if re.search(r"^\s+gpu=", rule, re.M)]
+    assert len(asking) >= 6
+    assert [rule for rule in asking if not re.search(rf"\b{rule}\b", text)] == []

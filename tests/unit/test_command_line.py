@@ -63,7 +63,7 @@ def test_help_is_enough_to_use_a_subcommand(name, capsys):
 def test_every_option_of_a_subcommand_has_a_help_text():
     import argparse
 
-    for name in LIGHT:
+    for name in KNOWN:
         module = importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
         parser = argparse.ArgumentParser()
         module.add_arguments(parser)

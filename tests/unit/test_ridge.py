@@ -110,19 +110,6 @@ def test_shared_penalty_and_penalty_per_target_follow_the_scores():
     assert len(set(own.penalties)) > 1
 
 
-def test_validation_rows_choose_the_penalty_without_entering_the_fit():
-    x, y = problem(80)
-    ours = fit_ridge(x[:60], y[:60], PENALTIES, validation=(x[60:], y[60:]))
-    scores = [
-        1 - ((y[60:] - Ridge(alpha=p).fit(x[:60], y[:60]).predict(x[60:])) ** 2).sum(0)
-        / ((y[60:] - y[60:].mean(0)) ** 2).sum(0)
-        for p in PENALTIES
-    ]  # fmt: skip
-    np.testing.assert_allclose(ours.r2, scores, rtol=1e-6, atol=1e-8)
-    chosen = Ridge(alpha=PENALTIES[np.mean(scores, 1).argmax()]).fit(x[:60], y[:60])
-    np.testing.assert_allclose(ours.coefficients, chosen.coef_.T, rtol=1e-4, atol=1e-5)
-
-
 def test_float32_sums_over_many_rows_keep_small_eigenvalues():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((30_000, 20)).astype(np.float32)

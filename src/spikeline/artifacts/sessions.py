@@ -43,7 +43,6 @@ from spikeline.errors import InputError
 
 CONTRACT = "session/1"
 SPLITS = ("train", "valid", "test")
-SOURCES = ("ibl", "allen", "arrays")
 BEHAVIOURS = ("wheel", "running", "position")
 REQUIRED = (
     "spikes.timestamps", "spikes.unit_index", "units.id", "units.region", "units.depth",

@@ -117,7 +117,6 @@ def fit_ridge(
     selection: str = "auto",
     folds: int = 5,
     groups: np.ndarray | None = None,
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
     per_target: bool = False,
     seed: int = 0,
 ) -> RidgeFit:
@@ -127,11 +126,10 @@ def fit_ridge(
         x: features (rows, features); y: targets (rows, targets).
         penalties: candidates, positive, in the scale of the summed squares of x.
         selection: how candidates are scored when there are several: `loo` (exact leave-one-out),
-            `kfold` (random folds, mean over folds), `validation` (on the given rows), or `auto`
-            (validation rows if given, else loo up to 5,000 rows if none share a group, else kfold).
+            `kfold` (random folds, mean over folds), or `auto` (loo up to 5,000 rows if none share
+            a group, else kfold).
         folds: number of folds; fewer if there are fewer rows or groups.
         groups: labels (rows,); rows of one group share a fold. None: each row is its own.
-        validation: (features, targets) of rows not in x.
         per_target: choose for each target its own penalty, instead of the best mean R2.
         seed: of the folds.
 
@@ -146,17 +144,12 @@ def fit_ridge(
         groups = None
     if selection == "auto":
         one_by_one = groups is None and len(x) <= 5000
-        selection = "validation" if validation is not None else "loo" if one_by_one else "kfold"
+        selection = "loo" if one_by_one else "kfold"
     if selection == "loo" and groups is not None:
         raise ValueError("selection 'loo' leaves single rows out; for groups use kfold")
     # products of values far from 0 would lose the digits that the centring is to bring out
     x_shift, y_shift = (a.mean(0, dtype=np.float64).astype(a.dtype) for a in (x, y))
     x, y = x - x_shift, y - y_shift
-    if validation is not None:
-        validation = tuple(
-            _floating(rows) - shift
-            for rows, shift in zip(validation, (x_shift, y_shift), strict=True)
-        )
     primal = len(x) >= x.shape[1]
     fold_rows, fold_moments = [], None
     if selection == "kfold" and len(penalties) > 1:
@@ -174,10 +167,8 @@ def fit_ridge(
         r2 = _leave_one_out(path, x, y, penalties)
     elif selection == "kfold":
         r2 = _k_fold(x, y, penalties, fold_rows, moments, fold_moments)
-    elif selection == "validation" and validation is not None:
-        r2 = _held_out(path, penalties, *validation)
     else:
-        raise ValueError(f"selection {selection!r}: use auto, loo, kfold or validation with rows")
+        raise ValueError(f"selection {selection!r}: use auto, loo or kfold")
     if len(r2) == 0:
         chosen = np.full(y.shape[1], penalties[0])
     elif per_target:

@@ -32,8 +32,15 @@ def run(options: argparse.Namespace) -> None:
             f"{options.values}: has shape {values.shape} for {len(names)} images of "
             f"{options.stimuli}; images x dimensions is due"
         )
-    record = provenance.describe(__name__, settings, [options.values, options.stimuli])
-    made_by = provenance.dumps({"values": sha256(options.values), "scale": settings["scale"]})
+    listed = [options.images] if options.images else []
+    record = provenance.describe(__name__, settings, [options.values, options.stimuli, *listed])
+    made_by = provenance.dumps(
+        {
+            "values": sha256(options.values),
+            "scale": settings["scale"],
+            "images": [sha256(path) for path in listed],
+        }
+    )
     identity = embeddings.identity(options.encoder, made_by)
     imported = embeddings.Embeddings(values.astype(np.float32), names, identity)
     embeddings.write(options.output, imported, record)

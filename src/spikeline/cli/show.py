@@ -57,7 +57,12 @@ def _hdf5(path: Path) -> list[str]:
 def _table(path: Path) -> list[str]:
     from spikeline.artifacts import tables
 
-    return [tables.as_text(tables.read(path))]
+    try:
+        return [tables.as_text(tables.read(path))]
+    except InputError:
+        # A training history or a list of captions: no results table, but a table.
+        header, *rows = path.read_text(encoding="utf-8").splitlines() or [""]
+        return [f"{len(rows)} rows of {', '.join(header.split(chr(9)))}", *rows[-1:]]
 
 
 def _safetensors(path: Path) -> list[str]:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(parser, "seed, epochs, ...: see spikeline.simulate.clip.ClipSettings")
     parser.add_argument("--output", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
 
 
 def read_captions(path: Path) -> list[dict[str, str]]:

@@ -13,7 +13,9 @@ from spikeline.simulate.behaving.store import read_session, session_files
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
-    parser.add_argument("--simulation", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--simulation", type=Path, required=True, metavar="DIR", help="what simulate-behaving wrote"
+    )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="cache_dir of ONE"
     )

@@ -13,7 +13,9 @@ from spikeline.simulate.behaving.store import PICTURES, read_pictures, read_sess
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
-    parser.add_argument("--simulation", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--simulation", type=Path, required=True, metavar="DIR", help="what simulate-behaving wrote"
+    )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="the cache; holds manifest.json"
     )

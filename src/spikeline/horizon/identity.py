@@ -22,7 +22,6 @@ from spikeline.errors import InputError
 from spikeline.horizon.normalisation import FARTHEST
 
 MODES = ("idencoder", "random", "mean", "per_unit")
-FEATURE_SOURCES = ("normalised", "raw")
 UNSEEN = -1
 
 

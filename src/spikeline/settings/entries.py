@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -89,10 +88,6 @@ class Models:
         self.defaults: Mapping[str, Any] = config.get("defaults", {}).get("models", {})
         self.kinds = kinds
         self._resolved: dict[str, tuple[str, dict[str, Any]]] = {}
-
-    @cached_property
-    def kind_of(self) -> dict[str, str]:
-        return {name: entry["kind"] for name, entry in self.entries.items()}
 
     def settings(self, name: str) -> dict[str, Any]:
         """The resolved settings of a model, overrides applied and checked."""

@@ -12,14 +12,6 @@ from spikeline.artifacts.responses import Responses
 from spikeline.errors import InputError
 from spikeline.sources.arrays import responses_from_arrays
 
-REPOSITORY = "https://raw.githubusercontent.com/cowleygroup/V4_compact_models/main"
-RESPONSES = "responses_{session}.npy"
-IMAGES = "images_{session}.zip"
-URLS = {
-    RESPONSES: f"{REPOSITORY}/data_V4_responses/responses_repeat_averaged/{RESPONSES}",
-    IMAGES: f"{REPOSITORY}/data_V4_responses/images/{IMAGES}",
-}
-
 
 def responses_of_session(
     counts: np.ndarray, images: np.ndarray, splits: int, test_size: int, where: str
