@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from plans import Plan
 
 PARTS = ("Snakefile", "rules", "workflow", "src", "config", "profiles", "envs", "own")
 CONFIG = Path(__file__).with_name("config.yaml")
@@ -40,35 +41,6 @@ for word in sys.argv[2:]:
         if folder != path:
             path.write_text(" ".join(sys.argv[1:]))
 """
-
-
-@dataclass
-class Plan:
-    """What a dry-run printed."""
-
-    status: int
-    text: str
-
-    @property
-    def jobs(self) -> dict[str, str]:
-        """The rule of each job by its first output."""
-        found, rule = {}, ""
-        for line in self.text.splitlines():
-            if match := re.match(r"(?:local)?(?:rule|checkpoint) (\w+):$", line):
-                rule = match[1]
-            elif match := re.match(r"    output: ([^,]+)", line):
-                found[match[1]] = rule
-        return found
-
-    @property
-    def rules(self) -> dict[str, int]:
-        """How many jobs each rule has."""
-        names = list(self.jobs.values())
-        return {name: names.count(name) for name in names}
-
-    @property
-    def nothing(self) -> bool:
-        return self.status == 0 and "Nothing to be done" in self.text
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,34 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from plans import Plan
 
 CONFIG = Path(__file__).with_name("config.yaml")
 WORKFLOW = ("Snakefile", "rules", "workflow", "src", "config", "profiles", "envs")
 MADE = ("resources", "results", "logs", ".snakemake")
 TABLES = [f"results/ablation_{name}.tsv" for name in ("regions", "architecture", "repetitions")]
-
-
-@dataclass
-class Done:
-    """What a run of Snakemake printed."""
-
-    status: int
-    text: str
-
-    @property
-    def jobs(self) -> dict[str, str]:
-        """The rule of each job by its first output."""
-        found, rule = {}, ""
-        for line in self.text.splitlines():
-            if match := re.match(r"(?:local)?rule (\w+):$", line):
-                rule = match[1]
-            elif match := re.match(r"    output: ([^,]+)", line):
-                found[match[1]] = rule
-        return found
-
-    @property
-    def nothing(self) -> bool:
-        return self.status == 0 and "Nothing to be done" in self.text
 
 
 @dataclass
@@ -71,7 +48,7 @@ class Workspace:
         options += ["--set-threads", "train=1", "train_clip=1"]
         return [sys.executable, "-m", "snakemake", *options, *arguments]
 
-    def snakemake(self, *arguments: str, **environment: str) -> Done:
+    def snakemake(self, *arguments: str, **environment: str) -> Plan:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -81,15 +58,15 @@ class Workspace:
             text=True,
             timeout=400,
         )
-        return Done(done.returncode, done.stdout)
+        return Plan(done.returncode, done.stdout)
 
-    def make(self, *targets: str) -> Done:
+    def make(self, *targets: str) -> Plan:
         """Run the targets' jobs; they must succeed."""
         done = self.snakemake("--", *targets)
         assert done.status == 0, done.text[-4000:]
         return done
 
-    def plan(self, *targets: str) -> Done:
+    def plan(self, *targets: str) -> Plan:
         done = self.snakemake("-n", "--", *targets)
         assert done.status == 0, done.text[-4000:]
         return done

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,20 @@ def secret(variable: str | None) -> bytes | None:
     """A password from the environment; it is never a setting, so it enters no log or artifact."""
     value = os.environ.get(variable) if variable else None
     return value.encode() if value else None
+
+
+def seeds_of(seeds: Sequence[int] | None, files: Sequence[str], what: str) -> list[int]:
+    """The seed of each file: those given, or 0, 1, 2 ...
+
+    Raises:
+        InputError: not one of its own for each.
+    """
+    numbers = list(range(len(files))) if seeds is None else list(seeds)
+    if len(numbers) != len(files) or len(set(numbers)) < len(numbers):
+        raise InputError(
+            f"--seeds: {numbers} for {len(files)} {what}s; give each {what} its own seed"
+        )
+    return numbers
 
 
 def add_conditions(parser: argparse.ArgumentParser, example: str) -> None:

@@ -12,7 +12,7 @@ from spikeline.artifacts import embeddings, evaluations, provenance, responses
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.evaluation import evaluate
 from spikeline.bridge.noise_ceiling import noise_ceiling
-from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.cli._options import add_output, add_settings, seeds_of, settings_of, start_log
 from spikeline.errors import InputError
 
 DEFAULTS = {"test_repetitions": None, "repetition_draws": 10, "shuffles": 10, "ceiling_draws": 20}
@@ -34,12 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     start_log()
     settings = _settings(settings_of(options))
-    numbers = list(range(len(options.decoders))) if options.seeds is None else options.seeds
-    if len(numbers) != len(options.decoders) or len(set(numbers)) < len(numbers):
-        raise InputError(
-            f"--seeds: {numbers} for {len(options.decoders)} decoders; "
-            "give each decoder its own seed"
-        )
+    numbers = seeds_of(options.seeds, options.decoders, "decoder")
     recorded = responses.read(options.responses)
     embedded = embeddings.read(options.embeddings)
     seeds, facts, ceiling = [], {}, None

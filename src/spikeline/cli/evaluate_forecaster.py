@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spikeline.artifacts import forecasts, provenance
 from spikeline.cli import _recordings
-from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.cli._options import add_output, add_settings, seeds_of, settings_of, start_log
 from spikeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,12 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     start_log()
     settings = _settings(settings_of(options))
-    numbers = list(range(len(options.forecasters))) if options.seeds is None else options.seeds
-    if len(numbers) != len(options.forecasters) or len(set(numbers)) < len(numbers):
-        raise InputError(
-            f"--seeds: {numbers} for {len(options.forecasters)} forecasters; "
-            "give each forecaster its own seed"
-        )
+    numbers = seeds_of(options.seeds, options.forecasters, "forecaster")
     _recordings.check_roles(options)
     from tqdm import tqdm
 
