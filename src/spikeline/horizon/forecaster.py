@@ -147,7 +147,8 @@ class Forecaster(nn.Module):
 
         Args:
             bins: how many future bins; None means all.
-            chosen: of these bins, the indices that are wanted; None means all.
+            chosen: of these bins, the indices that are wanted; None means all. Only the middle bins
+                of stretches are trained; horizon/forecasting.py forecasts from those alone.
             offset: log rates to start from, broadcast to the result; None means the population's.
         """
         known = self.read(past, population, self.embed(population))
