@@ -32,7 +32,11 @@ def config_error(error):
     """A user's mistake, as Snakemake says it: one line, no traceback."""
     # An overlay alone is no config, and what is said of it then misleads.
     alone = not Path("config/config.yaml").exists()
-    where = f" (this folder has no config/config.yaml that it could complete; run in {ROOT})" if alone else ""
+    where = (
+        f" (this folder has no config/config.yaml that it could complete; run in {ROOT})"
+        if alone
+        else ""
+    )
     return WorkflowError(f"{error}{where}")
 
 
