@@ -1,12 +1,12 @@
 """Training step of the forecaster: unit-patch tokens and a factorised head against their peers.
 
 Run: python benchmarks/forecast_step.py [--units N] [--rate HZ] [--repeats N] [--device cpu|cuda]
-[--threads N]. The peer is the same model, with the same weights everywhere else, on the same
-windows: a token for each spike (its unit's embedding at its time, as in POYO; padded to the window
-with most spikes) and a head whose first layer runs on the concatenation of a bin's state, a unit's
-embedding and its history. A step is forward, Poisson likelihood of every future bin, backward,
-AdamW. Preparing the spike tokens is not timed. The last row is the step as `train-forecaster` takes
-it, with the future summed into stretches whose rate is that of their middle bin.
+[--threads N] [--stretches N]. The peer is the same model, with the same weights everywhere else, on
+the same windows: a token for each spike (its unit's embedding at its time, as in POYO; padded to
+the window with most spikes) and a head whose first layer runs on the concatenation of a state of
+the future, a unit's embedding and its history. A step is what `train-forecaster` takes: forward,
+Poisson likelihood of the stretches of the future, backward, AdamW. Preparing the spike tokens is
+not timed. With 50 stretches each bin of the future is one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from torch.nn import functional
 from spikeline.horizon.batches import Geometry, Recording, past_of, read_rows
 from spikeline.horizon.encoder import PastEncoder
 from spikeline.horizon.forecaster import Forecaster, Population, reference_offset
-from spikeline.horizon.forecaster_training import poisson_nll, stretch_loss
+from spikeline.horizon.forecaster_training import stretch_loss
 from spikeline.horizon.identity import Units
 from spikeline.horizon.past import Past
-from spikeline.horizon.stretches import middles
 from spikeline.horizon.traces import checkpoints
 
 BIN_S = 0.02
@@ -36,7 +35,6 @@ SETTINGS = {
     "dim": 128, "heads": 4, "depth": 2, "decoder_depth": 1, "latents": 32, "pools": 16,
     "head_hidden": 64, "head_rank": 64, "history_ms": 2000, "patch_ms": 500, "horizon_ms": 1000,
     "traces_s": [0.04, 0.2, 1, 5, 20], "peers": True, "dropout": 0.0, "feature_noise": 0.0,
-    "target_stretches": 10,
 }  # fmt: skip
 BATCH = 16
 
@@ -70,13 +68,15 @@ class SpikeEncoder(PastEncoder):
         return x
 
 
-def simulated(units: int, rate: float, device: torch.device) -> tuple[Recording, Geometry]:
+def simulated(
+    units: int, rate: float, settings: dict, device: torch.device
+) -> tuple[Recording, Geometry]:
     """60 s of independent Poisson units."""
     rng = np.random.default_rng(0)
     rates = rng.lognormal(0, 0.7, units)
     rates *= rate * BIN_S / rates.mean()
     counts = rng.poisson(rates, (3000, units)).astype(np.uint8)
-    geometry = Geometry.of(SETTINGS, BIN_S, device)
+    geometry = Geometry.of(settings, BIN_S, device)
     described = Units(
         torch.randn(units, 33, device=device),
         torch.ones(units, dtype=torch.bool, device=device),
@@ -113,9 +113,11 @@ def spikes_of(counts: Tensor) -> Spikes:
     return Spikes(unit, times, exists)
 
 
-def model_of(spike_tokens: bool, concatenated: bool, device: torch.device) -> Forecaster:
+def model_of(
+    spike_tokens: bool, concatenated: bool, settings: dict, device: torch.device
+) -> Forecaster:
     torch.manual_seed(0)
-    model = Forecaster(SETTINGS, BIN_S, torch.zeros(33), torch.full((33,), 2.0), 0).to(device)
+    model = Forecaster(settings, BIN_S, torch.zeros(33), torch.full((33,), 2.0), 0).to(device)
     if spike_tokens:
         model.encoder.__class__ = SpikeEncoder
     if concatenated:
@@ -123,20 +125,13 @@ def model_of(spike_tokens: bool, concatenated: bool, device: torch.device) -> Fo
     return model
 
 
-def step_of(
-    model: nn.Module,
-    past: Past,
-    target: Tensor,
-    population: Population,
-    chosen: Tensor | None = None,
-    loss=lambda log_rates, counts: poisson_nll(log_rates, counts).mean(),
-):
+def step_of(model: nn.Module, past: Past, target: Tensor, lengths: Tensor, population: Population):
     # the peers have weights that get no gradient; AdamW skips them
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        loss(model(past, population, chosen=chosen), target).backward()
+        stretch_loss(model(past, population), target, lengths).backward()
         optimiser.step()
         if target.is_cuda:
             torch.cuda.synchronize()
@@ -150,20 +145,24 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=7.6, help="mean, spikes per second")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--stretches", type=int, default=10)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
 
-    recording, geometry = simulated(arguments.units, arguments.rate, device)
+    settings = {**SETTINGS, "stretches": arguments.stretches}
+    recording, geometry = simulated(arguments.units, arguments.rate, settings, device)
     starts = np.random.default_rng(1).integers(300, 2900, BATCH)
     past = past_of(recording, starts, geometry)
-    target = read_rows(recording, starts, 0, geometry.future_bins).float()
+    future = read_rows(recording, starts, 0, geometry.future_bins).float()
+    target = torch.stack([future[:, a:b].sum(1) for a, b in pairwise(geometry.edges)], 1)
+    lengths = torch.from_numpy(np.diff(geometry.edges)).to(device)
     spikes = spikes_of(past.counts)
     print(
         f"{BATCH} windows of {arguments.units} units: {SETTINGS['history_ms']} ms of history as "
         f"{geometry.patches * arguments.units} unit-patch tokens or {spikes.unit.shape[1]} spike "
-        f"tokens, {geometry.future_bins} future bins, dim {SETTINGS['dim']}; {device}, "
+        f"tokens, {len(lengths)} stretches of the future, dim {SETTINGS['dim']}; {device}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     cases = {
@@ -174,21 +173,9 @@ def main() -> None:
     }
     steps = {}
     for name, (spike_tokens, concatenated) in cases.items():
-        model = model_of(spike_tokens, concatenated, device)
+        model = model_of(spike_tokens, concatenated, settings, device)
         model.encoder.spikes = spikes
-        steps[name] = step_of(model, past, target, recording.population)
-    edges = geometry.edges
-    chosen = torch.from_numpy(middles(edges)).to(device)
-    lengths = torch.from_numpy(np.diff(edges)).to(device)
-    summed = torch.stack([target[:, a:b].sum(1) for a, b in pairwise(edges)], 1)
-    steps[f"ours, {len(chosen)} stretches of the future"] = step_of(
-        model_of(False, False, device),
-        past,
-        summed,
-        recording.population,
-        chosen,
-        lambda log_rates, counts: stretch_loss(log_rates, counts, lengths),
-    )
+        steps[name] = step_of(model, past, target, lengths, recording.population)
     for step in steps.values():
         step()
     best = dict.fromkeys(steps, float("inf"))

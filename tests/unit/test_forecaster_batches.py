@@ -84,7 +84,7 @@ def test_training_windows_lie_wholly_in_the_train_domain_behind_the_reference_wi
 
 def test_a_batch_sums_what_follows_its_past():
     recording = recording_of(session("a"))
-    settings = {**SETTINGS, "unit_dropout": 0.0, "target_stretches": 3}
+    settings = {**SETTINGS, "unit_dropout": 0.0, "stretches": 3}
     batches = TrainingBatches([recording], geometry_of(settings), settings, seed=3)
     batch = batches(0)
     starts = batches._draw(0).starts

@@ -1,4 +1,4 @@
-"""Stretches of the future, and forecasts between the bins that training saw."""
+"""Stretches of the future, and forecasts between their middles."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ def test_as_many_stretches_as_bins_leave_nothing_between():
     np.testing.assert_array_equal(interpolation(knots, 7), np.eye(7))
 
 
-def test_a_forecast_reads_only_outputs_that_training_saw():
-    settings = {**SETTINGS, "target_stretches": 3}
+def test_between_the_middles_of_stretches_a_forecast_is_interpolated():
+    settings = {**SETTINGS, "stretches": 3}
     recording, geometry = recording_of(session("a")), geometry_of(settings)
     model, starts = forecaster(settings), np.array([100, 300])
     past = past_of(recording, starts, geometry)
     with torch.no_grad():
         direct = model(past, recording.population).numpy()
-    knots = middles(geometry.edges)
+    knots = model.knots
+    np.testing.assert_array_equal(knots, middles(geometry.edges))
     for bins in (4, geometry.future_bins):
         (_, rates), *_ = forecast(model, recording, geometry, starts, np.full(2, bins))
         for window, unit in np.ndindex(2, recording.units):
-            line = np.interp(np.arange(bins), knots, direct[window, knots, unit])
+            line = np.interp(np.arange(bins), knots, direct[window, :, unit])
             np.testing.assert_allclose(np.log(rates[window, :, unit]), line, rtol=1e-4, atol=1e-5)

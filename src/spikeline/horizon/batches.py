@@ -18,10 +18,11 @@ from torch import Tensor
 
 from spikeline.artifacts.counts import TRAIN, UNKNOWN_IMAGE
 from spikeline.errors import InputError
-from spikeline.horizon.forecaster import Population, setting_bins
+from spikeline.horizon.forecaster import Population
 from spikeline.horizon.past import Past
-from spikeline.horizon.stretches import middles, stretches
+from spikeline.horizon.stretches import future_edges
 from spikeline.horizon.traces import STRIDE, decays, log_traces, traces
+from spikeline.horizon.windows import setting_bins
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Geometry:
         return cls(
             setting_bins(settings, "history_ms", bin_s) // patch_bins,
             patch_bins,
-            stretches(setting_bins(settings, "horizon_ms", bin_s), settings["target_stretches"]),
+            future_edges(settings, bin_s),
             decays(settings["traces_s"], bin_s).to(device),
         )
 
@@ -187,14 +188,12 @@ class Batch:
     Attributes:
         past, population: what the forecaster takes.
         target: (windows, stretches, units) counts summed over stretches of the future.
-        chosen: (stretches,) the bin in the middle of each.
         lengths: (stretches,) bins of each.
     """
 
     past: Past
     population: Population
     target: Tensor
-    chosen: Tensor
     lengths: Tensor
 
 
@@ -223,7 +222,6 @@ class TrainingBatches:
         self.batch_size = settings["batch_size"]
         self.unit_dropout = settings["unit_dropout"]
         self.shuffled = settings["shuffle_history"]
-        self.chosen = torch.from_numpy(middles(geometry.edges))
         self.lengths = torch.from_numpy(np.diff(geometry.edges))
         self.stretch = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
         self.starts = [training_starts(one, geometry.future_bins) for one in recordings]
@@ -249,13 +247,7 @@ class TrainingBatches:
         )
         target = torch.zeros(len(future), len(self.lengths), recording.units, device=device)
         target.index_add_(1, self.stretch.to(device), future.to(device).float())
-        return Batch(
-            past,
-            recording.population,
-            target,
-            self.chosen.to(device),
-            self.lengths.to(device),
-        )
+        return Batch(past, recording.population, target, self.lengths.to(device))
 
     def _read(self, step: int) -> tuple[_Draw, Tensor, Tensor]:
         draw = self._draw(step)

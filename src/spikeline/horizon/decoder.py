@@ -1,7 +1,7 @@
-"""The next bins of a population, from the latents of its past: one state for each future bin.
+"""The future of a population, from the latents of its past: one state for each future time.
 
-Causal: the state of a bin depends on no later one, so a forecast of 100 ms is the beginning of the
-forecast of 1 s from the same past.
+Causal: the state of a time depends on no later one, so a forecast of 100 ms needs no more than the
+first states of the forecast of 1 s from the same past.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class DecoderLayer(nn.Module):
 
 
 class FutureDecoder(nn.Module):
-    """Latents to future bins.
+    """Latents to states of future times.
 
-    A bin starts from a sum of learned courses over the future, each in proportion to what the
-    population just did, and then attends to the bins before it and to the latents.
+    A state starts from a sum of learned courses over the future, each in proportion to what the
+    population just did, and then attends to the states before it and to the latents.
 
     Args:
         dim, heads, depth, dropout: of the layers.
-        bins: the longest forecast; bin_s: length of a bin in seconds.
+        times: (times,) seconds after a window's start, ascending.
         summary: features of the population's summary.
     """
 
@@ -54,34 +54,33 @@ class FutureDecoder(nn.Module):
         heads: int,
         depth: int,
         dropout: float,
-        bins: int,
-        bin_s: float,
+        times: Tensor,
         summary: int,
     ):
         super().__init__()
-        lead = ((torch.arange(bins) + 0.5) * bin_s)[:, None]
+        lead = times[:, None]
         decaying = torch.exp(-lead / torch.tensor(_COURSES_S))
         courses = torch.cat([decaying, torch.ones_like(lead), lead], 1)
         self.courses = nn.Parameter(courses)
         self.from_summary = nn.Linear(summary, dim * courses.shape[1], bias=False)
-        self.bins = small_normal(bins, dim)
+        self.starts = small_normal(len(times), dim)
         self.layers = nn.ModuleList(DecoderLayer(dim, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
-        self.register_buffer("times", (torch.arange(bins) + 0.5) * bin_s, persistent=False)
+        self.register_buffer("times", times, persistent=False)
 
     def forward(
-        self, latents: Tensor, rotary: nn.Module, theirs: Tensor, bins: int, summary: Tensor
+        self, latents: Tensor, rotary: nn.Module, theirs: Tensor, count: int, summary: Tensor
     ) -> Tensor:
-        """(windows, bins, dim) from latents (windows, latents, dim).
+        """(windows, count, dim) from latents (windows, latents, dim).
 
         Args:
             rotary: seconds to rotations; theirs: the rotations of the latents' times.
-            bins: how many of the future bins.
+            count: how many of the times, from the first.
             summary: (windows, features), see `horizon.summary`.
         """
-        own = rotary(self.times[:bins])[None]
+        own = rotary(self.times[:count])[None]
         courses = self.from_summary(summary).unflatten(-1, (-1, self.courses.shape[1]))
-        x = at_start_of(len(latents), self.bins[:bins]) + (courses @ self.courses[:bins].T).mT
+        x = at_start_of(len(latents), self.starts[:count]) + (courses @ self.courses[:count].T).mT
         for layer in self.layers:
             x = layer(x, latents, own, theirs)
         return self.norm(x)

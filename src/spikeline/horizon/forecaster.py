@@ -1,4 +1,4 @@
-"""The forecaster: the past of a population to the rates of its units in the next bins.
+"""The forecaster: the past of a population to the rates of its units in some of the next bins.
 
 identity -> encoder -> decoder -> head; log rates are an offset plus what the head adds. The offset
 is the reference rate of each unit unless the caller knows better.
@@ -19,8 +19,9 @@ from spikeline.horizon.encoder import PastEncoder
 from spikeline.horizon.head import UnitHead
 from spikeline.horizon.identity import Units, build_identity
 from spikeline.horizon.past import Past
+from spikeline.horizon.stretches import future_edges, middles
 from spikeline.horizon.summary import PopulationSummary
-from spikeline.horizon.windows import bins_of
+from spikeline.horizon.windows import setting_bins
 
 # Above e^5 spikes a bin no count is possible that a uint8 holds.
 _HIGHEST_LOG_RATE = 5.0
@@ -55,20 +56,6 @@ class Reading:
     history: Tensor
 
 
-def setting_bins(settings: Mapping[str, Any], name: str, bin_s: float) -> int:
-    """A setting in ms as a whole number of bins.
-
-    Raises:
-        InputError: it is none, with the setting's name.
-    """
-    try:
-        return bins_of(settings[name], bin_s)
-    except InputError:
-        raise InputError(
-            f"{name}: {settings[name]} is no multiple of the bin, {bin_s * 1000:g} ms"
-        ) from None
-
-
 def reference_offset(reference_counts: Tensor, reference_bins: int, mean_rate: float) -> Tensor:
     """(units,) log((n + 1/2) / (T + 1/2 / mu)): reference rates that are finite for silent units.
 
@@ -81,6 +68,10 @@ def reference_offset(reference_counts: Tensor, reference_bins: int, mean_rate: f
 
 class Forecaster(nn.Module):
     """See the module.
+
+    Attributes:
+        knots: (knots,) int64, the future bins it forecasts: the middle of each stretch. The bins
+            between them are interpolated, see horizon/forecasting.py.
 
     Args:
         settings: resolved settings of the model.
@@ -112,7 +103,7 @@ class Forecaster(nn.Module):
                 f"{settings['patch_ms']}"
             )
         self.patches = history_bins // self.patch_bins
-        self.bins = setting_bins(settings, "horizon_ms", bin_s)
+        self.knots = middles(future_edges(settings, bin_s))
         if settings["features"] == "raw":
             feature_mean, feature_std = torch.zeros_like(feature_mean), torch.ones_like(feature_std)
         self.identity = build_identity(
@@ -129,8 +120,9 @@ class Forecaster(nn.Module):
             self.summary.features,
         )  # fmt: skip
         self.decoder = FutureDecoder(
-            dim, heads, settings["decoder_depth"], dropout, self.bins, bin_s, self.summary.features
-        )
+            dim, heads, settings["decoder_depth"], dropout,
+            torch.from_numpy((self.knots + 0.5) * bin_s).float(), self.summary.features,
+        )  # fmt: skip
         self.peers = bool(settings["peers"])
         history = constants * (1 + self.peers) + 1
         self.head = UnitHead(dim, history, settings["head_hidden"], settings["head_rank"])
@@ -139,20 +131,17 @@ class Forecaster(nn.Module):
         self,
         past: Past,
         population: Population,
-        bins: int | None = None,
-        chosen: Tensor | None = None,
+        knots: int | None = None,
         offset: Tensor | None = None,
     ) -> Tensor:
-        """Log of expected counts per bin, (windows, bins, units).
+        """Log of expected counts per bin, (windows, knots, units).
 
         Args:
-            bins: how many future bins; None means all.
-            chosen: of these bins, the indices that are wanted; None means all. Only the middle bins
-                of stretches are trained; horizon/forecasting.py forecasts from those alone.
+            knots: how many of them, from the first; None means all.
             offset: log rates to start from, broadcast to the result; None means the population's.
         """
         known = self.read(past, population, self.embed(population))
-        return self.continued(known, population, bins, chosen, offset)
+        return self.continued(known, population, knots, offset)
 
     def embed(self, population: Population) -> Tensor:
         """(units, dim) embeddings."""
@@ -169,8 +158,7 @@ class Forecaster(nn.Module):
         self,
         reading: Reading,
         population: Population,
-        bins: int | None = None,
-        chosen: Tensor | None = None,
+        knots: int | None = None,
         offset: Tensor | None = None,
     ) -> Tensor:
         """See `forward`."""
@@ -178,11 +166,9 @@ class Forecaster(nn.Module):
             reading.latents,
             self.encoder.rotary,
             self.encoder.latent_rotary(),
-            bins or self.bins,
+            knots or len(self.knots),
             reading.summary,
         )
-        if chosen is not None:
-            states = states[:, chosen]
         added = self.head(states, reading.identity, reading.history)
         start = population.offset if offset is None else offset
         return (start + added.float()).clamp(max=_HIGHEST_LOG_RATE)

@@ -77,7 +77,7 @@ def fit_forecaster(
         batch = batches(int(model.taken))
         model.taken += 1
         with mixed_precision(device):
-            log_rates = forecaster(batch.past, batch.population, chosen=batch.chosen)
+            log_rates = forecaster(batch.past, batch.population)
         return stretch_loss(log_rates, batch.target, batch.lengths)[None]
 
     def score() -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from spikeline.artifacts.forecasts import Sums
 from spikeline.horizon.batches import Geometry, Recording, past_of
 from spikeline.horizon.forecaster import Forecaster
 from spikeline.horizon.scores import Scorer
-from spikeline.horizon.stretches import interpolation, middles
+from spikeline.horizon.stretches import interpolation
 from spikeline.horizon.windows import bins_of, forecast_starts, gather
 from spikeline.training.device import mixed_precision
 
@@ -41,7 +41,6 @@ def forecast(
         units) float32.
     """
     device = recording.kept.device
-    knots = middles(geometry.edges)
     larger = _ON_GPU if device.type == "cuda" else 1
     model.eval()
     with torch.no_grad():
@@ -52,9 +51,7 @@ def forecast(
                 larger * _TOKENS // (recording.units * geometry.patches),
                 larger * _LOG_RATES // (recording.units * int(length)),
             )
-            weights = interpolation(knots, int(length))
-            used = torch.from_numpy(knots[: weights.shape[1]]).to(device)
-            between = torch.from_numpy(weights).to(device)
+            between = torch.from_numpy(interpolation(model.knots, int(length))).to(device)
             for batch in np.array_split(rows, -(-len(rows) // max(1, most))):
                 known = None
                 if hidden is not None:
@@ -62,9 +59,7 @@ def forecast(
                 past = past_of(recording, starts[batch], geometry, known=known)
                 with mixed_precision(device):
                     reading = model.read(past, recording.population, identity)
-                    log_rates = model.continued(
-                        reading, recording.population, int(used[-1]) + 1, used
-                    )
+                    log_rates = model.continued(reading, recording.population, between.shape[1])
                 yield batch, (between @ log_rates.float()).exp().cpu().numpy()
 
 

@@ -1,13 +1,22 @@
-"""The future in stretches that grow: a forecaster learns the middle bin of each.
+"""The future in stretches that grow: a forecaster has the middle bin of each.
 
 What comes soon changes fast and is most of what can be known. The log rates of the other bins are
-those of the middle bins, interpolated linearly, and held before the first and after the last: no
-output that training never saw is ever used.
+those of the middle bins, interpolated linearly, and held before the first and after the last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+
+from spikeline.horizon.windows import setting_bins
+
+
+def future_edges(settings: Mapping[str, Any], bin_s: float) -> np.ndarray:
+    """Edges of a model's stretches, from its resolved settings; bin_s in seconds."""
+    return stretches(setting_bins(settings, "horizon_ms", bin_s), settings["stretches"])
 
 
 def stretches(bins: int, count: int) -> np.ndarray:

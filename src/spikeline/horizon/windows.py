@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from spikeline.artifacts.counts import BIN_S, TEST, TRAIN, VALID
@@ -97,3 +100,17 @@ def bins_of(milliseconds: float, bin_s: float) -> int:
             f"horizon {milliseconds} ms is no multiple of the bin, {bin_s * 1000:g} ms"
         )
     return bins
+
+
+def setting_bins(settings: Mapping[str, Any], name: str, bin_s: float) -> int:
+    """A setting in ms as a whole number of bins.
+
+    Raises:
+        InputError: it is none, with the setting's name.
+    """
+    try:
+        return bins_of(settings[name], bin_s)
+    except InputError:
+        raise InputError(
+            f"{name}: {settings[name]} is no multiple of the bin, {bin_s * 1000:g} ms"
+        ) from None
