@@ -3,7 +3,8 @@
 # CONSUMES  results/counts/{session}.h5, results/features/{session}.h5,
 #           results/normalisations/{cohort}/{size}_sessions.h5, results/embeddings/...
 # PRODUCES  results/baselines/{session}.json                    scores of the plain forecasts
-#           results/forecasters/{model}/seed{seed}.safetensors  a trained forecaster
+#           results/regressions/{model}/{session}.safetensors   a session's own regression
+#           results/forecasters/{model}/seed{seed}.safetensors  a trained network
 #           results/forecasters/{model}/seed{seed}.tsv          its training history
 #           results/forecasts/{model}.json                      its scores on every session
 
@@ -35,32 +36,29 @@ rule score_baselines:
         " --output {output:q} 2> {log:q}"
 
 
-rule fit_forecaster:
-    """Fit a regression for each session: on its training part, or the reference window if held out."""
+rule fit_regression:
+    """Fit a session's regression: on its training part, or its reference window if held out."""
     input:
-        counts=lambda wildcards: of_sessions(
-            "results/counts/{session}.h5", sum(forecaster_cohort(wildcards.model), [])
-        ),
+        counts="results/counts/{session}.h5",
     output:
-        "results/forecasters/{model}/seed{seed}.safetensors",
+        "results/regressions/{model}/{session}.safetensors",
     log:
-        "logs/fit_forecaster/{model}/seed{seed}.log",
+        "logs/fit_regression/{model}/{session}.log",
     benchmark:
-        "logs/fit_forecaster/{model}/seed{seed}.tsv"
+        "logs/fit_regression/{model}/{session}.tsv"
     wildcard_constraints:
         model=models_of("regression"),
     threads: 1
     resources:
         mem=scaled(4),
-        runtime=minutes(240),
+        runtime=minutes(60),
     params:
         settings=lambda wildcards: training_settings(wildcards.model),
-        roles=forecast_roles,
-        cohort=forecast_cohort,
-        code=code("fit-forecaster"),
+        role=lambda wildcards: session_role(wildcards.model, wildcards.session),
+        code=code("fit-regression"),
     shell:
-        "spikeline fit-forecaster --counts {input.counts:q} --roles {params.roles}"
-        " --settings {params.settings:q} --seed {wildcards.seed} --output {output:q} 2> {log:q}"
+        "spikeline fit-regression --counts {input.counts:q} --role {params.role}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 
 rule train_forecaster:
@@ -84,7 +82,7 @@ rule train_forecaster:
     params:
         budget=lambda wildcards, resources: resources.mem_mb // 2,
         device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
-        embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
+        embeddings=lambda wildcards, input: list_option("--embeddings", input.get("embeddings")),
         settings=lambda wildcards: training_settings(wildcards.model),
         code=code("train-forecaster"),
     shell:
@@ -95,7 +93,7 @@ rule train_forecaster:
 
 
 rule evaluate_forecaster:
-    """Score all seeds of a forecaster on test blocks, of sessions seen and held out."""
+    """Score a forecaster on test blocks of sessions seen and held out: all seeds, or regressions."""
     input:
         unpack(forecast_inputs),
     output:
@@ -112,15 +110,15 @@ rule evaluate_forecaster:
     params:
         budget=lambda wildcards, resources: resources.mem_mb // 2,
         device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
-        embeddings=lambda wildcards, input: files_option("--embeddings", input.get("embeddings")),
+        embeddings=lambda wildcards, input: list_option("--embeddings", input.get("embeddings")),
         settings=lambda wildcards: forecast_settings(wildcards.model),
-        features=lambda wildcards, input: files_option("--features", input.get("features")),
-        seeds=forecast_seeds,
+        features=lambda wildcards, input: list_option("--features", input.get("features")),
+        seeds=lambda wildcards: list_option("--seeds", forecast_seeds(wildcards)),
         roles=forecast_roles,
         cohort=forecast_cohort,
         code=code("evaluate-forecaster"),
     shell:
         "spikeline evaluate-forecaster --forecasters {input.forecasters:q}"
-        " --seeds {params.seeds} --counts {input.counts:q} {params.features}"
+        " {params.seeds} --counts {input.counts:q} {params.features}"
         " {params.embeddings} {params.device} --budget-mb {params.budget} --roles {params.roles}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"

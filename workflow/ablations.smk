@@ -124,6 +124,9 @@ def check_targets(arguments):
                 model = parts[2].removesuffix(".json")
                 MODELS.checked(model)
                 check_forecaster(model)
+            if parts[:2] == ["results", "regressions"] and len(parts) > 3:
+                MODELS.checked(parts[2])
+                session_role(parts[2], Path(parts[3]).stem)
             size = re.fullmatch(r"results/normalisations/([^/]+)/(\d+)_sessions\.h5", target)
             if size:
                 first_sessions(size[1], int(size[2]))

@@ -35,9 +35,9 @@ def option(flag, value):
     return f"{flag} {shlex.quote(str(value))}" if value else ""
 
 
-def files_option(flag, paths):
-    """`--flag path path ...`, quoted; nothing where there is none."""
-    return " ".join([flag, *map(shlex.quote, paths)]) if paths else ""
+def list_option(flag, values):
+    """`--flag value value ...`, quoted; nothing where there is none."""
+    return " ".join([flag, *(shlex.quote(str(value)) for value in values)]) if values else ""
 
 
 # --- sources ----------------------------------------------------------------------------------

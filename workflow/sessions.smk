@@ -82,7 +82,7 @@ def session_settings(name):
 
 
 def movies_option(stimuli):
-    return files_option("--movies", entry("stimuli", stimuli)["movies"])
+    return list_option("--movies", entry("stimuli", stimuli)["movies"])
 
 
 def session_images(name):
@@ -152,9 +152,14 @@ def embeddings_for(model, sessions):
     return [f"results/embeddings/{settings['encoder']}/{name}.h5" for name in stimuli]
 
 
+def is_regression(model):
+    """Whether a forecaster is one fit for each session, rather than a network over many."""
+    return MODELS.settings(model)["kind"] == "regression"
+
+
 def forecaster_inputs(model, sessions):
     """What a forecaster reads of these sessions; a regression reads counts alone."""
-    if MODELS.settings(model)["kind"] == "regression":
+    if is_regression(model):
         return {"counts": of_sessions("results/counts/{session}.h5", sessions)}
     return {
         "counts": of_sessions("results/counts/{session}.h5", sessions),
@@ -169,18 +174,19 @@ def training_inputs(wildcards):
 
 
 def forecast_inputs(wildcards):
-    """Every seed's forecaster, and the sessions it is tested on; it knows its own feature scale."""
-    train, held_out = forecaster_cohort(wildcards.model)
-    inputs = forecaster_inputs(wildcards.model, train + held_out)
+    """All of a forecaster, and the sessions it is tested on; it knows its own feature scale."""
+    model = MODELS.trained_name(wildcards.model)
+    sessions = sum(forecaster_cohort(model), [])
+    inputs = forecaster_inputs(wildcards.model, sessions)
     inputs.pop("normalisation", None)
-    return {
-        "forecasters": expand(
-            "results/forecasters/{model}/seed{seed}.safetensors",
-            model=MODELS.trained_name(wildcards.model),
-            seed=forecast_seeds(wildcards),
-        ),
-        **inputs,
-    }
+    if is_regression(model):
+        pattern, parts = "results/regressions/{model}/{part}.safetensors", sessions
+    else:
+        pattern, parts = (
+            "results/forecasters/{model}/seed{part}.safetensors",
+            forecast_seeds(wildcards),
+        )
+    return {"forecasters": expand(pattern, model=model, part=parts), **inputs}
 
 
 def forecaster_gpu(wildcards):
@@ -194,9 +200,9 @@ def forecaster_threads(wildcards):
 
 
 def forecast_seeds(wildcards):
-    """The seeds of an evaluation; a regression has nothing random."""
-    if MODELS.settings(wildcards.model)["kind"] == "regression":
-        return [0]
+    """The seeds of an evaluation; none of a regression, where nothing is random."""
+    if is_regression(wildcards.model):
+        return []
     return list(range(SEEDS.get((wildcards.model, None), config["evaluation"]["seeds"])))
 
 
@@ -204,6 +210,14 @@ def forecast_roles(wildcards):
     """Whether the forecaster has seen each session."""
     train, held_out = forecaster_cohort(wildcards.model)
     return ["seen"] * len(train) + ["held_out"] * len(held_out)
+
+
+def session_role(model, session):
+    """Whether a forecaster may see a session."""
+    train, held_out = forecaster_cohort(model)
+    if session not in train + held_out:
+        raise unknown("session", session, train + held_out, f"model {model!r}")
+    return "held_out" if session in held_out else "seen"
 
 
 def forecast_cohort(wildcards):
@@ -268,7 +282,7 @@ def check_session(name):
 def forecast_minutes(wildcards, attempt):
     """Wall time of an evaluation, which is one job for all sessions and seeds."""
     train, held_out = forecaster_cohort(wildcards.model)
-    jobs = (len(train) + len(held_out)) * len(forecast_seeds(wildcards))
+    jobs = (len(train) + len(held_out)) * max(1, len(forecast_seeds(wildcards)))
     return minutes(max(120, jobs))(wildcards, attempt)
 
 

@@ -74,12 +74,28 @@ def test_a_subject_and_a_session_of_one_name_are_refused(fresh):
 
 
 def test_sessions_that_change_roles_are_fitted_and_scored_anew(finished):
-    # The inputs are the same files, and so are the roles: two are seen, one is not.
     config = finished.config
     config["cohorts"]["three"] = {"train": ["watcher", "rat"], "held_out": ["mouse"]}
     finished.configure(config)
     rules = finished.plan("results/ablation_fitted.tsv").rules
-    assert set(rules) == {"fit_forecaster", "evaluate_forecaster", "tabulate_forecasts"}
+    assert rules == {"fit_regression": 2, "evaluate_forecaster": 1, "tabulate_forecasts": 1}
+
+
+def test_a_session_more_in_a_cohort_is_the_only_one_that_is_fitted(finished):
+    config = finished.config
+    config["sessions"]["another"] = {**config["sessions"]["rat"], "times": "own/other_times.npy"}
+    config["cohorts"]["three"]["train"].append("another")
+    finished.configure(config)
+    (finished.folder / "own/other_times.npy").touch()
+    jobs = finished.plan("results/ablation_fitted.tsv").jobs
+    fits = [output for output, rule in jobs.items() if rule == "fit_regression"]
+    assert fits == ["results/regressions/fits/another.safetensors"]
+    assert "evaluate_forecaster" in jobs.values()
+
+
+def test_the_regression_of_a_session_outside_the_cohort_is_refused(planned):
+    said = planned.refusal("results/regressions/fits/same.safetensors")
+    assert "unknown session 'same'" in said and "mouse" in said
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ READERS = {
 }
 DESCRIPTIONS = [
     {},
-    {"members": [{}], "settings": {}, "sessions": {"a": {"role": "seen"}}},
-    {"members": 3, "settings": None, "sessions": None},
+    {"members": [{}], "settings": {}, "session": "a", "role": "seen"},
+    {"members": 3, "settings": None, "session": None},
 ]
 
 

@@ -1,4 +1,4 @@
-"""Score every seed of a forecaster on the test blocks of sessions seen and never seen."""
+"""Score a forecaster, every seed or session of it, on test blocks of sessions seen and not."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ Scored = dict[str, dict[str, forecasts.Sums]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _recordings.add_arguments(parser)
     parser.add_argument(
-        "--forecasters", required=True, nargs="+", metavar="FILE", help="one a seed"
-    )
-    parser.add_argument("--seeds", nargs="+", type=int, help="of the forecasters (0, 1, 2 ...)")
+        "--forecasters", required=True, nargs="+", metavar="FILE",
+        help="networks, one a seed; or regressions, one a session in the order of --counts",
+    )  # fmt: skip
+    parser.add_argument("--seeds", nargs="+", type=int, help="of the networks (0, 1, 2 ...)")
     _recordings.add_roles(parser)
     add_settings(
         parser,
@@ -47,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     start_log()
     settings = _settings(settings_of(options))
-    numbers = seeds_of(options.seeds, options.forecasters, "forecaster")
     _recordings.check_roles(options)
     from tqdm import tqdm
 
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
 
     fitted = regression_file.recognises(options.forecasters[0])
     prepare = _prepare_regressions if fitted else _prepare_networks
-    counts, score, parameters = prepare(options, settings, numbers)
+    counts, numbers, score, parameters = prepare(options, settings)
     found: dict[str, Scored] = {one.session: {} for one in counts}
     bar = tqdm(total=len(counts) * len(numbers), desc="evaluate", unit="session", mininterval=5.0)
     for place, session in enumerate(counts):
@@ -110,48 +110,53 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare_regressions(
-    options: argparse.Namespace, settings: dict[str, Any], numbers: list[int]
-) -> tuple[list[Counts], Callable[[int, int], Scored], int]:
-    """The sessions, a function that scores (session, seed) by number, and how many parameters."""
+    options: argparse.Namespace, settings: dict[str, Any]
+) -> tuple[list[Counts], list[int], Callable[[int, int], Scored], int]:
+    """Sessions, seeds, a function that scores (session, seed) by place, and how many parameters."""
     from spikeline.horizon import regression_file
 
     counts, _ = _recordings.read_counts(options.counts, options.budget_mb)
-    fitted = []
-    for seed, path in zip(numbers, options.forecasters, strict=True):
-        one = regression_file.load(path)
-        if one.seed != seed:
-            raise InputError(f"{path}: was fitted as seed {one.seed}, not {seed}; see --seeds")
-        for session, role, where in zip(counts, options.roles, options.counts, strict=True):
-            _check_session(one, path, session, role, where)
-        fitted.append(one)
+    if len(options.forecasters) != len(counts):
+        raise InputError(
+            f"--forecasters: {len(options.forecasters)} regressions for {len(counts)} of --counts; "
+            "give one for each session, in the same order"
+        )
+    if options.seeds is not None:
+        raise InputError("--seeds: a regression has none; leave it out")
+    fitted = [regression_file.load(path) for path in options.forecasters]
+    for one, path, session, role, where in zip(
+        fitted, options.forecasters, counts, options.roles, options.counts, strict=True
+    ):
+        _check_session(one, path, session, role, where)
 
     def score(place: int, which: int) -> Scored:
-        session, one = counts[place], fitted[which]
-        regression = one.sessions[session.session].regression
+        session, one = counts[place], fitted[place]
         return _tiled(
-            partial(regression.forecasts, session.counts),
+            partial(one.regression.forecasts, session.counts),
             session,
             settings,
             shuffled=bool(settings["shuffle_history"]),
         )
 
-    return counts, score, fitted[0].parameters
+    return counts, [0], score, sum(one.parameters for one in fitted)
 
 
 def _check_session(one, path: str, session: Counts, role: str, where: str) -> None:
-    known = one.sessions.get(session.session)
-    if known is None:
-        raise InputError(f"{where}: {path} was not fitted on session {session.session}; fit it")
-    if known.role != role:
+    if one.session != session.session:
+        raise InputError(
+            f"{path}: was fitted on session {one.session}, but {where} is {session.session}; give "
+            "the regressions in the order of --counts"
+        )
+    if one.role != role:
         raise InputError(
             f"{where}: role {role} of session {session.session}, but {path} was fitted on it "
-            f"as {known.role}; see --roles"
+            f"as {one.role}; see --roles"
         )
-    if known.regression.bin_s != session.bin_s:
+    if one.regression.bin_s != session.bin_s:
         raise InputError(
-            f"{where}: bins of {session.bin_s} s; {path} reads {known.regression.bin_s} s"
+            f"{where}: bins of {session.bin_s} s; {path} reads {one.regression.bin_s} s"
         )
-    if list(known.unit_ids) != list(map(str, session.unit_ids)):
+    if list(one.unit_ids) != list(map(str, session.unit_ids)):
         raise InputError(f"{where}: its units are not those that {path} was fitted on; fit again")
 
 
@@ -176,12 +181,13 @@ def _tiled(forecast: Forecast, session: Counts, settings: dict[str, Any], shuffl
 
 
 def _prepare_networks(
-    options: argparse.Namespace, settings: dict[str, Any], numbers: list[int]
-) -> tuple[list[Counts], Callable[[int, int], Scored], int]:
+    options: argparse.Namespace, settings: dict[str, Any]
+) -> tuple[list[Counts], list[int], Callable[[int, int], Scored], int]:
     """As `_prepare_regressions`."""
     from spikeline.horizon import forecaster_file
     from spikeline.training.device import choose_device
 
+    numbers = seeds_of(options.seeds, options.forecasters, "forecaster")
     device = choose_device(options.device)
     counts, features, embeddings, mapped = _recordings.read(options)
     trained = []
@@ -196,7 +202,7 @@ def _prepare_networks(
             trained[which], counts[place], features[place], embeddings, settings, mapped, device
         )
 
-    return counts, score, trained[0].model.parameters_count
+    return counts, numbers, score, trained[0].model.parameters_count
 
 
 def _check(one, seed: int, path: str, counts, options: argparse.Namespace, embeddings) -> None:

@@ -1,4 +1,4 @@
-"""Regressions of several sessions as one safetensors file: weights, settings, roles."""
+"""The regression of a session as one safetensors file: weights, settings, the session's role."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from spikeline.artifacts import safetensors_file
 from spikeline.horizon.regression import ARRAYS, Regression
 
-CONTRACT = "spikeline-regressions-1"
+CONTRACT = "spikeline-regression-2"
 
 
 @dataclass(frozen=True)
@@ -18,57 +18,43 @@ class SessionRegression:
     """A session's regression.
 
     Attributes:
+        session: its name.
         role: seen, fitted on the train and valid domains; held_out, on the reference window alone.
         unit_ids: of its units, in the order of the regression's arrays.
+        settings: resolved, of the model.
     """
 
+    session: str
     role: str
     unit_ids: Sequence[str]
-    regression: Regression
-
-
-@dataclass(frozen=True)
-class Regressions:
-    """Those of all sessions of a cohort, by name."""
-
     settings: Mapping[str, Any]
-    seed: int
-    sessions: Mapping[str, SessionRegression]
+    regression: Regression
 
     @property
     def parameters(self) -> int:
-        """Fitted numbers, over all sessions."""
+        """Fitted numbers."""
         arrays = ("mean_rate", "centre", "directions", "weights", "gains")
-        return sum(
-            getattr(one.regression, name).size for one in self.sessions.values() for name in arrays
-        )
+        return sum(getattr(self.regression, name).size for name in arrays)
 
 
-def save(path: str | os.PathLike[str], fitted: Regressions, record: Mapping[str, Any]) -> None:
+def save(
+    path: str | os.PathLike[str], fitted: SessionRegression, record: Mapping[str, Any]
+) -> None:
     """Write atomically, with provenance in the header."""
-    arrays = {
-        f"{name}/{array}": getattr(one.regression, array)
-        for name, one in fitted.sessions.items()
-        for array in ARRAYS
-    }
     description = {
         "kind": "regression",
         "settings": dict(fitted.settings),
-        "seed": fitted.seed,
-        "sessions": {
-            name: {
-                "role": one.role,
-                "unit_ids": list(map(str, one.unit_ids)),
-                "bin_s": one.regression.bin_s,
-            }
-            for name, one in fitted.sessions.items()
-        },
+        "session": fitted.session,
+        "role": fitted.role,
+        "unit_ids": list(map(str, fitted.unit_ids)),
+        "bin_s": fitted.regression.bin_s,
     }
+    arrays = {name: getattr(fitted.regression, name) for name in ARRAYS}
     safetensors_file.write(path, CONTRACT, arrays, description, record)
 
 
 def recognises(path: str | os.PathLike[str]) -> bool:
-    """Whether a file holds regressions, rather than another kind of forecaster.
+    """Whether a file holds a regression, rather than another kind of forecaster.
 
     Raises:
         InputError: missing or damaged.
@@ -76,22 +62,18 @@ def recognises(path: str | os.PathLike[str]) -> bool:
     return CONTRACT in safetensors_file.contracts(path)
 
 
-def load(path: str | os.PathLike[str]) -> Regressions:
+def load(path: str | os.PathLike[str]) -> SessionRegression:
     """Read what `save` wrote.
 
     Raises:
-        InputError: missing, damaged, or no regressions.
+        InputError: missing, damaged, or no regression.
     """
-    description, arrays = safetensors_file.read(path, CONTRACT)
+    facts, arrays = safetensors_file.read(path, CONTRACT)
     with safetensors_file.whole(path):
-        sessions = {
-            name: SessionRegression(
-                facts["role"],
-                facts["unit_ids"],
-                Regression(
-                    **{array: arrays[f"{name}/{array}"] for array in ARRAYS}, bin_s=facts["bin_s"]
-                ),
-            )
-            for name, facts in description["sessions"].items()
-        }
-        return Regressions(description["settings"], description["seed"], sessions)
+        return SessionRegression(
+            facts["session"],
+            facts["role"],
+            facts["unit_ids"],
+            facts["settings"],
+            Regression(**{name: arrays[name] for name in ARRAYS}, bin_s=facts["bin_s"]),
+        )

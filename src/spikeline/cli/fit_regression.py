@@ -1,0 +1,54 @@
+"""Fit a session's own regression on recent history, a forecaster without a network.
+
+A session of role seen is fitted on its train and valid domains, one of role held_out on its
+reference window alone: what any forecaster may know of a session it never saw. Nothing is random.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from spikeline.artifacts import counts as counts_artifact
+from spikeline.artifacts import provenance
+from spikeline.artifacts.counts import Counts
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.errors import InputError
+from spikeline.horizon import regression_file
+from spikeline.horizon.regression_file import SessionRegression
+from spikeline.horizon.regression_fitting import DEFAULTS, fit_regression
+from spikeline.horizon.windows import split_mask
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--counts", required=True, metavar="FILE", help="of the session, HDF5")
+    parser.add_argument("--role", required=True, choices=("seen", "held_out"))
+    add_settings(parser, f"the model's resolved settings: {', '.join(DEFAULTS)}")
+    add_output(parser, "regression, safetensors")
+
+
+def run(options: argparse.Namespace) -> None:
+    start_log()
+    given = settings_of(options)
+    settings = {key: given[key] for key in DEFAULTS}
+    session = counts_artifact.read(options.counts, mapped=True)
+    try:
+        known = _known_bins(session, options.role)
+        regression = fit_regression(session.counts, known, session.bin_s, settings)
+    except InputError as error:
+        raise InputError(f"{options.counts}: {error}") from None
+    regression_file.save(
+        options.output,
+        SessionRegression(session.session, options.role, list(session.unit_ids), given, regression),
+        provenance.describe(__name__, given, [options.counts]),
+    )
+
+
+def _known_bins(session: Counts, role: str) -> np.ndarray:
+    """(bins,) bool: what may be learnt from."""
+    if role == "seen":
+        return split_mask(session.domains, "fit")
+    known = np.zeros(len(session.domains), bool)
+    known[slice(*session.reference)] = True
+    return known
