@@ -17,7 +17,6 @@ Pieces are stretches of test blocks, the same for every decoder. See horizon/whe
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,8 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import json_file, provenance
-from spikeline.artifacts.files import write_text
+from spikeline.artifacts import json_file
 from spikeline.errors import InputError
 
 CONTRACT = "decodings/1"
@@ -61,7 +59,6 @@ def write(path: str | os.PathLike[str], decodings: Decodings, record: Mapping[st
     """Check against the contract and write with provenance, atomically."""
     check(decodings, str(path))
     content = {
-        "contract": CONTRACT,
         **{name: getattr(decodings, name) for name in ("session", "source", "behaviour")},
         "units": int(decodings.units),
         "seed": int(decodings.seed),
@@ -77,9 +74,8 @@ def write(path: str | os.PathLike[str], decodings: Decodings, record: Mapping[st
             }
             for name, one in decodings.decoders.items()
         },
-        provenance.KEY: dict(record),
     }
-    write_text(path, json.dumps(content, allow_nan=False) + "\n")
+    json_file.write(path, CONTRACT, content, record)
 
 
 def read(path: str | os.PathLike[str]) -> Decodings:
@@ -89,7 +85,7 @@ def read(path: str | os.PathLike[str]) -> Decodings:
         InputError: missing, truncated, of another contract, or in breach of this one.
     """
     content = json_file.read(path, CONTRACT)
-    try:
+    with json_file.fields(path):
         decodings = Decodings(
             **{name: str(content[name]) for name in ("session", "source", "behaviour")},
             units=int(content["units"]),
@@ -106,10 +102,6 @@ def read(path: str | os.PathLike[str]) -> Decodings:
                 for name, one in content["decoders"].items()
             },
         )
-    except KeyError as error:
-        raise InputError(f"{path}: field {error} is missing; delete it and rerun") from None
-    except (TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: a field has the wrong type; delete it and rerun") from None
     check(decodings, str(path))
     return decodings
 

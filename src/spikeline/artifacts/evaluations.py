@@ -28,7 +28,6 @@ other items had exactly its similarity; so rank - tied/2 items did better.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -37,8 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import json_file, provenance
-from spikeline.artifacts.files import write_text
+from spikeline.artifacts import json_file
 from spikeline.errors import InputError
 
 CONTRACT = "evaluation/1"
@@ -105,15 +103,13 @@ def write(path: str | os.PathLike[str], evaluation: Evaluation, record: Mapping[
     """Check against the contract and write with provenance, atomically."""
     check(evaluation, str(path))
     content = {
-        "contract": CONTRACT,
         "settings": dict(evaluation.settings),
         "encoder": evaluation.encoder,
         "facts": dict(evaluation.facts),
         "noise_ceiling": None if evaluation.noise_ceiling is None else evaluation.noise_ceiling,
         "seeds": [_seed_to_json(seed) for seed in evaluation.seeds],
-        provenance.KEY: dict(record),
     }
-    write_text(path, json.dumps(content, allow_nan=False) + "\n")
+    json_file.write(path, CONTRACT, content, record)
 
 
 def read(path: str | os.PathLike[str]) -> Evaluation:
@@ -123,7 +119,7 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
         InputError: missing, truncated, of another contract, or in breach of this one.
     """
     content = json_file.read(path, CONTRACT)
-    try:
+    with json_file.fields(path):
         evaluation = Evaluation(
             settings=content["settings"],
             encoder=content["encoder"],
@@ -131,10 +127,6 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
             noise_ceiling=content["noise_ceiling"],
             seeds=[_seed_from_json(seed) for seed in content["seeds"]],
         )
-    except KeyError as error:
-        raise InputError(f"{path}: field {error} is missing; delete it and rerun") from None
-    except (TypeError, ValueError):
-        raise InputError(f"{path}: a field has the wrong type; delete it and rerun") from None
     check(evaluation, str(path))
     return evaluation
 

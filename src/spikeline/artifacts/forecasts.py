@@ -17,7 +17,6 @@ Sums are kept per block and per unit, not as ratios, so that sessions pool and b
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,8 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import json_file, provenance
-from spikeline.artifacts.files import write_text
+from spikeline.artifacts import json_file
 from spikeline.errors import InputError
 
 CONTRACT = "forecasts/1"
@@ -80,13 +78,11 @@ def write(path: str | os.PathLike[str], forecasts: Forecasts, record: Mapping[st
     """Check against the contract and write with provenance, atomically."""
     check(forecasts, str(path))
     content = {
-        "contract": CONTRACT,
         "settings": dict(forecasts.settings),
         "facts": dict(forecasts.facts),
         "sessions": {name: _to_json(one) for name, one in forecasts.sessions.items()},
-        provenance.KEY: dict(record),
     }
-    write_text(path, json.dumps(content, allow_nan=False) + "\n")
+    json_file.write(path, CONTRACT, content, record)
 
 
 def read(path: str | os.PathLike[str]) -> Forecasts:
@@ -96,16 +92,12 @@ def read(path: str | os.PathLike[str]) -> Forecasts:
         InputError: missing, truncated, of another contract, or in breach of this one.
     """
     content = json_file.read(path, CONTRACT)
-    try:
+    with json_file.fields(path):
         forecasts = Forecasts(
             settings=content["settings"],
             facts=content["facts"],
             sessions={name: _from_json(one) for name, one in content["sessions"].items()},
         )
-    except KeyError as error:
-        raise InputError(f"{path}: field {error} is missing; delete it and rerun") from None
-    except (TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: a field has the wrong type; delete it and rerun") from None
     check(forecasts, str(path))
     return forecasts
 

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from spikeline.artifacts import provenance
+from spikeline.artifacts.files import write_text
 from spikeline.errors import InputError
+
+
+def write(
+    path: str | os.PathLike[str],
+    contract: str,
+    content: Mapping[str, Any],
+    record: Mapping[str, Any],
+) -> None:
+    """Write an object of finite numbers atomically, with its contract and provenance."""
+    whole = {"contract": contract, **content, provenance.KEY: dict(record)}
+    write_text(path, json.dumps(whole, allow_nan=False) + "\n")
 
 
 def read(path: str | os.PathLike[str], contract: str) -> dict[str, Any]:
@@ -26,3 +41,20 @@ def read(path: str | os.PathLike[str], contract: str) -> dict[str, Any]:
     if found != contract:
         raise InputError(f"{path}: holds {found!r} where {contract!r} is due")
     return content
+
+
+@contextmanager
+def fields(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Around the use of what was read: a field that misses or does not fit is the file's fault.
+
+    Raises:
+        InputError: in the place of what came of the bad field.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(f"{path}: field {error} is missing; delete it and rerun") from None
+    except (TypeError, ValueError, AttributeError):
+        raise InputError(f"{path}: a field has the wrong type; delete it and rerun") from None

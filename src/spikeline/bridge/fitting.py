@@ -107,19 +107,11 @@ def fit_network(
     alignment = _Alignment(
         model, settings, scalers, spaces, splits, responses_chosen, embeddings, images, device
     )
-    schedule = Schedule(
-        epochs=settings["epochs"],
-        batch_size=settings["batch_size"],
-        learning_rate=settings["learning_rate"],
-        weight_decay=settings["weight_decay"],
-        warmup_epochs=settings["warmup_epochs"],
-        patience=settings["patience"],
-    )
     history = train(
         model,
         alignment.loss,
         [torch.from_numpy(split.train).to(device) for split in splits],
-        schedule,
+        Schedule.of(settings, settings["batch_size"]),
         seed=2 * seed + 1,
         score=alignment.score if settings["validation_images"] else None,
         state_path=state_path,

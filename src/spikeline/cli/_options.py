@@ -73,30 +73,3 @@ def seeds_of(seeds: Sequence[int] | None, files: Sequence[str], what: str) -> li
             f"--seeds: {numbers} for {len(files)} {what}s; give each {what} its own seed"
         )
     return numbers
-
-
-def add_conditions(parser: argparse.ArgumentParser, example: str) -> None:
-    parser.add_argument(
-        "--conditions",
-        required=True,
-        metavar="JSON",
-        help=f"list in the order of what is collected, or a file that holds it: {example}",
-    )
-
-
-def conditions_of(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The conditions of a table.
-
-    Raises:
-        InputError: no JSON list of objects.
-    """
-    text = options.conditions
-    try:
-        if not text.lstrip().startswith("["):
-            text = Path(text).read_text(encoding="utf-8")
-        conditions = json.loads(text)
-    except (OSError, ValueError):
-        raise InputError("--conditions: no JSON list, nor a file that holds one") from None
-    if not isinstance(conditions, list) or not all(isinstance(c, dict) for c in conditions):
-        raise InputError("--conditions: a list of objects is due")
-    return conditions

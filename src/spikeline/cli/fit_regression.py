@@ -23,7 +23,9 @@ from spikeline.horizon.windows import split_mask
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", required=True, metavar="FILE", help="of the session, HDF5")
-    parser.add_argument("--role", required=True, choices=("seen", "held_out"))
+    parser.add_argument(
+        "--role", required=True, choices=("seen", "held_out"), help="what may be learnt from"
+    )
     add_settings(parser, f"the model's resolved settings: {', '.join(DEFAULTS)}")
     add_output(parser, "regression, safetensors")
 

@@ -10,9 +10,9 @@ import pandas as pd
 
 from spikeline import plotting
 from spikeline.artifacts import evaluations, provenance, tables
-from spikeline.cli._options import add_conditions, conditions_of, start_log
+from spikeline.cli._options import start_log
+from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
 from spikeline.errors import InputError
-from spikeline.statistics import RESAMPLES
 
 MEASURES = [
     plotting.Measure(
@@ -34,14 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="take the first N seeds of an evaluation (all)"
     )
-    parser.add_argument("--title", default="", help="of the figure")
-    parser.add_argument("--output", required=True, metavar="FILE.tsv", help="table")
+    add_table(parser)
     parser.add_argument(
         "--categories", metavar="FILE.tsv", help="per-category table (OUTPUT's .categories.tsv)"
-    )
-    parser.add_argument("--figure", required=True, metavar="FILE.png", help="figure")
-    parser.add_argument(
-        "--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap ({RESAMPLES})"
     )
 
 
@@ -53,15 +48,14 @@ def run(options: argparse.Namespace) -> None:
             f"--conditions: {len(conditions)} for {len(options.evaluations)} evaluations; "
             "one for each, in their order, is due"
         )
-    if options.resamples < 1:
-        raise InputError(f"--resamples: {options.resamples}; a whole number from 1 is due")
+    resamples = resamples_of(options)
     read = [_first_seeds(evaluations.read(path), options.seeds) for path in options.evaluations]
-    table = tables.retrieval_table(read, conditions, options.resamples)
+    table = tables.retrieval_table(read, conditions, resamples)
     categories = tables.category_table(read, conditions)
     settings = {
         "conditions": conditions,
         "title": options.title,
-        "resamples": options.resamples,
+        "resamples": resamples,
         "seeds": options.seeds,
     }
     record = provenance.describe(__name__, settings, options.evaluations)

@@ -10,10 +10,9 @@ import pandas as pd
 
 from spikeline import plotting
 from spikeline.artifacts import forecasts, provenance, tables
-from spikeline.cli._options import add_conditions, conditions_of, start_log
-from spikeline.errors import InputError
+from spikeline.cli._options import start_log
+from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
 from spikeline.horizon.forecast_tables import POOLED, forecast_table
-from spikeline.statistics import RESAMPLES
 
 ROLES = {"held_out": "sessions never seen", "seen": "test blocks of training sessions"}
 VALUE = "bits per spike against the unit's training mean\n(95 % interval)"
@@ -35,31 +34,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the figure sets side by side",
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="take the first N of a model (all)")
-    parser.add_argument("--title", default="", help="of the figure")
-    parser.add_argument("--output", required=True, metavar="FILE.tsv", help="table")
-    parser.add_argument("--figure", required=True, metavar="FILE.png", help="figure")
-    parser.add_argument(
-        "--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap ({RESAMPLES})"
-    )
+    add_table(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
     conditions = conditions_of(options)
-    if options.resamples < 1:
-        raise InputError(f"--resamples: {options.resamples}; a whole number from 1 is due")
+    resamples = resamples_of(options)
     table = forecast_table(
         [forecasts.read(path) for path in options.forecasts],
         conditions,
         [forecasts.read(path) for path in options.baselines],
         options.seeds,
-        options.resamples,
+        resamples,
     )
     settings = {
         "conditions": conditions,
         "rows": options.rows,
         "title": options.title,
-        "resamples": options.resamples,
+        "resamples": resamples,
         "seeds": options.seeds,
     }
     record = provenance.describe(__name__, settings, [*options.forecasts, *options.baselines])

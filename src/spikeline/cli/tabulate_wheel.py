@@ -10,9 +10,8 @@ import pandas as pd
 from spikeline import plotting
 from spikeline.artifacts import decodings, provenance, tables
 from spikeline.cli._options import start_log
-from spikeline.errors import InputError
+from spikeline.cli._tables import add_table, resamples_of
 from spikeline.horizon.wheel_table import CONTROL, wheel_table
-from spikeline.statistics import RESAMPLES
 
 TITLE = "Velocity decoded from spikes, POYO beside ridge"
 VALUE = "R2 on test blocks (95 % interval)"
@@ -27,20 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="JSON, a session and seed each",
     )
-    parser.add_argument("--title", default=TITLE, help="of the figure")
-    parser.add_argument("--output", required=True, metavar="FILE.tsv", help="table")
-    parser.add_argument("--figure", required=True, metavar="FILE.png", help="figure")
-    parser.add_argument(
-        "--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap ({RESAMPLES})"
-    )
+    add_table(parser, TITLE)
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    if options.resamples < 1:
-        raise InputError(f"--resamples: {options.resamples}; a whole number from 1 is due")
-    table = wheel_table([decodings.read(path) for path in options.decodings], options.resamples)
-    settings = {"title": options.title, "resamples": options.resamples}
+    resamples = resamples_of(options)
+    table = wheel_table([decodings.read(path) for path in options.decodings], resamples)
+    settings = {"title": options.title, "resamples": resamples}
     record = provenance.describe(__name__, settings, options.decodings)
     figure = draw(table, options.title)
     tables.write(options.output, table, record)

@@ -83,19 +83,12 @@ def fit_forecaster(
     def score() -> dict[str, Tensor]:
         return {"score": torch.tensor([validation.bits_per_spike(forecaster)])}
 
-    schedule = Schedule(
-        epochs=settings["epochs"],
-        batch_size=1,  # a row of the loop is a step: a batch of windows of one session
-        learning_rate=settings["learning_rate"],
-        weight_decay=settings["weight_decay"],
-        warmup_epochs=settings["warmup_epochs"],
-        patience=settings["patience"],
-    )
     return train(
         model,
         loss,
         [torch.arange(settings["steps_per_epoch"], device=device)],
-        schedule,
+        # a row of the loop is a step: a batch of windows of one session
+        Schedule.of(settings, batch_size=1),
         seed=2 * seed + 1,
         score=score if validation is not None else None,
         state_path=state_path,

@@ -181,14 +181,8 @@ def fit_poyo(
         steps,
         loss,
         [torch.arange(settings["steps_per_epoch"], device=device)],
-        Schedule(
-            epochs=settings["epochs"],
-            batch_size=1,  # a row of the loop is a step: a batch of windows
-            learning_rate=settings["learning_rate"],
-            weight_decay=settings["weight_decay"],
-            warmup_epochs=settings["warmup_epochs"],
-            patience=settings["patience"],
-        ),
+        # a row of the loop is a step: a batch of windows
+        Schedule.of(settings, batch_size=1),
         seed=2 * seed + 1,
         score=score,
         state_path=state_path,

@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,16 @@ class Schedule:
     weight_decay: float = 0.0
     warmup_epochs: float = 0.0
     patience: int = 0
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], batch_size: int) -> Schedule:
+        """From a model's resolved settings.
+
+        Args:
+            batch_size: rows of a step.
+        """
+        names = ("epochs", "learning_rate", "weight_decay", "warmup_epochs", "patience")
+        return cls(batch_size=batch_size, **{name: settings[name] for name in names})
 
     def rate(self, epoch: float) -> float:
         """Learning rate at a moment counted in epochs."""
