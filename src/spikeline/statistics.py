@@ -60,7 +60,7 @@ def bootstrap_ratio(
 
     Args:
         numerators, denominators: (observations,) finite numbers; a resample whose denominators sum
-            to zero is left out of the interval.
+            to zero is left out of the interval. Where all do, all three numbers are NaN.
 
     Other arguments and errors as in `bootstrap_mean`.
     """
@@ -70,6 +70,8 @@ def bootstrap_ratio(
     parts = [(w @ above_of, w @ below_of) for w in _resampled(len(below_of), resamples, seed)]
     sums, totals = (np.concatenate(part) for part in zip(*parts, strict=True))
     ratios = sums[totals != 0] / totals[totals != 0]
+    if not len(ratios):
+        return Interval(np.nan, np.nan, np.nan)
     return _interval(above.sum() / below.sum(), ratios, confidence)
 
 

@@ -63,7 +63,7 @@ def test_the_oracle_is_above_the_regression_above_the_running_mean_above_the_nul
     assert found["oracle"] > found["poisson_glm"] > found["running_mean"] > 0
     assert found["training_mean"] == 0
     assert found["poisson_glm_reference"] < found["poisson_glm"]
-    assert found["poisson_glm_shuffled"] < 0.005
+    assert found["poisson_glm_shuffled"] < 0.01
     assert found["reference_rate"] < found["running_mean"]
 
 

@@ -134,7 +134,7 @@ def test_a_session_file_becomes_counts_in_step_with_behaviour_and_images(tmp_pat
     times, _, cut = saved_session(
         tmp_path / "s.h5",
         stimuli={"start": starts, "end": starts + 0.25, "image": names},
-        behaviour=sessions.Behaviour("wheel", rate, np.cumsum(velocity) / rate, velocity),
+        behaviour=sessions.Behaviour("wheel", rate, np.cumsum(velocity) / rate, velocity, 0.03),
     )
     arguments = ["bin-spikes", "--session", str(tmp_path / "s.h5")]
     assert main.main([*arguments, "--output", str(tmp_path / "c.h5")]) in (0, None)
@@ -142,7 +142,7 @@ def test_a_session_file_becomes_counts_in_step_with_behaviour_and_images(tmp_pat
     assert found.counts.shape == (10_000, 5) and found.counts.sum() == len(times)
     assert found.session == "one" and found.source == "arrays" and found.behaviour_kind == "wheel"
     assert list(found.image_names) == ["img0", "img1", "img2"]
-    late = binning.DELAY_BINS
+    late = 2  # 30 ms, and up to a sample
     assert np.isnan(found.behaviour[:late]).all()
     velocity = np.sin((np.arange(10_000) + 0.4) * BIN_S)
     np.testing.assert_allclose(found.behaviour[late:], velocity[:-late], atol=0.02)
@@ -165,22 +165,34 @@ def test_a_session_without_behaviour_or_images_has_none_in_its_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "step"), [("wheel", 0.01), ("wheel", 0.03), ("running", 0.033), ("position", 0.01)]
-)
-def test_behaviour_that_has_not_happened_yet_changes_no_bin_before_it(kind, step):
+    ("kind", "step", "more"),
+    [
+        ("wheel", 0.01, {}), ("wheel", 0.03, {}), ("running", 0.033, {}), ("position", 0.01, {}),
+        ("position", 1 / 60, {}), ("position", 1 / 30, {}), ("position", 0.1, {}),
+        ("position", 1 / 30, {"smoothing_s": 0.5}), ("position", 0.02, {"rate_hz": 25}),
+    ],
+)  # fmt: skip
+def test_behaviour_that_has_not_happened_yet_changes_no_bin_before_it(kind, step, more):
     times = np.arange(0, 20, step)
-    known = times < 10
-    # A wheel at rest sends no ticks, and must not tell where it will turn.
-    known &= (times < 8) if kind == "wheel" else True
+    # A wheel at rest sends no ticks, and must not tell where it will turn; tracking is lost at
+    # times, and what is known first behind the gap lies on either side of the tenth second.
+    lost = (times > 8) & (times < 10) if kind == "wheel" else (times > 9.4) & (times < 9.93)
     later = np.cumsum(np.random.default_rng(0).normal(size=(2, len(times))), axis=1)
     binned = []
     for one in later:
-        position = np.where(known, np.sin(times), np.sin(8) + one)
-        keep = known | (times >= 10)
-        track = Track(kind, times[keep], position[keep], "x")
-        made = sampled(track, 0.0, 19.0, {"wrap": None})
-        grid = np.arange(len(made.velocity)) / 100
+        position = np.where(times < 10, np.sin(times), np.sin(8) + one)[~lost]
+        made = sampled(Track(kind, times[~lost], position, "x"), 0.0, 19.0, {"wrap": None, **more})
+        grid = np.arange(len(made.velocity)) / made.sampling_rate
         velocity = binning.bin_velocity(grid, made.velocity, 900, BIN_S)
-        binned.append(binning.delayed(velocity))
+        delay = binning.delay_bins(made.look_ahead_s, made.sampling_rate, BIN_S)
+        binned.append(binning.delayed(velocity, delay))
     np.testing.assert_array_equal(binned[0][:500], binned[1][:500])
-    assert not np.array_equal(binned[0][510:], binned[1][510:])
+    assert not np.array_equal(binned[0][500 + delay :], binned[1][500 + delay :])
+    assert np.isfinite(binned[0][500 + 2 * delay + 2 :]).all()
+    assert kind == "wheel" or np.isnan(binned[0][470:500]).any()
+
+
+def test_velocity_is_late_by_as_many_bins_as_it_looks_ahead():
+    assert binning.delay_bins(0.0, 250.0, 0.02) == 1
+    assert binning.delay_bins(0.07, 100.0, 0.02) == 4  # a wheel: 20 ms of filter, 50 ms to a tick
+    assert binning.delay_bins(0.08, 100.0, 0.02) == 5

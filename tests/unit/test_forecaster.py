@@ -272,4 +272,28 @@ def test_only_the_idencoder_reads_features_and_only_the_rate_of_units_with_few_i
 
 def test_raw_features_enter_as_they_are():
     model = forecaster({**SETTINGS, "features": "raw"})
-    assert model.identity.mean.abs().max() == 0 and (model.identity.std == 1).all()
+    units = recording_of(session("a")).population.units
+    assert torch.equal(read_by(model.identity, units)[:, :33], units.features)
+
+
+@pytest.mark.parametrize("features", ["raw", "normalised"])
+def test_feature_noise_has_the_scale_of_each_feature(features):
+    model = forecaster({**SETTINGS, "features": features, "feature_noise": 0.1})
+    model.identity.std = torch.linspace(0.01, 5, 33)
+    units = recording_of(session("a")).population.units
+    clean = read_by(model.identity, units)
+    model.identity.train()
+    noise = torch.stack([read_by(model.identity, units) - clean for _ in range(300)])
+    expected = 0.1 * (model.identity.std if features == "raw" else torch.ones(33))
+    torch.testing.assert_close(noise.std((0, 1))[:33], expected, rtol=0.1, atol=0)
+    assert (noise[..., 33] == 0).all()  # the flag is no feature
+
+
+def read_by(identity, units):
+    """What the layers of an IDEncoder get."""
+    seen = []
+    handle = identity.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        identity(units)
+    handle.remove()
+    return seen[0]

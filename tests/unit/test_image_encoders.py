@@ -1,10 +1,12 @@
 """Embedding images with any encoder: order, batches, precision."""
 
 import numpy as np
+import open_clip
+import pytest
 import torch
 from PIL import Image
 
-from spikeline.bridge.image_encoders import embed
+from spikeline.bridge.image_encoders import embed, load
 
 
 def test_rows_follow_the_images_whatever_the_batch_size():
@@ -23,3 +25,15 @@ def test_rows_follow_the_images_whatever_the_batch_size():
         assert rows.dtype == np.float32
         np.testing.assert_array_equal(rows, np.outer(np.arange(7), [1, -0.5]))
     assert set(precisions) == {(torch.float32, False)}
+
+
+@pytest.mark.parametrize(
+    ("tag", "activation"), [("openai", "QuickGELU"), ("laion2b_s34b_b79k", "GELU")]
+)
+def test_weights_run_with_the_activation_they_were_trained_with(monkeypatch, tag, activation):
+    monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *a, **k: "nowhere")
+    monkeypatch.setattr(open_clip.factory, "load_checkpoint", lambda *a, **k: {})
+    settings = {"kind": "open_clip", "model": "ViT-B-32", "pretrained": tag}
+    encode, _ = load(settings, None, torch.device("cpu"))
+    names = {type(module).__name__ for module in encode.__self__.modules()}
+    assert {name for name in names if "GELU" in name} == {activation}

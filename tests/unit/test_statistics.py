@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spikeline.statistics import bootstrap_mean, bootstrap_median
+from spikeline.statistics import bootstrap_mean, bootstrap_median, bootstrap_ratio
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,10 @@ def test_the_same_seed_gives_the_same_interval():
     values = np.random.default_rng(0).normal(size=30)
     assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1)
     assert bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)
+
+
+def test_a_ratio_without_any_denominator_is_nan_with_its_interval():
+    assert np.isnan(bootstrap_ratio(np.ones(4), np.zeros(4))).all()
 
 
 def test_nan_no_values_and_missing_labels_raise():

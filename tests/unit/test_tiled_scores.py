@@ -14,7 +14,7 @@ from spikeline.horizon.windows import forecast_starts, gather
 def session():
     """A common rate that swings over seconds: counts, domains, true rates."""
     rng = np.random.default_rng(0)
-    swing = np.exp(np.sin(np.arange(2000) / 40))[:, None]
+    swing = np.exp(np.sin(np.arange(2000) / 37))[:, None]
     rates = 0.2 * swing * np.array([0.5, 1.0, 2.0])
     domains = np.repeat(np.array([1, 3, 2, 3], np.uint8), 500)
     return rng.poisson(rates).astype(np.uint8), domains, rates

@@ -104,6 +104,11 @@ def test_weight_decay_leaves_biases_norms_and_embeddings_alone():
     assert others["weight_decay"] == 0
     assert "encoder.electrodes.to_key.weight" in names
     assert not any("norm" in n or "bias" in n or "identity" in n or "latents" in n for n in names)
+    model = torch.nn.ModuleDict(
+        {"unit_emb": torch.nn.Embedding(3, 4), "readout": torch.nn.Linear(4, 2)}
+    )
+    decayed, _ = _optimiser(dict(model.named_parameters()), Schedule(1, 1, 0.1)).param_groups
+    assert [p.shape for p in decayed["params"]] == [(2, 4)]
 
 
 KILLED = """

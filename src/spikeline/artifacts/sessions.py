@@ -8,6 +8,7 @@
 | trials | start, end and more columns; those named `*_times` are times too |
 | stimuli | start, end, image str, '' for a blank; sorted, not overlapping |
 | session | id, source, subject, origin_s (start in the source's clock), behaviour_kind or '' |
+| session | behaviour_look_ahead_s: see `Behaviour` |
 | domain, train_domain, valid_domain, test_domain, reference_domain | start, end |
 
 Times are seconds from the session's start. Behaviour, trials and stimuli are absent where there are
@@ -63,13 +64,15 @@ class Behaviour:
     """What the animal did, sampled regularly from the session's start.
 
     position (samples,) or (samples, k) and velocity (samples,), NaN where unknown; `kind` is one of
-    wheel (rad), running (cm) and position (the source's unit), velocity the same per second.
+    wheel (rad), running (cm) and position (the source's unit), velocity the same per second. A
+    velocity may depend on what was recorded up to `look_ahead_s` seconds later.
     """
 
     kind: str
     sampling_rate: float
     position: np.ndarray
     velocity: np.ndarray
+    look_ahead_s: float = 0.0
 
 
 def build(
@@ -102,7 +105,11 @@ def build(
             domain=Interval(0.0, float(duration)),
         ),
         "units": ArrayDict(**{name: _column(values) for name, values in units.items()}),
-        "session": Data(**session, behaviour_kind="" if behaviour is None else behaviour.kind),
+        "session": Data(
+            **session,
+            behaviour_kind="" if behaviour is None else behaviour.kind,
+            behaviour_look_ahead_s=0.0 if behaviour is None else float(behaviour.look_ahead_s),
+        ),
         "reference_domain": _interval(np.reshape(domains["reference"], (1, 2))),
         **{f"{split}_domain": _interval(domains[split]) for split in SPLITS},
     }

@@ -193,6 +193,9 @@ class _Alignment:
         rows = self.galleries.flatten(1)
         with mixed_precision(self.device):
             predictions = self.model["network"](self.standardised(rows))
+        if not predictions.isfinite().all():
+            # no comparison with NaN is true: every rank would be the best
+            raise FloatingPointError("a prediction is not finite")
         predictions = functional.normalize(predictions.float(), dim=-1)
         targets = functional.normalize(self.targets[self.member, rows], dim=-1)
         shape = (members, galleries, size, -1)

@@ -82,11 +82,15 @@ def _open_clip(
         raise InputError(
             f"open_clip: {model_name} has no weights {settings['pretrained']!r}: known are {tags}"
         )
+    # OpenAI's weights and some others were trained with another GELU than their architecture's own
+    # entry has; open_clip would only warn, and give embeddings that are not theirs.
+    trained = {} if remote else open_clip.get_pretrained_cfg(model_name, settings["pretrained"])
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
             model_name,
             pretrained=None if remote else settings["pretrained"],
             device=device,
+            force_quick_gelu=trained.get("quick_gelu", False),
             cache_dir=None if cache is None else str(cache),
         )
     except Exception as error:  # open_clip raises whatever the hub, the disk or torch raised

@@ -60,7 +60,8 @@ def _behaviour(data, bins: int) -> dict:
     if not data.has_nested_attribute("behaviour.velocity"):
         return {"behaviour": np.full(bins, np.nan, np.float32), "behaviour_kind": ""}
     velocity = binning.bin_velocity(data.behaviour.timestamps, data.behaviour.velocity, bins, BIN_S)
-    velocity = binning.delayed(velocity)
+    ahead, rate = data.session.behaviour_look_ahead_s, data.behaviour.sampling_rate
+    velocity = binning.delayed(velocity, binning.delay_bins(float(ahead), float(rate), BIN_S))
     return {"behaviour": velocity, "behaviour_kind": str(data.session.behaviour_kind)}
 
 

@@ -7,7 +7,7 @@
 | running_mean | (1 - w) of its exponential mean over the recent past and w of its training mean |
 | poisson_glm | of a regression on recent history, see horizon/glm.py |
 | poisson_glm_reference | the same, fitted on the reference window alone |
-| poisson_glm_shuffled | the same as poisson_glm on history from half a session away: a control |
+| poisson_glm_shuffled | the same as poisson_glm on history from far away: a control |
 | oracle | the true rates, bin by bin, where a simulation kept them |
 
 What is known ends where the window starts. Regressions are fitted on train and stopped on valid;
@@ -26,7 +26,7 @@ from spikeline.artifacts.counts import NO_DOMAIN, TRAIN, VALID, Counts
 from spikeline.artifacts.forecasts import Sums
 from spikeline.horizon import glm
 from spikeline.horizon.scores import score_sums, training_mean
-from spikeline.horizon.windows import bins_of, forecast_starts, gather
+from spikeline.horizon.windows import bins_of, elsewhere, forecast_starts, gather
 
 RUNNING_S = (0.04, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 RUNNING_WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
@@ -84,7 +84,7 @@ def score_baselines(
     fits = {
         "poisson_glm": (domains, None),
         "poisson_glm_reference": (_reference_domains(counts), None),
-        "poisson_glm_shuffled": (domains, np.roll(values, len(values) // 2, axis=0)),
+        "poisson_glm_shuffled": (domains, values[elsewhere(np.arange(len(values)), len(values))]),
     }
     for label, (used, history) in fits.items():
         progress(label)

@@ -17,10 +17,6 @@ from spikeline.errors import InputError
 MOST = np.iinfo(np.uint8).max
 # Of a bin: what rounding may leave between an edge that was meant and one that was computed.
 TOLERANCE = 1e-4
-# Velocity is a centred derivative of samples that were interpolated: it knows the position up to
-# half the filter's window and one sample ahead, 80 ms at most (sources/behaviour.py). So late it
-# enters the bins.
-DELAY_BINS = 4
 # Numbers counted at once, so that the wide counts behind the narrow ones stay small.
 CHUNK = 1 << 21
 
@@ -125,8 +121,18 @@ def bin_velocity(
     return mean.astype(np.float32)
 
 
-def delayed(values: np.ndarray, bins: int = DELAY_BINS) -> np.ndarray:
-    """(bins,) each bin's value moved later, NaN before the first: nothing then knows its future."""
+def delay_bins(look_ahead_s: float, sampling_rate: float, bin_s: float) -> int:
+    """So late velocity enters the bins: no bin then knows what came after it.
+
+    Args:
+        look_ahead_s: how far ahead of its sample a velocity looks.
+        sampling_rate: Hz; a bin may lie between two samples and then takes from both.
+    """
+    return math.ceil((look_ahead_s + 1 / sampling_rate) / bin_s - TOLERANCE)
+
+
+def delayed(values: np.ndarray, bins: int) -> np.ndarray:
+    """(bins,) each bin's value moved `bins` later, NaN before the first."""
     return np.concatenate([np.full(bins, np.nan, values.dtype), values])[: len(values)]
 
 

@@ -1,4 +1,4 @@
-"""The forecaster: the past of a population to the rates of its units in some of the next bins.
+"""The forecaster: the past of a population to the rates of its units at times to come.
 
 identity -> encoder -> decoder -> head; log rates are an offset plus what the head adds. The offset
 is the reference rate of each unit unless the caller knows better.
@@ -6,6 +6,7 @@ is the reference rate of each unit unless the caller knows better.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,8 @@ from spikeline.horizon.stretches import future_edges, middles
 from spikeline.horizon.summary import PopulationSummary
 from spikeline.horizon.windows import setting_bins
 
-# Above e^5 spikes a bin no count is possible that a uint8 holds.
-_HIGHEST_LOG_RATE = 5.0
+# A uint8 holds no higher count.
+_HIGHEST_LOG_RATE = math.log(255)
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Forecaster(nn.Module):
     """See the module.
 
     Attributes:
-        knots: (knots,) int64, the future bins it forecasts: the middle of each stretch. The bins
-            between them are interpolated, see horizon/forecasting.py.
+        knots: (knots,) the times it forecasts, in bins: the middle of each stretch of the future.
+            Bins are interpolated between them, see horizon/forecasting.py.
 
     Args:
         settings: resolved settings of the model.
@@ -104,11 +105,9 @@ class Forecaster(nn.Module):
             )
         self.patches = history_bins // self.patch_bins
         self.knots = middles(future_edges(settings, bin_s))
-        if settings["features"] == "raw":
-            feature_mean, feature_std = torch.zeros_like(feature_mean), torch.ones_like(feature_std)
         self.identity = build_identity(
             settings["identity"], dim, dim, feature_mean, feature_std, n_units,
-            settings["feature_noise"],
+            settings["feature_noise"], settings["features"] == "raw",
         )  # fmt: skip
         # random, mean and learned vectors enter at the same scale
         self.identity_norm = nn.LayerNorm(dim)

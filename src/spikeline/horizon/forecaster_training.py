@@ -19,7 +19,7 @@ from spikeline.horizon.forecaster import Forecaster
 from spikeline.horizon.forecasting import forecast
 from spikeline.horizon.scores import training_mean
 from spikeline.horizon.traces import STRIDE
-from spikeline.horizon.windows import forecast_starts
+from spikeline.horizon.windows import elsewhere, forecast_starts
 from spikeline.training.device import mixed_precision
 from spikeline.training.loop import Schedule, train
 
@@ -60,8 +60,8 @@ def fit_forecaster(
         state_path, fingerprint, state_interval_s: see `spikeline.training.loop.train`.
 
     Returns:
-        One row an epoch: epoch, member, learning_rate, loss (nats a bin), score (bits per spike of
-        the valid blocks against each unit's mean count in the train domain).
+        One row an epoch: epoch, member, learning_rate, loss (see `stretch_loss`), score (bits
+        per spike of the valid blocks against each unit's mean count in the train domain).
     """
     device = recordings[0].kept.device
     logger.info("forecaster: %s parameters", f"{forecaster.parameters_count:,}")
@@ -98,13 +98,15 @@ def fit_forecaster(
 
 
 def stretch_loss(log_rates: Tensor, counts: Tensor, lengths: Tensor) -> Tensor:
-    """Mean Poisson negative log likelihood of stretches whose rate is that of their middle bin.
+    """Mean Poisson negative log likelihood of stretches whose rate is that of their middle.
 
     All spikes of the future count for the price of a few bins. Long stretches hold most of the
     spikes and least of what can be known, so each weighs by a power of its length.
 
+    In nats, weighted, without the log n! that no model changes.
+
     Args:
-        log_rates: (windows, stretches, units) of one bin.
+        log_rates: (windows, stretches, units) per bin.
         counts: (windows, stretches, units) summed over the stretch.
         lengths: (stretches,) bins.
     """
@@ -155,7 +157,7 @@ class _Validation:
         for recording, starts, counts in zip(
             self.recordings, self.starts, self.counts, strict=True
         ):
-            begin = np.roll(starts, len(starts) // 2) if self.shuffled else starts
+            begin = elsewhere(starts, len(recording.domains)) if self.shuffled else starts
             lengths = np.full(len(starts), self.geometry.future_bins)
             for batch, rates in forecast(forecaster, recording, self.geometry, begin, lengths):
                 total += float((rates - counts[batch] * np.log(rates)).sum(dtype=np.float64))

@@ -1,14 +1,14 @@
 """Log rates of any number of units from shared weights: the population's future meets each unit.
 
-With h the state of a future bin, e a unit's embedding and g its recent history, a head on the
-concatenation would run its first layer once for each bin and unit. Split by rows,
+With h the state of a future time, e a unit's embedding and g its recent history, a head on the
+concatenation would run its first layer once for each time and unit. Split by rows,
 
     W [h; e; g] = W_h h + W_e e + W_g g,
 
-it runs once a bin, once a unit and once a unit's history, and only the sum is per bin and unit. Two
-further paths are products of a bin's part and a unit's part, one matrix product each: how strongly
+it runs once a time, once a unit and once a unit's history; only the sum is per time and unit. Two
+further paths are products of a time's part and a unit's part, one matrix product each: how strongly
 the state moves a unit, (A h) . (B e + D e * C g), depends on who it is and on what it just did; and
-its own history goes on with gains of the bin and of the unit, (E h + F e) . g.
+its own history goes on with gains of the time and of the unit, (E h + F e) . g.
 
 All last layers start at zero: an untrained head returns 0, the forecast its offset.
 """
@@ -24,7 +24,7 @@ class UnitHead(nn.Module):
     """The head's weights.
 
     Args:
-        dim: features of a bin's state and of a unit's embedding.
+        dim: features of a time's state and of a unit's embedding.
         history: features of a unit's recent history.
         hidden: features of the hidden layer.
         rank: products of the bilinear path.
@@ -47,10 +47,10 @@ class UnitHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, states: Tensor, identity: Tensor, history: Tensor) -> Tensor:
-        """(windows, bins, units) log rates above the offset.
+        """(windows, times, units) log rates above the offset.
 
         Args:
-            states: (windows, bins, dim).
+            states: (windows, times, dim).
             identity: (units, dim).
             history: (windows, units, history).
         """
@@ -59,7 +59,7 @@ class UnitHead(nn.Module):
         return self.output(hidden).squeeze(-1) + self.products(states, identity, history)
 
     def products(self, states: Tensor, identity: Tensor, history: Tensor) -> Tensor:
-        """(windows, bins, units): the two paths that are products."""
+        """(windows, times, units): the two paths that are products."""
         gated = self.history_gate(identity) * self.history_factor(history)
         factors = self.unit_factor(identity) + gated
         held = (self.identity_gain(identity) * history).sum(-1)
@@ -68,15 +68,15 @@ class UnitHead(nn.Module):
 
     def forward_concatenated(self, states: Tensor, identity: Tensor, history: Tensor) -> Tensor:
         """The same, with the first layer applied to concatenations: slow, to test and compare."""
-        windows, bins, units = len(states), states.shape[1], len(identity)
+        windows, times, units = len(states), states.shape[1], len(identity)
         weight = torch.cat(
             [layer.weight for layer in (self.from_state, self.from_identity, self.from_history)], 1
         )
         joined = torch.cat(
             [
                 states[:, :, None].expand(-1, -1, units, -1),
-                identity.expand(windows, bins, -1, -1),
-                history[:, None].expand(-1, bins, -1, -1),
+                identity.expand(windows, times, -1, -1),
+                history[:, None].expand(-1, times, -1, -1),
             ],
             -1,
         )

@@ -46,17 +46,26 @@ class IDEncoder(nn.Module):
     """Reference features to embeddings.
 
     Args:
-        mean, std: (33,) of each feature over training units; 0 and 1 leave them raw.
+        mean, std: (33,) of each feature over training units.
         hidden, dim: features of the two hidden layers, and of the embedding.
-        noise_std: Gaussian noise on the normalised features while training.
+        noise_std: Gaussian noise on the features while training, in their standard deviations.
+        raw: features enter as they are, rather than as z-scores.
     """
 
-    def __init__(self, mean: Tensor, std: Tensor, hidden: int, dim: int, noise_std: float = 0.0):
+    def __init__(
+        self,
+        mean: Tensor,
+        std: Tensor,
+        hidden: int,
+        dim: int,
+        noise_std: float = 0.0,
+        raw: bool = False,
+    ):
         super().__init__()
         self.register_buffer("mean", mean.float())
         self.register_buffer("std", std.float())
         self.noise_std = noise_std
-        self.raw = bool((mean == 0).all() and (std == 1).all())
+        self.raw = raw
         self.layers = nn.Sequential(
             nn.Linear(len(mean) + 1, hidden),
             nn.GELU(),
@@ -67,13 +76,14 @@ class IDEncoder(nn.Module):
 
     def forward(self, units: Units) -> Tensor:
         """(units, dim)."""
-        features = (units.features - self.mean) / self.std
+        features, scale = units.features, self.std
         if not self.raw:
-            features = features.clamp(-FARTHEST, FARTHEST)
+            features = ((features - self.mean) / self.std).clamp(-FARTHEST, FARTHEST)
             # without enough intervals only the rate means something
             features = torch.cat([features[:, :1], features[:, 1:] * units.valid[:, None]], 1)
+            scale = torch.ones_like(self.std)
         if self.training and self.noise_std:
-            features = features + self.noise_std * torch.randn_like(features)
+            features = features + self.noise_std * scale * torch.randn_like(features)
         return self.layers(torch.cat([features, units.valid[:, None].float()], 1))
 
 
@@ -103,7 +113,14 @@ class PerUnitIdentity(nn.Module):
 
 
 def build_identity(
-    mode: str, dim: int, hidden: int, mean: Tensor, std: Tensor, n_units: int, noise_std: float
+    mode: str,
+    dim: int,
+    hidden: int,
+    mean: Tensor,
+    std: Tensor,
+    n_units: int,
+    noise_std: float,
+    raw: bool,
 ) -> nn.Module:
     """The module of a mode: `Units` to (units, dim).
 
@@ -111,7 +128,7 @@ def build_identity(
         InputError: unknown mode.
     """
     if mode == "idencoder":
-        return IDEncoder(mean, std, hidden, dim, noise_std)
+        return IDEncoder(mean, std, hidden, dim, noise_std, raw)
     if mode == "random":
         return RandomIdentity()
     if mode == "mean":

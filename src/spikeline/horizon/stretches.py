@@ -1,7 +1,7 @@
-"""The future in stretches that grow: a forecaster has the middle bin of each.
+"""The future in stretches that grow: a forecaster has the rate in the middle of each.
 
-What comes soon changes fast and is most of what can be known. The log rates of the other bins are
-those of the middle bins, interpolated linearly, and held before the first and after the last.
+What comes soon changes fast and is most of what can be known. The log rates of the bins are
+interpolated linearly between those middles, and held before the first and after the last.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ def stretches(bins: int, count: int) -> np.ndarray:
 
 
 def middles(edges: np.ndarray) -> np.ndarray:
-    """(count,) int64: the bin in the middle of each stretch."""
-    return (edges[:-1] + edges[1:]) // 2
+    """(count,) the middle of each stretch, counted in bins: k for the middle of bin k, k + 1/2 for
+    the edge behind it."""
+    return (edges[:-1] + edges[1:] - 1) / 2
 
 
 def interpolation(knots: np.ndarray, bins: int) -> np.ndarray:
     """Weights of the knots in each of the first bins.
 
     Args:
-        knots: (all knots,) ascending bins.
+        knots: (all knots,) ascending, in bins; see `middles`.
 
     Returns:
         (bins, knots) float32, rows sum to 1; no more knots than it takes to reach the last bin.

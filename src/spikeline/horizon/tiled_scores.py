@@ -8,10 +8,7 @@ import numpy as np
 
 from spikeline.artifacts.forecasts import Sums
 from spikeline.horizon.scores import Scorer
-from spikeline.horizon.windows import bins_of, forecast_starts, gather
-
-# Far from any simple fraction, so that it meets no rhythm of the recording.
-SHIFT = 0.382
+from spikeline.horizon.windows import bins_of, elsewhere, forecast_starts, gather
 
 # (starts (windows,), lengths (windows,)) -> batches of windows of equal length: their places among
 # the starts, and their expected counts per bin (batch, length, units). Nothing at or after a start
@@ -39,8 +36,8 @@ def score_horizons(
         forecast: see `Forecast`.
         counts: (bins, units); domains: (bins,), see artifacts/counts.py.
         null: (units,) rates of the null, see `scores.training_mean`.
-        shuffled: forecast each window from the start of another, SHIFT of all windows away, so that
-            no borrowed history is near: a control, which knows all but the moment.
+        shuffled: forecast each window from far away, in whatever domain that is (see
+            `windows.elsewhere`): a control, which knows all but the moment.
 
     Raises:
         InputError: a horizon is no whole number of bins, or no block of the split holds a window.
@@ -56,9 +53,7 @@ def score_horizons(
     scorers = {label: Scorer(null, max(index.values()) + 1) for label, index in blocks.items()}
     starts = np.array(sorted(needed), np.int64)
     longest = np.array([needed[start] for start in starts.tolist()])
-    from_starts = starts
-    if shuffled:
-        from_starts = np.roll(starts, round(SHIFT * len(starts)))
+    from_starts = elsewhere(starts, len(domains)) if shuffled else starts
     for places, rates in forecast(from_starts, longest):
         batch = starts[places].tolist()
         seen = gather(counts, starts[places], rates.shape[1])

@@ -14,6 +14,9 @@ SPLITS = {"train": (TRAIN,), "valid": (VALID,), "test": (TEST,), "fit": (TRAIN, 
 HORIZONS_MS = (100, 200, 500, 1000)
 # Blocks are scored in pieces of 5 s, which a bootstrap resamples: a short session has few blocks.
 PIECE_BINS = round(5 / BIN_S)
+# Of a session, to where a control borrows: far away, and from any simple fraction, so that it
+# meets no rhythm of the recording.
+SHIFT = 0.382
 
 
 def split_mask(domains: np.ndarray, split: str) -> np.ndarray:
@@ -72,6 +75,14 @@ def forecast_starts(domains: np.ndarray, split: str, length: int) -> tuple[np.nd
 def _steps(starts: np.ndarray) -> list[int]:
     """The piece of a block that each window begins in."""
     return ((starts - starts[0]) // PIECE_BINS).tolist()
+
+
+def elsewhere(starts: np.ndarray, bins: int) -> np.ndarray:
+    """(windows,) first bins SHIFT of a session earlier, whence a control borrows its histories.
+
+    Before the session's first bin comes its last, and from there nothing is near either.
+    """
+    return (np.asarray(starts) - round(SHIFT * bins)) % bins
 
 
 def gather(values: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:

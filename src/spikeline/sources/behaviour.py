@@ -1,8 +1,9 @@
 """Behaviour as a regular series over the session: position, and velocity by a smoothed derivative.
 
 The position is unwrapped, interpolated linearly, and differentiated by a Savitzky-Golay filter
-(quadratic; Savitzky and Golay 1964, Analytical Chemistry 36:1627), which looks half of its short
-window ahead and no further. Outside the recording, and in gaps of the tracking, both are NaN.
+(quadratic; Savitzky and Golay 1964, Analytical Chemistry 36:1627). Outside the recording, and in
+gaps of the tracking, both are NaN. How far a velocity looks ahead of its moment, by half the
+filter's window and to the next sample, is told with it.
 """
 
 from __future__ import annotations
@@ -76,16 +77,19 @@ def sampled(
     if chosen["max_gap_s"] is None:
         own, values = _held(own, values, 1 / rate)
     regular = np.stack([np.interp(grid, own, column) for column in values.T], axis=1)
-    regular[~_known(grid, own, chosen["max_gap_s"])] = np.nan
+    known, ahead = _known(grid, own, chosen["max_gap_s"])
+    regular[~known] = np.nan
     if track.position is None:
         velocity = regular[:, 0]
         path = np.cumsum(np.nan_to_num(velocity)) / rate
         position = np.where(np.isnan(velocity), np.nan, path)
-        return Behaviour(track.kind, rate, position, velocity)
-    slopes = np.stack([_derivative(c, rate, chosen["smoothing_s"]) for c in regular.T], axis=1)
+        return Behaviour(track.kind, rate, position, velocity, ahead)
+    window = max(3, 2 * round(chosen["smoothing_s"] * rate / 2) + 1)
+    ahead += window // 2 / rate
+    slopes = np.stack([_derivative(c, rate, window) for c in regular.T], axis=1)
     velocity = slopes[:, 0] if slopes.shape[1] == 1 else np.linalg.norm(slopes, axis=1)
     position = regular[:, 0] if regular.shape[1] == 1 else regular
-    return Behaviour(track.kind, rate, position, velocity)
+    return Behaviour(track.kind, rate, position, velocity, ahead)
 
 
 def _settings(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,15 +141,20 @@ def _checked(track: Track) -> tuple[np.ndarray, np.ndarray]:
     return timestamps[keep], values[keep]
 
 
-def _known(grid: np.ndarray, own: np.ndarray, max_gap_s: float | None) -> np.ndarray:
-    """(samples,) bool: between two recorded samples that are near enough to interpolate."""
+def _known(grid: np.ndarray, own: np.ndarray, max_gap_s: float | None) -> tuple[np.ndarray, float]:
+    """(samples,) bool: between two recorded samples that are near enough to interpolate.
+
+    Beside it, how many seconds after a sample the later of its two may be; a wheel that rests moves
+    on a straight line to where it was, which tells nothing.
+    """
+    gap = np.diff(own, append=own[-1])
+    most = REST_S
     after = np.searchsorted(own, grid, side="right")
     known = (after > 0) & (after < len(own)) | np.isin(grid, own[-1:])
     if max_gap_s is not None:
-        gap = np.diff(own, append=own[-1])
         most = max(max_gap_s, _LATE * float(np.median(gap[:-1]))) if len(own) > 1 else max_gap_s
         known &= gap[np.clip(after - 1, 0, len(own) - 1)] <= most
-    return known
+    return known, float(gap[gap <= most].max())
 
 
 def _held(own: np.ndarray, values: np.ndarray, step_s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -158,17 +167,18 @@ def _held(own: np.ndarray, values: np.ndarray, step_s: float) -> tuple[np.ndarra
     return own, np.insert(values, rests + 1, values[rests], axis=0)
 
 
-def _derivative(values: np.ndarray, rate: float, smoothing_s: float) -> np.ndarray:
-    """Savitzky-Golay derivative of each run of known samples; NaN in runs shorter than it."""
+def _derivative(values: np.ndarray, rate: float, window: int) -> np.ndarray:
+    """Savitzky-Golay derivative of each run of known samples; NaN in runs shorter than the window.
+
+    NaN too at the first half window of each run, where the filter would look a whole one ahead.
+    """
     # Takes seconds to import, which a session without behaviour need not spend.
     from scipy.signal import savgol_filter
 
-    window = max(3, 2 * round(smoothing_s * rate / 2) + 1)
     slope = np.full(len(values), np.nan)
     edges = np.flatnonzero(np.diff(np.isfinite(values), prepend=False, append=False))
     for start, stop in edges.reshape(-1, 2):
         if stop - start >= window:
-            slope[start:stop] = savgol_filter(
-                values[start:stop], window, polyorder=2, deriv=1, delta=1 / rate
-            )
+            run = savgol_filter(values[start:stop], window, polyorder=2, deriv=1, delta=1 / rate)
+            slope[start + window // 2 : stop] = run[window // 2 :]
     return slope

@@ -191,7 +191,10 @@ def train(
 
 def _optimiser(parameters: Mapping[str, nn.Parameter], schedule: Schedule) -> torch.optim.AdamW:
     """AdamW; only weight matrices decay, not biases, norms, embeddings or temperatures."""
-    decays = {name: name.endswith("weight") and p.ndim >= 2 for name, p in parameters.items()}
+    decays = {
+        name: name.endswith("weight") and p.ndim >= 2 and "emb" not in name
+        for name, p in parameters.items()
+    }
     groups = [
         {"params": [p for name, p in parameters.items() if decays[name]]},
         {"params": [p for name, p in parameters.items() if not decays[name]], "weight_decay": 0.0},
