@@ -1,12 +1,14 @@
 """Training step of the forecaster: unit-patch tokens and a factorised head against their peers.
 
-Run: python benchmarks/forecast_step.py [--units N] [--rate HZ] [--repeats N] [--device cpu|cuda]
-[--threads N] [--stretches N]. The peer is the same model, with the same weights everywhere else, on
-the same windows: a token for each spike (its unit's embedding at its time, as in POYO; padded to
-the window with most spikes) and a head whose first layer runs on the concatenation of a state of
-the future, a unit's embedding and its history. A step is what `train-forecaster` takes: forward,
-Poisson likelihood of the stretches of the future, backward, AdamW. Preparing the spike tokens is
-not timed. With 50 stretches each bin of the future is one.
+Run: python benchmarks/forecast_step.py [--config FILE] [--units N] [--rate HZ] [--repeats N]
+[--device cpu|cuda] [--threads N]. The model is a middling one (`SIZE`), or the `idencoder` of a
+config: the larger the layers that follow the tokens, the less the tokens matter. No dropout,
+batches of 16. The peer is the same model, with the same
+weights everywhere else, on the same windows: a token for each spike (its unit's embedding at its
+time, as in POYO; padded to the window with most spikes) and a head whose first layer runs on the
+concatenation of a state of the future, a unit's embedding and its history. A step is what
+`train-forecaster` takes: forward, Poisson likelihood of the stretches of the future, backward,
+AdamW. Preparing the spike tokens is not timed.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ import argparse
 import time
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,13 +33,13 @@ from spikeline.horizon.forecaster_training import stretch_loss
 from spikeline.horizon.identity import Units
 from spikeline.horizon.past import Past
 from spikeline.horizon.traces import checkpoints
+from spikeline.settings.schema import kind_schema, load_schema, validated
 
 BIN_S = 0.02
-SETTINGS = {
-    "identity": "idencoder", "features": "normalised", "modalities": [], "modality_every": 1,
-    "dim": 128, "heads": 4, "depth": 2, "decoder_depth": 1, "latents": 32, "pools": 16,
-    "head_hidden": 64, "head_rank": 64, "history_ms": 2000, "patch_ms": 500, "horizon_ms": 1000,
-    "traces_s": [0.04, 0.2, 1, 5, 20], "peers": True, "dropout": 0.0, "feature_noise": 0.0,
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = {
+    "dim": 128, "heads": 4, "depth": 2, "latents": 32, "head_hidden": 64,
+    "history_ms": 2000, "patch_ms": 500,
 }  # fmt: skip
 BATCH = 16
 
@@ -66,6 +71,15 @@ class SpikeEncoder(PastEncoder):
         for layer in self.layers:
             x = layer(x, own)
         return x
+
+
+def settings_of(config: Path | None) -> dict[str, Any]:
+    """A forecaster's settings, defaults filled, without what is random in training."""
+    size = yaml.safe_load(config.read_text())["models"]["idencoder"] if config else SIZE
+    kinds = load_schema(ROOT / "workflow/schemas/config.schema.yaml")["properties"]["models"]
+    entry = {"kind": "forecaster", "cohort": "any", **size}
+    filled = validated(entry, kind_schema(entry, kinds["x-kinds"], "models"), str(config))
+    return {**filled, "dropout": 0.0, "feature_noise": 0.0}
 
 
 def simulated(
@@ -141,17 +155,17 @@ def step_of(model: nn.Module, past: Past, target: Tensor, lengths: Tensor, popul
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="whose `idencoder` to take")
     parser.add_argument("--units", type=int, default=300)
     parser.add_argument("--rate", type=float, default=7.6, help="mean, spikes per second")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--stretches", type=int, default=10)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
 
-    settings = {**SETTINGS, "stretches": arguments.stretches}
+    settings = settings_of(arguments.config)
     recording, geometry = simulated(arguments.units, arguments.rate, settings, device)
     starts = np.random.default_rng(1).integers(300, 2900, BATCH)
     past = past_of(recording, starts, geometry)
@@ -160,9 +174,9 @@ def main() -> None:
     lengths = torch.from_numpy(np.diff(geometry.edges)).to(device)
     spikes = spikes_of(past.counts)
     print(
-        f"{BATCH} windows of {arguments.units} units: {SETTINGS['history_ms']} ms of history as "
+        f"{BATCH} windows of {arguments.units} units: {settings['history_ms']} ms of history as "
         f"{geometry.patches * arguments.units} unit-patch tokens or {spikes.unit.shape[1]} spike "
-        f"tokens, {len(lengths)} stretches of the future, dim {SETTINGS['dim']}; {device}, "
+        f"tokens, {len(lengths)} stretches of the future, dim {settings['dim']}; {device}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     cases = {

@@ -38,6 +38,10 @@ def ablation_conditions(name):
     """[{model, subject, varied}], a row each of the table; a forecaster has no subject."""
     ablation = entry("ablations", name)
     grid = MODELS.grid(ablation)
+    rows = [(model, subject) for model, _ in grid for subject in ablation.get("subjects", [None])]
+    twice = next((row for place, row in enumerate(rows) if row in rows[:place]), None)
+    if twice:
+        raise InputError(f"config ablations.{name}: {twice[0]!r} is listed twice; drop one")
     if ablation_system(name) == "horizon":
         return [{"model": model, "varied": told(model, varied)} for model, varied in grid]
     return [
@@ -74,6 +78,7 @@ def regions_of(subject):
 
 def check_model(model, subject):
     """Raise InputError where a model cannot be made for a subject, naming what is known."""
+    check_system(model, "bridge")
     known = regions_of(subject)
     settings = MODELS.settings(model)
     if settings["kind"] == "ensemble":
@@ -103,12 +108,23 @@ def checked_seeds():
     return seeds
 
 
+# The config section whose entries a folder's files are named after.
+NAMED_IN = {
+    "responses": "subjects",
+    "embeddings": "encoders",
+    **dict.fromkeys(
+        ["sessions", "validations", "counts", "features", "baselines", "wheel"], "sessions"
+    ),
+}
+
+
 def check_targets(arguments):
     """Say what is wrong with a target's names, before Snakemake looks for a rule that makes it.
 
     Snakemake knows its targets only after this file is read: they are taken from the command line.
     """
     for target in arguments:
+        target = os.path.normpath(target)
         parts = target.split("/")
         try:
             if (
@@ -124,6 +140,10 @@ def check_targets(arguments):
                 model = parts[2].removesuffix(".json")
                 MODELS.checked(model)
                 check_forecaster(model)
+            if parts[0] == "results" and len(parts) > 2 and parts[1] in NAMED_IN:
+                entry(NAMED_IN[parts[1]], Path(parts[2]).stem)
+            if parts[:2] == ["results", "embeddings"] and len(parts) > 3:
+                entry("stimuli", Path(parts[3]).stem)
             if parts[:2] == ["results", "regressions"] and len(parts) > 3:
                 MODELS.checked(parts[2])
                 session_role(parts[2], Path(parts[3]).stem)

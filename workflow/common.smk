@@ -119,6 +119,15 @@ def own_settings(section, name):
     return as_settings({k: v for k, v in entry(section, name).items() if k != "kind"})
 
 
+def check_system(model, system):
+    """Raise InputError where a model is of the other system."""
+    own = MODELS.settings(model)["system"]
+    if own != system:
+        raise InputError(
+            f"model {model!r} is of the {own.title()}; one of the {system.title()} is due"
+        )
+
+
 def twin_settings(name):
     """A twin's settings; its monkeys and region maps are those of the subjects that read it."""
     settings = {key: value for key, value in entry("twins", name).items() if key != "kind"}

@@ -7,7 +7,8 @@ import shlex
 def location(path):
     """A config path or address with $VARIABLES filled in."""
     filled = os.path.expandvars(path)
-    if "$" in filled:
+    empty = [name for name in re.findall(r"\$\{?(\w+)", path) if not os.environ.get(name)]
+    if "$" in filled or empty:
         raise InputError(f"{path}: set the environment variable it names, or write a path")
     if re.match(r"\w+://[^/]*@", filled):
         raise InputError(f"{path}: an address must not carry a user or password")
@@ -267,16 +268,39 @@ def evaluations_of(wildcards):
 # --- checks before anything is planned --------------------------------------------------------
 
 
+def check_files(section, name, *keys):
+    """Raise InputError where a file that an entry names does not lie here.
+
+    Snakemake would not: where the output of a missing input is there it takes the output for given,
+    and no change of its settings would ever be seen.
+    """
+    for key in keys:
+        path = entry(section, name).get(key)
+        check_file(path, f"config {section}.{name}.{key}") if path else None
+
+
+def check_file(path, where):
+    """As `check_files`, of one path that `where` names."""
+    filled = location(path)
+    if "://" not in filled and not Path(filled).exists():
+        raise InputError(f"{where}: {filled}: no such file; mend the path or bring the file back")
+
+
 def check_locations(subject, encoder):
-    """Raise InputError where a path of a subject, its images or its encoder cannot be told."""
+    """Raise InputError where the files of a subject, its images or its encoder cannot be told."""
     item = entry("subjects", subject)
     stimuli = entry("stimuli", item["stimuli"])
-    paths = [value for value in (item.get("responses"), stimuli["images"]) if value]
     if stimuli["kind"] == "dataset":
         dataset_url(stimuli["dataset"])
+    else:
+        check_files("stimuli", item["stimuli"], "images")
     if item["kind"] == "tvsd":
         dataset_url(item["dataset"])
+    else:
+        own = ("responses", "images", "test_responses", "test_image_list")
+        check_files("subjects", subject, *own)
     if entry("encoders", encoder)["kind"] == "precomputed":
-        precomputed_file(encoder, item["stimuli"])
-    for path in paths:
-        location(path)
+        where = f"config encoders.{encoder}"
+        check_file(precomputed_file(encoder, item["stimuli"]), f"{where}.files")
+        images = precomputed_images(encoder, item["stimuli"])
+        check_file(images, f"{where}.images") if images else None

@@ -265,7 +265,7 @@ def decodings():
 
 
 def check_session(name):
-    """Raise InputError where a session's origin cannot be told."""
+    """Raise InputError where a session's origin cannot be told, or is not here."""
     item = entry("sessions", name)
     if "dataset" in item:
         kind = {"ibl": "one", "allen": "allen"}[item["kind"]]
@@ -275,7 +275,8 @@ def check_session(name):
             raise InputError(f"config sessions.{name}: {error}") from None
         allen_cache(item["dataset"]) if kind == "allen" else dataset_input(item["dataset"])
     else:
-        own_file("sessions", name, "times")
+        own = ("times", "clusters", "quality", "behaviour_timestamps", "behaviour_position")
+        check_files("sessions", name, *own)
     session_images(name)
 
 
@@ -288,6 +289,7 @@ def forecast_minutes(wildcards, attempt):
 
 def check_forecaster(model):
     """Raise InputError where a forecaster cannot be made, naming what is known."""
+    check_system(model, "horizon")
     train, held_out = forecaster_cohort(model)
     longest = max(config["evaluation"]["horizons_ms"])
     trained = MODELS.settings(model).get("horizon_ms", longest)

@@ -135,3 +135,19 @@ def test_an_overlay_in_a_folder_without_the_config_says_where_to_run(planned, tm
     overlay = planned.folder / "config/macaque_v4.yaml"
     plan = planned.snakemake("-n", "--directory", str(tmp_path), "--configfile", str(overlay))
     assert plan.status != 0 and f"run in {planned.folder}" in plan.text
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("results/evaluations/units/monkeyF.json", "'units' is of the Horizon; one of the Bridge"),
+        ("results/forecasts/mlp.json", "'mlp' is of the Bridge; one of the Horizon"),
+        ("./results/evaluations/mlp@nosie_std=3/monkeyF.json", "nosie_std"),
+        ("results/baselines/moose.json", "did you mean 'mouse'"),
+        ("results/wheel/moose/seed0.json", "did you mean 'mouse'"),
+        ("results/embeddings/demo_clip/pictrues.h5", "did you mean 'pictures'"),
+        ("results/responses/monkeyG.h5", "unknown subject 'monkeyG'"),
+    ],
+)
+def test_a_target_of_an_unknown_name_is_refused_by_that_name(planned, target, words):
+    assert words in planned.refusal(target)
