@@ -21,7 +21,7 @@ rule score_baselines:
     threads: 1
     resources:
         mem=scaled(8),
-        runtime=minutes(60),
+        runtime=minutes(240),
     params:
         rates=lambda wildcards, input: (
             option(

@@ -236,6 +236,21 @@ BAD_TVSD: dict[str, tuple[Callable | None, Callable | None, tuple[str, ...]]] = 
         None,
         ("things_imgs.mat", "train_imgs/class"),
     ),
+    "an image list that is no struct": (
+        lambda files: (
+            [files.images.pop(k) for k in list(files.images) if k.startswith("test")],
+            files.images.update(test_imgs=np.zeros(5)),
+        ),
+        None,
+        ("things_imgs.mat", "test_imgs is no struct"),
+    ),
+    "an image list that is a struct of structs": (
+        lambda files: files.images.update(
+            {"train_imgs/class/inner": files.images.pop("train_imgs/class")}
+        ),
+        None,
+        ("things_imgs.mat", "train_imgs/class is not a cell array"),
+    ),
     "a text field": (
         lambda files: files.fields.update(train_MUA=np.array([b"x"] * 12)),
         None,

@@ -93,6 +93,11 @@ def test_senseless_settings_are_refused(settings, words):
         sampled(track(times, times), 0.0, 19.0, settings)
 
 
+def test_frame_numbers_are_no_seconds():
+    with pytest.raises(InputError, match=r"t\.npy: counts frames 0, 1, 2"):
+        sampled(track(np.arange(500), np.zeros(500)), 0.0, 300.0)
+
+
 def test_swapped_axes_are_named():
     times = np.arange(0, 20, 0.02)
     with pytest.raises(InputError, match="swapped axes"):

@@ -119,6 +119,12 @@ def test_a_users_mistake_is_one_line_and_exit_status_1(failing, capsys, error, l
     assert captured.err == line and captured.out == ""
 
 
+def test_an_interrupted_command_says_so(failing, capsys):
+    failing(KeyboardInterrupt())
+    assert main(["show"]) == 130
+    assert capsys.readouterr().err == "spikeline show: interrupted\n"
+
+
 def test_an_error_of_the_program_keeps_its_traceback(failing):
     failing(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):

@@ -133,7 +133,23 @@ BAD = {
     ),
     "a NaN timestamp": (change("stamps", put(40, np.nan)), "wheel", {}, "timestamp 40 is nan"),
     "a position too short": (
-        change("position", lambda p: p[:-1]), "wheel", {}, r"\(5000,\) timestamps for \(4999,"
+        change("position", lambda p: p[:-1]), "wheel", {},
+        r"position.npy: has \(4999,\) positions for \(5000,\) timestamps"
+    ),
+    "timestamps in milliseconds": (
+        change("stamps", lambda t: 1000 * t), "wheel", {}, "stamps.npy: lasts .*milliseconds"
+    ),
+    "spike times in milliseconds": (
+        change("times", lambda t: 1000 * t), (), {}, "times.npy: .* hours; .*milliseconds"
+    ),
+    "times of half precision": (
+        change("times", lambda t: t.astype(np.float16)), (), {}, "times.npy: is float16"
+    ),
+    "positions that are all unknown": (
+        change("position", lambda p: p * np.nan), "wheel", {}, "position.npy: no sample is finite"
+    ),
+    "a kind of behaviour without it": (
+        (), ("--behaviour-kind", "wheel"), {}, "--behaviour-timestamps: is missing"
     ),
     "another clock": (
         change("stamps", lambda t: t + 1e6), "wheel", {}, "none of its samples .* another clock"

@@ -68,6 +68,7 @@ def test_a_full_disk_raises_and_leaves_nothing(tiny_disk):
     with pytest.raises(OSError) as caught:
         write_bytes(tiny_disk / "a.h5", bytes(200_000))
     assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(tiny_disk / "a.h5")
     assert list(tiny_disk.iterdir()) == []
 
 
@@ -77,6 +78,12 @@ def test_a_full_disk_keeps_the_old_file(tiny_disk):
         write_bytes(tiny_disk / "a.h5", bytes(200_000))
     assert [p.name for p in tiny_disk.iterdir()] == ["a.h5"]
     assert (tiny_disk / "a.h5").read_bytes() == b"old"
+
+
+def test_a_missing_file_of_another_name_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, atomic_path(tmp_path / "a.h5"):
+        (tmp_path / "other.h5").read_bytes()
+    assert caught.value.filename == str(tmp_path / "other.h5")
 
 
 KILLED = """

@@ -20,6 +20,7 @@ from __future__ import annotations
 import copy
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -139,7 +140,14 @@ def save(path: str | os.PathLike[str], data: Data, record: Mapping[str, Any]) ->
     setattr(labelled, provenance.KEY, provenance.dumps(record))
     with atomic_path(path) as temporary:
         _require_room(temporary, labelled)
-        labelled.save(temporary)
+        try:
+            labelled.save(temporary)
+        except (OSError, RuntimeError) as error:
+            # What h5py says where a quota ends, which no free space foretells.
+            number = re.search(r"errno = (\d+)", str(error))
+            if not number:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def read(path: str | os.PathLike[str]) -> Data:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch_brain.data import Data
 
 from spikeline.artifacts import sessions
@@ -23,6 +24,11 @@ from spikeline.sources.recordings import (
 from spikeline.sources.spikes import duration_of, survey, take
 
 log = logging.getLogger(__name__)
+
+# Beyond it, times are in another unit than seconds.
+LONGEST_S = 24 * 3600
+# Times the session: so long a track is not in seconds either.
+LONGEST_TRACK = 20
 
 DEFAULTS: dict[str, Any] = {
     "session": None,
@@ -76,6 +82,11 @@ def to_session(recording: Recording, settings: Mapping[str, Any]) -> Data:
     found = survey(recording.spikes, recording.cluster_count)
     origin, duration = duration_of(found.first, found.last, window)
     where = f"session {recording.name}"
+    if duration > LONGEST_S:
+        raise InputError(
+            f"{recording.spikes.times_name}: {where} lasts {duration / 3600:.0f} hours; are its "
+            "times milliseconds or samples? Seconds are due, or --samples-per-second"
+        )
     # Before the second pass: a session that is refused is refused soon.
     domains = domains_of(settings["split"], duration, where)
     units = chosen_units(
@@ -83,6 +94,11 @@ def to_session(recording: Recording, settings: Mapping[str, Any]) -> Data:
     )
     track, trials, stimuli = recording.track, recording.trials, recording.stimuli
     if track is not None:
+        if window is None and np.ptp(track.timestamps) > LONGEST_TRACK * duration:
+            raise InputError(
+                f"{track.where}: lasts {np.ptp(track.timestamps):.0f} s, {where} {duration:.0f} s; "
+                "are they milliseconds or frames? Seconds are due"
+            )
         track = sampled(track, origin, duration, settings["behaviour"])
     if trials is not None:
         trials = shifted_trials(trials, origin, duration)

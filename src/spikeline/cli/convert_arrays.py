@@ -6,6 +6,7 @@ import argparse
 
 from spikeline.artifacts import provenance, responses
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.errors import InputError
 from spikeline.sources import arrays, stimuli
 
 
@@ -24,6 +25,8 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options)
     images = arrays.read_names(options.images) if options.images else stimuli.names(options.stimuli)
     test_values = test_images = None
+    if options.test_images and not options.test_responses:
+        raise InputError("--test-images: names the rows of --test-responses, which is missing")
     if options.test_responses:
         test_values = arrays.read_array(options.test_responses)
         test_images = arrays.read_names(options.test_images) if options.test_images else None
@@ -34,6 +37,7 @@ def run(options: argparse.Namespace) -> None:
         options.responses,
         test_values=test_values,
         test_images=test_images,
+        test_where=options.test_responses,
         splits=settings["splits"],
         test_size=settings["test_images"],
     )

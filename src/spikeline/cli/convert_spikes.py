@@ -86,7 +86,7 @@ def _track(options: argparse.Namespace) -> Track | None:
         "--behaviour-kind": options.behaviour_kind,
     }
     missing = [name for name, value in given.items() if not value]
-    if {"--behaviour-timestamps", "--behaviour-position"} <= set(missing):
+    if len(missing) == len(given):
         return None
     if missing:
         raise InputError(f"{missing[0]}: is missing; behaviour needs {', '.join(given)}")
@@ -95,4 +95,5 @@ def _track(options: argparse.Namespace) -> Track | None:
         read_array(options.behaviour_timestamps).ravel(),
         read_array(options.behaviour_position),
         options.behaviour_timestamps,
+        position_where=options.behaviour_position,
     )

@@ -21,7 +21,7 @@ from spikeline.errors import InputError
 
 USER_ERRNO = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS,
-    errno.EISDIR, errno.ENOTDIR,
+    errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
 
 
@@ -43,17 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] not in known:
         return _front_page(known, arguments)
     name = arguments[0]
-    module = importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
-    parser = argparse.ArgumentParser(
-        prog=f"spikeline {name}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    module.add_arguments(parser)
-    options = parser.parse_args(arguments[1:])
     try:
-        module.run(options)
+        module = importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
+        parser = argparse.ArgumentParser(
+            prog=f"spikeline {name}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(parser)
+        module.run(parser.parse_args(arguments[1:]))
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"spikeline {name}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader, `head` say, has had enough; what is still buffered must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -103,6 +103,7 @@ def forecast_rates(
         length: tuple(_window_rows(domains, code, length) for code in (TRAIN, VALID))
         for length in starts
     }
+    products = {length: _products(shared[train]) for length, (train, _) in rows.items()}
     units = counts.shape[1]
     step = max(1, CHUNK // (len(counts) * (1 + len(TIME_CONSTANTS_S))))
     losses = {length: np.zeros(len(PENALTIES)) for length in starts}
@@ -118,7 +119,9 @@ def forecast_rates(
         ).T
         offset = np.log(base[part]).astype(np.float32)
         for length, wanted in starts.items():
-            loss, rates = _path(own, shared, total, offset, rows[length], wanted, length)
+            loss, rates = _path(
+                own, shared, products[length], total, offset, rows[length], wanted, length
+            )
             losses[length] += loss
             found[length].append(rates)
     result = {}
@@ -137,6 +140,7 @@ def fit_poisson(
     penalty: np.ndarray,
     start: np.ndarray | None = None,
     tolerance: float = 1e-2,
+    products: np.ndarray | None = None,
 ) -> np.ndarray:
     """Penalised Poisson regression of each unit by Newton's method with step halving.
 
@@ -152,6 +156,7 @@ def fit_poisson(
         penalty: (k + c,).
         start: (units, k + c) weights to start from; 0 if None.
         tolerance: nats; done when no unit gains more in a step.
+        products: what `_products` gives of `shared`, if it has been computed already.
 
     Returns:
         (units, k + c) weights.
@@ -159,9 +164,8 @@ def fit_poisson(
     units, k, _ = own.shape
     weights = np.zeros((units, k + shared.shape[1]), own.dtype) if start is None else start
     penalty = penalty.astype(own.dtype)
-    # The distinct products of two shared predictors: the same for all units.
     upper = np.triu_indices(shared.shape[1])
-    products = shared[:, upper[0]] * shared[:, upper[1]]
+    products = _products(shared) if products is None else products
 
     def objective(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         log_rates = _log_rates(own, shared, offset, w)
@@ -211,6 +215,7 @@ def fit_poisson(
 def _path(
     own: np.ndarray,
     shared: np.ndarray,
+    products: np.ndarray,
     total: np.ndarray,
     offset: np.ndarray,
     rows: tuple[np.ndarray, np.ndarray],
@@ -227,11 +232,17 @@ def _path(
     for place, strength in enumerate(PENALTIES):
         due = penalty * strength
         due[0] = CONSTANT_PENALTY
-        weights = fit_poisson(*known, offset, due, weights)
+        weights = fit_poisson(*known, offset, due, weights, products=products)
         forecast = _log_rates(own[:, :, valid], shared[valid], offset, weights)
         losses[place] = (np.exp(forecast) - seen * forecast).sum(dtype=np.float64)
         rates.append(np.exp(_log_rates(own[:, :, wanted], shared[wanted], offset, weights)))
     return losses, rates
+
+
+def _products(shared: np.ndarray) -> np.ndarray:
+    """(rows, c (c + 1) / 2): the distinct products of two shared predictors, same for all units."""
+    first, second = np.triu_indices(shared.shape[1])
+    return shared[:, first] * shared[:, second]
 
 
 def _log_rates(

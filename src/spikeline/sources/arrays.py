@@ -26,7 +26,7 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
         raise InputError(f"{path}: no such file; correct the path in the config")
     try:
         if path.suffix != ".npy":
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
             values = np.loadtxt(lines, delimiter=",", ndmin=2)
         else:
             values = np.load(path, allow_pickle=False)
@@ -47,7 +47,7 @@ def read_names(path: str | os.PathLike[str]) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path}: no such file; correct the path in the config")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except ValueError:
         raise InputError(f"{path}: is no UTF-8 text; write one image name a line") from None
     return np.asarray([line.strip().replace("\\", "/") for line in lines if line.strip()], object)
@@ -60,6 +60,7 @@ def responses_from_arrays(
     where: str,
     test_values: np.ndarray | None = None,
     test_images: np.ndarray | None = None,
+    test_where: str | None = None,
     splits: int = 5,
     test_size: int = 100,
     categories: Mapping[str, str] | None = None,
@@ -73,6 +74,7 @@ def responses_from_arrays(
         test_values: (images, electrodes), or (repetitions, images, electrodes) whose mean is
             decoded. None draws `splits` random test splits of `test_size` images instead.
         test_images: (images,) names of the test rows.
+        where, test_where: what errors call the rows, and the test rows.
         categories: category of an image name; the name's folder where None.
     """
     if values.ndim != 2:
@@ -88,11 +90,12 @@ def responses_from_arrays(
     if test_values is None:
         test = random_splits(images, splits, test_size, where)
     else:
-        if test_images is None or test_values.shape[-2:] != (len(test_images), electrodes):
+        due = None if test_images is None else (len(test_images), electrodes)
+        if test_values.ndim not in (2, 3) or test_values.shape[-2:] != due:
             raise InputError(
-                f"{where}: test responses have shape {test_values.shape}; ([repetitions,] "
-                f"{0 if test_images is None else len(test_images)} images, {electrodes} "
-                "electrodes) is due"
+                f"{test_where or where}: test responses have shape {test_values.shape}; "
+                f"([repetitions,] {0 if test_images is None else len(test_images)} images, "
+                f"{electrodes} electrodes) is due"
             )
         repetitions = test_values if test_values.ndim == 3 else None
         mean = test_values if repetitions is None else repetitions.mean(axis=0)

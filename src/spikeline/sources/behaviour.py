@@ -21,6 +21,8 @@ from spikeline.errors import InputError
 REST_S = 0.05
 # Of the usual time between samples: a frame that comes late, but not one that was lost.
 _LATE = 1.5
+# So many timestamps exactly one apart are frame numbers, not seconds.
+_FRAMES = 100
 # smoothing_s: the filter's window. wrap: the position's period. max_gap_s: time without a sample
 # beyond which nothing is known, since a line across it would know the future; longer where samples
 # are always further apart. A wheel at rest sends none.
@@ -40,7 +42,7 @@ class Track:
         timestamps: (n,) seconds in the clock of the spikes.
         position: (n,) or (n, k); None where the source gives velocity instead.
         velocity: (n,), for such a source.
-        where: what an error calls it.
+        where: what an error calls it; position_where: its positions, where they lie elsewhere.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Track:
     position: np.ndarray | None
     where: str
     velocity: np.ndarray | None = None
+    position_where: str = ""
 
 
 def sampled(
@@ -113,20 +116,23 @@ def _checked(track: Track) -> tuple[np.ndarray, np.ndarray]:
     """Timestamps (n,) that rise and values (n, k) that are finite."""
     timestamps = np.asarray(track.timestamps, np.float64)
     values = np.asarray(track.velocity if track.position is None else track.position, np.float64)
+    source = track.position_where or track.where
     if timestamps.ndim == 2 and 1 in timestamps.shape:
         timestamps = timestamps.ravel()
     if values.ndim == 2 and len(values) != len(timestamps) == values.shape[1]:
-        raise InputError(f"{track.where}: position has swapped axes; samples x columns are due")
+        raise InputError(f"{source}: position has swapped axes; samples x columns are due")
     if timestamps.ndim != 1 or values.ndim not in (1, 2) or len(values) != len(timestamps):
         raise InputError(
-            f"{track.where}: has {timestamps.shape} timestamps for {values.shape} positions; one "
-            "for each is due"
+            f"{source}: has {values.shape} positions for {timestamps.shape} timestamps; one for "
+            "each is due"
         )
     if not len(timestamps):
         raise InputError(f"{track.where}: holds no samples; leave the behaviour out")
     if not np.isfinite(timestamps).all():
         bad = int(np.argmin(np.isfinite(timestamps)))
         raise InputError(f"{track.where}: timestamp {bad} is {timestamps[bad]}; seconds are due")
+    if len(timestamps) > _FRAMES and (np.diff(timestamps) == 1).all():
+        raise InputError(f"{track.where}: counts frames 0, 1, 2 ...; seconds are due")
     back = np.flatnonzero(np.diff(timestamps) < 0)
     if len(back):
         raise InputError(
@@ -137,7 +143,7 @@ def _checked(track: Track) -> tuple[np.ndarray, np.ndarray]:
     # Of samples at the same time the first one counts; lost tracking is a gap.
     keep = np.isfinite(values).all(axis=1) & (np.diff(timestamps, prepend=-np.inf) > 0)
     if not keep.any():
-        raise InputError(f"{track.where}: no sample is finite; leave the behaviour out")
+        raise InputError(f"{source}: no sample is finite; leave the behaviour out")
     return timestamps[keep], values[keep]
 
 

@@ -43,13 +43,12 @@ def read_recording(folder: str | os.PathLike[str], name: str) -> Recording:
     clusters = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     clusters["cluster"] = np.arange(sum(counts))
     track = trials = None
-    if (folder / "wheel.timestamps.npy").exists():
-        track = Track(
-            "wheel",
-            read_array(folder / "wheel.timestamps.npy"),
-            read_array(folder / "wheel.position.npy"),
-            str(folder / "wheel.timestamps.npy"),
-        )
+    wheel = [folder / f"wheel.{part}.npy" for part in ("timestamps", "position")]
+    missing = [path for path in wheel if not path.exists()]
+    if len(missing) == 1:
+        raise InputError(f"{missing[0]}: no such file beside its other half; fetch it again")
+    if not missing:
+        track = Track("wheel", *map(read_array, wheel), str(wheel[0]))
     if (folder / "trials.tsv").exists():
         trials = read_columns(folder / "trials.tsv")
     return Recording(

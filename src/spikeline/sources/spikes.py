@@ -195,6 +195,8 @@ def _check_columns(spikes: Spikes) -> None:
         )
     if not len(spikes.times):
         raise InputError(f"{spikes.times_name}: holds no spikes; the session has no length")
+    if spikes.times.dtype == np.float16:
+        raise InputError(f"{spikes.times_name}: is float16, too coarse for times; save float64")
     if spikes.samples_per_second is None and spikes.times.dtype.kind in "iu":
         raise InputError(
             f"{spikes.times_name}: holds whole numbers, which are samples and no seconds; say how "

@@ -107,6 +107,8 @@ def read_image_list(path: str | os.PathLike[str], split: str) -> tuple[np.ndarra
     with open_matlab73(path) as handle:
         if group not in handle:
             raise InputError(f"{path}: field {group} is missing; it has {_names(handle)}")
+        if not isinstance(handle[group], h5py.Group):
+            raise InputError(f"{path}: {group} is no struct; fetch it again")
         missing = {"class", "things_path"} - set(handle[group])
         if missing:
             raise InputError(f"{path}: field {group}.{sorted(missing)[0]} is missing")
@@ -120,12 +122,13 @@ def read_image_list(path: str | os.PathLike[str], split: str) -> tuple[np.ndarra
 
 
 def _matlab_strings(handle: h5py.File, name: str, path: str | os.PathLike[str]) -> list[str]:
-    references = handle[name][...].ravel()
+    cells = handle[name]
+    references = cells[...].ravel() if isinstance(cells, h5py.Dataset) else np.zeros(0)
     if references.dtype != h5py.ref_dtype:
         raise InputError(f"{path}: {name} is not a cell array of strings")
     try:
         return ["".join(map(chr, handle[reference][...].ravel())) for reference in references]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{path}: {name} refers to damaged strings; fetch it again") from None
 
 
