@@ -148,6 +148,18 @@ def test_wrong_arrays_stop_their_step(own, capsys, wrong):
     assert snapshot(own) == before
 
 
+def test_lists_of_other_images_stop_the_step(own, capsys):
+    (own / "list.txt").write_text("\n".join(["cat.png", *(f"{k:02d}.png" for k in range(11))]))
+    lists = {
+        "'cat.png' is none of the 12 images": ("--images", str(own / "list.txt")),
+        "--test-images: names the rows": ("--test-images", str(own / "list.txt")),
+    }
+    for said, more in lists.items():
+        status = main(convert_arrays(own, *more))
+        assert_refused(status, capsys.readouterr().err, "convert-arrays", said)
+    assert not (own / "a.h5").exists()
+
+
 def test_right_arrays_pass(own):
     assert main(convert_arrays(own)) == 0
 

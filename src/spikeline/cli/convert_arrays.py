@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+import numpy as np
+
 from spikeline.artifacts import provenance, responses
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
@@ -23,13 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options)
-    images = arrays.read_names(options.images) if options.images else stimuli.names(options.stimuli)
+    images = known = stimuli.names(options.stimuli)
+    if options.images:
+        images = _listed(options.images, known, options.stimuli)
     test_values = test_images = None
     if options.test_images and not options.test_responses:
         raise InputError("--test-images: names the rows of --test-responses, which is missing")
     if options.test_responses:
         test_values = arrays.read_array(options.test_responses)
-        test_images = arrays.read_names(options.test_images) if options.test_images else None
+        if options.test_images:
+            test_images = _listed(options.test_images, known, options.stimuli)
     converted = arrays.responses_from_arrays(
         arrays.read_array(options.responses),
         images,
@@ -44,3 +49,15 @@ def run(options: argparse.Namespace) -> None:
     inputs = [options.responses, options.stimuli, options.images, options.test_responses]
     inputs = [path for path in [*inputs, options.test_images] if path]
     responses.write(options.output, converted, provenance.describe(__name__, settings, inputs))
+
+
+def _listed(path: str, known: np.ndarray, packed: str) -> np.ndarray:
+    """The image names in a list, all of them among the packed images."""
+    listed = arrays.read_names(path)
+    missing = sorted(set(listed) - set(known))
+    if missing:
+        raise InputError(
+            f"{path}: {missing[0]!r} is none of the {len(known)} images of {packed}, and "
+            f"{len(missing) - 1} more; write names as they stand there, {known[0]!r} for one"
+        )
+    return listed

@@ -16,11 +16,13 @@
 | rate_correlation | mean over units of the correlation of rate and count over bins |
 | r2 | share of the variance about the unit's mean, mean over sessions |
 | shuffled | bits per spike when each forecast starts from another window's history |
-| co_smoothing | bits per spike of units whose own history was hidden |
+| co_smoothing | bits per spike of units whose own past was hidden, from that of the others |
 | further | facts about the model, e.g. parameters |
 
 X_low and X_high are the 95 % interval of a bootstrap over pieces of some 5 s of the test blocks,
 X_sd the standard deviation between seeds. Four decimals; an empty cell means "not available".
+Co-smoothing elsewhere (NLB, IBL-MtM) sees the other units in the very bins that it fills in: those
+numbers are higher, and another quantity.
 """
 
 from __future__ import annotations
