@@ -216,6 +216,8 @@ def test_the_wheel_is_that_of_one_and_its_velocity_that_of_ibls_own_filter(ibl):
     known = (grid >= expected["timestamps"][0]) & (grid <= expected["timestamps"][-1])
     position = np.interp(grid, expected["timestamps"], expected["position"])
     np.testing.assert_allclose(session.behaviour.position[known], position[known], atol=1e-4)
+    # at the very start the filter would look its whole window ahead
+    known[np.flatnonzero(known)[:2]] = False
     np.testing.assert_array_equal(np.isfinite(session.behaviour.velocity), known)
     theirs = np.interp(grid, expected["wheel_times"], expected["wheel_velocity"])
     assert np.corrcoef(theirs[known], session.behaviour.velocity[known])[0, 1] > 0.97
