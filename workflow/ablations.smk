@@ -1,5 +1,5 @@
 # Ablations: the grids that tables collect, and the checks of every name before anything is planned.
-
+from collections import Counter
 
 WHEEL = "poyo_wheel"
 
@@ -39,7 +39,7 @@ def ablation_conditions(name):
     ablation = entry("ablations", name)
     grid = MODELS.grid(ablation)
     rows = [(model, subject) for model, _ in grid for subject in ablation.get("subjects", [None])]
-    twice = next((row for place, row in enumerate(rows) if row in rows[:place]), None)
+    twice = next((row for row, count in Counter(rows).items() if count > 1), None)
     if twice:
         raise InputError(f"config ablations.{name}: {twice[0]!r} is listed twice; drop one")
     if ablation_system(name) == "horizon":

@@ -4,7 +4,7 @@
 |---|---|---|---|
 | counts | (bins, units) | uint8 | spikes of a unit in a bin |
 | unit_ids, regions | (units,) | str | the source's own names; '' where unknown |
-| behaviour | (bins,) | float32 | mean velocity, 80 ms late: it knows no future; NaN unknown |
+| behaviour | (bins,) | float32 | mean velocity, late enough to know no future; NaN unknown |
 | images | (bins,) | int32 | row of image_names on screen in mid-bin, -1: blank, -2: unknown |
 | image_names | (images,) | str | names in the stimulus archive |
 | domains | (bins,) | uint8 | 0 none, 1 train, 2 valid, 3 test: the bin lies wholly inside |

@@ -15,7 +15,7 @@
 | log_likelihood | Poisson, nats per unit and bin of 20 ms |
 | rate_correlation | mean over units of the correlation of rate and count over bins |
 | r2 | share of the variance about the unit's mean, mean over sessions |
-| shuffled | bits per spike when each forecast starts from another window's history |
+| shuffled | bits per spike of forecasts from histories of another time, far away |
 | co_smoothing | bits per spike of units whose own past was hidden, from that of the others |
 | further | facts about the model, e.g. parameters |
 
