@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-from spikeline.bridge.attention import ElectrodeAttention
-from spikeline.bridge.losses import AlignmentLoss
-from spikeline.bridge.networks import DIM_HEAD, Capoyo
+from spikeline.bridge.networks.architectures import DIM_HEAD, Capoyo
+from spikeline.bridge.networks.electrode_attention import ElectrodeAttention
+from spikeline.bridge.networks.losses import AlignmentLoss
 
 ELECTRODES, BATCH, DIM, LATENTS, TARGET = 1024, 256, 128, 8, 768
 CASES = ("layer closed", "layer plain", "step closed", "step plain", "step checkpointed")

@@ -22,8 +22,8 @@ from torch_brain.models import POYO
 from spikeline.artifacts import counts as counts_artifact
 from spikeline.artifacts import sessions
 from spikeline.cli import main as command_line
-from spikeline.horizon.batches import Recording, read_rows
-from spikeline.horizon.domains import interleaved_blocks
+from spikeline.horizon.forecaster.batches import Recording, read_rows
+from spikeline.sources.domains import interleaved_blocks
 
 UNITS, RATE_HZ, BATCH, WINDOW_S, BIN_S = 300, 10.0, 64, 1.0, 0.02
 

@@ -26,13 +26,13 @@ import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikeline.horizon.batches import Geometry, Recording, past_of, read_rows
-from spikeline.horizon.encoder import PastEncoder
-from spikeline.horizon.forecaster import Forecaster, Population, reference_offset
-from spikeline.horizon.forecaster_training import stretch_loss
-from spikeline.horizon.identity import Units
-from spikeline.horizon.past import Past
-from spikeline.horizon.traces import checkpoints
+from spikeline.horizon.forecaster.batches import Geometry, Recording, past_of, read_rows
+from spikeline.horizon.forecaster.encoder import PastEncoder
+from spikeline.horizon.forecaster.history_window import Past
+from spikeline.horizon.forecaster.identity import Units
+from spikeline.horizon.forecaster.network import Forecaster, Population, reference_offset
+from spikeline.horizon.forecaster.traces import checkpoints
+from spikeline.horizon.forecaster.training import stretch_loss
 from spikeline.settings.schema import kind_schema, load_schema, validated
 
 BIN_S = 0.02

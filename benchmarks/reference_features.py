@@ -25,7 +25,7 @@ WINDOW_S, LAG_S = 60.0, 0.01
 def save_session(path: Path, spikes: int, units: int) -> None:
     """An hour of units whose rates differ as log-normal numbers do."""
     from spikeline.artifacts import sessions
-    from spikeline.horizon.domains import interleaved_blocks
+    from spikeline.sources.domains import interleaved_blocks
 
     rng = np.random.default_rng(0)
     share = rng.lognormal(0, 1, units) + 0.02
@@ -59,7 +59,7 @@ def read_window(path: Path):
 
 
 def ours(path: Path):
-    from spikeline.horizon.features import reference_features
+    from spikeline.horizon.sessions.reference_features import reference_features
 
     return reference_features(*read_window(path), 0.0, WINDOW_S)[0]
 
@@ -113,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.memory_of:
         import spikeline.artifacts.sessions
-        import spikeline.horizon.features  # noqa: F401  what is imported rests
+        import spikeline.horizon.sessions.reference_features  # noqa: F401  what is imported rests
 
         rest = resident_kb("VmRSS")
         ours(options.memory_of)

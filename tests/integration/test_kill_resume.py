@@ -29,7 +29,7 @@ def prepared(workspace):
     config["models"]["long"] = LONG
     workspace.configure(config)
     interval = "state_interval_s: float = "
-    workspace.edit("bridge/fitting.py", f"{interval}20.0", f"{interval}0.05")
+    workspace.edit("bridge/networks/training.py", f"{interval}20.0", f"{interval}0.05")
     return workspace
 
 

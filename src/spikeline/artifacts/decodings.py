@@ -12,7 +12,7 @@ A JSON object:
 | decoders | {name: {facts, sse, sst, samples}}, the last three lists with a number a piece |
 | provenance | see artifacts/provenance.py |
 
-Pieces are stretches of test blocks, the same for every decoder. See horizon/wheel.py.
+Pieces are stretches of test blocks, the same for every decoder. See horizon/wheel/task.py.
 """
 
 from __future__ import annotations

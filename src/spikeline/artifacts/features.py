@@ -4,7 +4,7 @@ Features of one session, raw and finite for every unit:
 
 | field | shape | dtype | meaning |
 |---|---|---|---|
-| values | (units, 33) | float32 | in the order of `names`, see horizon/features.py |
+| values | (units, 33) | float32 | in the order of `names`; see horizon/sessions |
 | names | (33,) | str | what each column is |
 | unit_ids | (units,) | str | as in the session |
 | valid | (units,) | bool | enough spikes for the features that describe shape |

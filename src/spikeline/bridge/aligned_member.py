@@ -34,7 +34,7 @@ class AffineMap:
 
 @dataclass
 class NetworkMap:
-    """A network of `spikeline.bridge.networks`, as its settings and the arrays of its state."""
+    """A network of `bridge.networks.architectures`, as its settings and the arrays of its state."""
 
     settings: dict[str, Any]
     regions: list[str]
@@ -46,7 +46,7 @@ class NetworkMap:
         import torch
 
         if self._network is None:
-            from spikeline.bridge.networks import build_network
+            from spikeline.bridge.networks.architectures import build_network
 
             with torch.random.fork_rng(devices=[]):
                 network = build_network(

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from spikeline.bridge.aligned_member import AffineMap, AlignedMember
-from spikeline.bridge.bayesian import fit_bayesian
+from spikeline.bridge.bayesian.fitting import fit_bayesian
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection
 from spikeline.bridge.ridge import fit_ridge
-from spikeline.bridge.rows import left_out_together
-from spikeline.bridge.target_fitting import fit_target_space
+from spikeline.bridge.splits import left_out_together
+from spikeline.bridge.targets import fit_target_space
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from spikeline.artifacts import safetensors_file
 from spikeline.bridge.aligned_member import AlignedMember
-from spikeline.bridge.bayesian_member import BayesianMember
+from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.errors import InputError
 
 CONTRACT = "spikeline-decoder-1"

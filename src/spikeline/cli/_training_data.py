@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeline.artifacts import embeddings, provenance, responses
 from spikeline.bridge.decoder import Decoder
-from spikeline.bridge.rows import training_rows
+from spikeline.bridge.splits import training_rows
 from spikeline.cli._options import add_output, add_settings
 
 

@@ -10,7 +10,7 @@ from spikeline.artifacts import counts, provenance, sessions
 from spikeline.artifacts.counts import BIN_S, Counts
 from spikeline.cli._options import add_output, start_log
 from spikeline.errors import InputError
-from spikeline.horizon import binning
+from spikeline.horizon.sessions import binning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from spikeline.artifacts import provenance, sessions
-from spikeline.cli._conversion import HELP, name_of, settings_with_defaults, to_session
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.sources.allen import read_recording
+from spikeline.sources.conversion import HELP, name_of, settings_with_defaults, to_session
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from spikeline.artifacts import provenance, sessions
-from spikeline.cli._conversion import HELP, name_of, settings_with_defaults, to_session
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
+from spikeline.sources.conversion import HELP, name_of, settings_with_defaults, to_session
 from spikeline.sources.ibl import read_recording
 
 

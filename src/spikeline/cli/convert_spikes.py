@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from spikeline.artifacts import provenance, sessions
-from spikeline.cli._conversion import HELP, name_of, settings_with_defaults, to_session
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.sources.arrays import read_array
 from spikeline.sources.behaviour import DEFAULTS as BEHAVIOURS
 from spikeline.sources.behaviour import Track
+from spikeline.sources.conversion import HELP, name_of, settings_with_defaults, to_session
 from spikeline.sources.npy import Npy
 from spikeline.sources.phy import read_clusters
 from spikeline.sources.recordings import Recording

@@ -17,8 +17,8 @@ import numpy as np
 from spikeline.artifacts import decodings, provenance, sessions
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
-from spikeline.horizon.wheel import Sums, Task, control_shifts, score_sums, task_of
-from spikeline.horizon.wheel_ridge import fit_ridge
+from spikeline.horizon.wheel.ridge import fit_ridge
+from spikeline.horizon.wheel.task import Sums, Task, control_shifts, score_sums, task_of
 from spikeline.settings.code_digest import code_digest
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _poyo(
     device: torch.device,
     state: Path,
 ) -> decodings.Decoded:
-    from spikeline.horizon.wheel_poyo import fit_poyo
+    from spikeline.horizon.wheel.poyo import fit_poyo
 
     try:
         decoder, history = fit_poyo(

@@ -14,7 +14,7 @@ from spikeline.errors import InputError
 
 if TYPE_CHECKING:
     from spikeline.artifacts.counts import Counts
-    from spikeline.horizon.tiled_scores import Forecast
+    from spikeline.horizon.scores.tiled import Forecast
 
 DEFAULTS = {
     "horizons": [100, 200, 500, 1000],
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     _recordings.check_roles(options)
     from tqdm import tqdm
 
-    from spikeline.horizon import regression_file
+    from spikeline.horizon.regression import checkpoint as regression_file
 
     fitted = regression_file.recognises(options.forecasters[0])
     prepare = _prepare_regressions if fitted else _prepare_networks
@@ -113,7 +113,7 @@ def _prepare_regressions(
     options: argparse.Namespace, settings: dict[str, Any]
 ) -> tuple[list[Counts], list[int], Callable[[int, int], Scored], int]:
     """Sessions, seeds, a function that scores (session, seed) by place, and how many parameters."""
-    from spikeline.horizon import regression_file
+    from spikeline.horizon.regression import checkpoint as regression_file
 
     counts, _ = _recordings.read_counts(options.counts, options.budget_mb)
     if len(options.forecasters) != len(counts):
@@ -162,8 +162,8 @@ def _check_session(one, path: str, session: Counts, role: str, where: str) -> No
 
 def _tiled(forecast: Forecast, session: Counts, settings: dict[str, Any], shuffled: bool) -> Scored:
     """Scores, and the control beside them unless the forecasts are a control themselves."""
-    from spikeline.horizon.scores import training_mean
-    from spikeline.horizon.tiled_scores import score_horizons
+    from spikeline.horizon.scores.bits_per_spike import training_mean
+    from spikeline.horizon.scores.tiled import score_horizons
 
     null = training_mean(session.counts, session.domains)
     arguments = (
@@ -184,7 +184,7 @@ def _prepare_networks(
     options: argparse.Namespace, settings: dict[str, Any]
 ) -> tuple[list[Counts], list[int], Callable[[int, int], Scored], int]:
     """As `_prepare_regressions`."""
-    from spikeline.horizon import forecaster_file
+    from spikeline.horizon.forecaster import checkpoint as forecaster_file
     from spikeline.training.device import choose_device
 
     numbers = seeds_of(options.seeds, options.forecasters, "forecaster")
@@ -240,10 +240,10 @@ def _check_horizons(one, path: str, settings: dict[str, Any]) -> None:
 
 def _scored(one, session, features, embeddings, settings, mapped, device):
     """Scores of one network on one session."""
-    from spikeline.horizon.batches import Geometry
-    from spikeline.horizon.forecasting import co_smoothing, forecast
-    from spikeline.horizon.recordings import build_recording
-    from spikeline.horizon.scores import training_mean
+    from spikeline.horizon.forecaster.batches import Geometry
+    from spikeline.horizon.forecaster.prediction import co_smoothing, forecast
+    from spikeline.horizon.forecaster.recordings import build_recording
+    from spikeline.horizon.scores.bits_per_spike import training_mean
 
     geometry = Geometry.of(one.settings, one.bin_s, device)
     recording = build_recording(

@@ -15,10 +15,10 @@ from spikeline.artifacts import provenance
 from spikeline.artifacts.counts import Counts
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
-from spikeline.horizon import regression_file
-from spikeline.horizon.regression_file import SessionRegression
-from spikeline.horizon.regression_fitting import DEFAULTS, fit_regression
-from spikeline.horizon.windows import split_mask
+from spikeline.horizon.regression import checkpoint as regression_file
+from spikeline.horizon.regression.checkpoint import SessionRegression
+from spikeline.horizon.regression.fitting import DEFAULTS, fit_regression
+from spikeline.horizon.scores.windows import split_mask
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

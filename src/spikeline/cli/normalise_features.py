@@ -6,7 +6,7 @@ import argparse
 
 from spikeline.artifacts import features, provenance
 from spikeline.cli._options import add_output, start_log
-from spikeline.horizon import normalisation
+from spikeline.horizon.sessions import normalisation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

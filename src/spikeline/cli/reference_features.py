@@ -9,8 +9,8 @@ import numpy as np
 from spikeline.artifacts import features, provenance, sessions
 from spikeline.cli._options import add_output, start_log
 from spikeline.errors import InputError
-from spikeline.horizon.binning import checked_spikes
-from spikeline.horizon.features import reference_features
+from spikeline.horizon.sessions.binning import checked_spikes
+from spikeline.horizon.sessions.reference_features import reference_features
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

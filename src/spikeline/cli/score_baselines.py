@@ -13,9 +13,9 @@ from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.hdf5 import numbers, opened, require
 from spikeline.cli._options import add_output, settings_of, start_log
 from spikeline.errors import InputError
-from spikeline.horizon.baselines import score_baselines
-from spikeline.horizon.scores import pooled_bits
-from spikeline.horizon.windows import HORIZONS_MS
+from spikeline.horizon.baselines.rates import score_baselines
+from spikeline.horizon.scores.bits_per_spike import pooled_bits
+from spikeline.horizon.scores.windows import HORIZONS_MS
 
 log = logging.getLogger(__name__)
 # Correlation over units of true rate and mean count: that of the right order is above 0.99.

@@ -12,7 +12,7 @@ from spikeline import plotting
 from spikeline.artifacts import forecasts, provenance, tables
 from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
-from spikeline.horizon.forecast_tables import POOLED, forecast_table
+from spikeline.horizon.scores.tables import POOLED, forecast_table
 
 ROLES = {"held_out": "sessions never seen", "seen": "test blocks of training sessions"}
 VALUE = "bits per spike against the unit's training mean\n(95 % interval)"

@@ -11,7 +11,7 @@ from spikeline import plotting
 from spikeline.artifacts import decodings, provenance, tables
 from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_table, resamples_of
-from spikeline.horizon.wheel_table import CONTROL, wheel_table
+from spikeline.horizon.wheel.table import CONTROL, wheel_table
 
 TITLE = "Velocity decoded from spikes, POYO beside ridge"
 VALUE = "R2 on test blocks (95 % interval)"

@@ -9,7 +9,7 @@ import argparse
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_text
-from spikeline.bridge.fitting import fit_network
+from spikeline.bridge.networks.training import fit_network
 from spikeline.cli import _training_data
 from spikeline.cli._options import settings_of, start_log
 from spikeline.errors import InputError

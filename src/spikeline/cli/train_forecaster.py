@@ -34,12 +34,12 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--seed: {options.seed}; a whole number from 0 is due")
     import torch
 
-    from spikeline.horizon import forecaster_file
-    from spikeline.horizon.batches import Geometry
-    from spikeline.horizon.forecaster import Forecaster
-    from spikeline.horizon.forecaster_training import fingerprint_of, fit_forecaster
-    from spikeline.horizon.normalisation import check_sessions
-    from spikeline.horizon.recordings import build_recording, mean_rate, unit_keys
+    from spikeline.horizon.forecaster import checkpoint as forecaster_file
+    from spikeline.horizon.forecaster.batches import Geometry
+    from spikeline.horizon.forecaster.network import Forecaster
+    from spikeline.horizon.forecaster.recordings import build_recording, mean_rate, unit_keys
+    from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster
+    from spikeline.horizon.sessions.normalisation import check_sessions
     from spikeline.training.device import choose_device
     from spikeline.training.state import state_path
 

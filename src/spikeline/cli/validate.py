@@ -14,7 +14,7 @@ from spikeline.artifacts import provenance, sessions
 from spikeline.artifacts.files import write_text
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
-from spikeline.horizon.validation import refused, summary, validate
+from spikeline.horizon.sessions.validation import refused, summary, validate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,307 @@
+"""A Bayesian decoder's two towers: a sum of Gaussian log-likelihood ratios as one inner product.
+
+With a response y and an image z, every term of the score is a quadratic form in (y, z), so
+
+    score(y, z) = a(y) . b(z) + alpha(y) + beta(z)
+                = [a, alpha, 1] . [b, 1, beta]
+
+and one further coordinate on each side makes both vectors unit rows. `spikeline.bridge.bayesian`
+fits what is held here; applying it takes numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spikeline.bridge.kernel_ridge import Smoother
+from spikeline.bridge.preprocessing import ResponseScaler
+from spikeline.bridge.targets import TargetSpace
+
+# How much longer than the longest training row a row may be before it is shortened.
+_HEADROOM = 1.5
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Terms of log p(response | image) - log p(response); q electrodes.
+
+    Everything is multiplied by the square root of the term's weight in the score.
+
+    Attributes:
+        whitener: (q, q), of the residuals: standardised responses times this are a(y).
+        prior: (q, q), whitener of the responses.
+        linear: (dim, q), centred embeddings to whitened predicted responses, or None.
+        rbf_projection: (dim, r), embeddings to the features of `rbf`, or None.
+        rbf: kernel ridge to whitened predicted responses, or None.
+    """
+
+    whitener: np.ndarray
+    prior: np.ndarray
+    linear: np.ndarray | None = None
+    rbf_projection: np.ndarray | None = None
+    rbf: Smoother | None = None
+
+    @classmethod
+    def folded(
+        cls,
+        smoothers: Mapping[str, Smoother],
+        projections: Mapping[str, np.ndarray],
+        whitener: np.ndarray,
+        prior: np.ndarray,
+    ) -> Encoding:
+        """Projections (dim, r), the mean over kernels and the whitener in few matrices."""
+        parts: dict[str, Any] = {}
+        for kernel, smoother in smoothers.items():
+            coefficients = smoother.coefficients @ whitener / len(smoothers)
+            if kernel == "linear":
+                parts["linear"] = (projections[kernel] @ coefficients).astype(np.float32)
+            else:
+                parts["rbf_projection"] = projections[kernel]
+                parts["rbf"] = _compact(smoother, coefficients)
+        return cls(whitener.astype(np.float32), prior.astype(np.float32), **parts)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Terms of log p(image | response) - log p(image); k principal components.
+
+    Attributes:
+        target: (dim, k), centred embeddings to whitened principal components.
+        whitener: (k, k), of the residuals, times the square root of the weight.
+        weight: of this term in the score.
+        linear: (q, k), standardised responses to whitened predictions, or None.
+        rbf: kernel ridge from responses / sqrt(q) to the same, or None.
+    """
+
+    target: np.ndarray
+    whitener: np.ndarray
+    weight: float
+    linear: np.ndarray | None = None
+    rbf: Smoother | None = None
+
+    @classmethod
+    def folded(
+        cls,
+        smoothers: Mapping[str, Smoother],
+        target: np.ndarray,
+        whitener: np.ndarray,
+        weight: float,
+    ) -> Decoding:
+        """The mean over kernels and the whitener in few matrices."""
+        parts: dict[str, Any] = {}
+        for kernel, smoother in smoothers.items():
+            coefficients = smoother.coefficients @ whitener / len(smoothers)
+            if kernel == "linear":
+                scale = np.sqrt(len(coefficients))  # the smoother read responses / sqrt(q)
+                parts["linear"] = (coefficients / scale).astype(np.float32)
+            else:
+                parts["rbf"] = _compact(smoother, coefficients)
+        return cls(target, whitener.astype(np.float32), weight, **parts)
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How (a, alpha) and (b, beta) become unit rows; see `fit`."""
+
+    response_offset: float = 0.0
+    image_offset: float = 0.0
+    response_scale: float = 1.0
+    image_scale: float = 1.0
+    response_length: float = np.inf
+    image_length: float = np.inf
+
+    @classmethod
+    def fit(cls, a: np.ndarray, alpha: np.ndarray, b: np.ndarray, beta: np.ndarray) -> Padding:
+        """Offsets and scales that keep the constants, hence the padding, small on these rows."""
+        offsets = float(alpha.mean()), float(beta.mean())
+        scales = [max(float(np.sqrt(constant.std())), 1e-6) for constant in (alpha, beta)]
+        padding = cls(*offsets, *scales)
+        lengths = [
+            _HEADROOM * float(np.linalg.norm(rows, axis=1).max())
+            for rows in (padding.responses(a, alpha), padding.images(b, beta))
+        ]
+        return cls(*offsets, *scales, *lengths)
+
+    def responses(self, a: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        constant = (alpha - self.response_offset) / self.response_scale
+        return np.column_stack([a, constant, np.full(len(a), self.image_scale)])
+
+    def images(self, b: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        constant = (beta - self.image_offset) / self.image_scale
+        return np.column_stack([b, np.full(len(b), self.response_scale), constant])
+
+
+@dataclass(frozen=True)
+class BayesianMember:
+    """One member of a decoder.
+
+    Attributes:
+        electrodes: (q,) int32, indices in the responses file.
+        scaler: of these electrodes.
+        image_mean: (dim,) float32, the centre of the embeddings after their preparation.
+        root, normalise: that preparation; see `spikeline.bridge.targets.TargetSpace`.
+        encoding, decoding: the terms of the score; one may be None.
+        padding: see `Padding`.
+        choices: what was chosen on training rows, for people; JSON.
+        weight: in the mean over the members of a decoder.
+    """
+
+    electrodes: np.ndarray
+    scaler: ResponseScaler
+    image_mean: np.ndarray
+    root: bool
+    normalise: bool
+    encoding: Encoding | None
+    decoding: Decoding | None
+    padding: Padding
+    choices: dict[str, Any] = field(default_factory=dict)
+    weight: float = 1.0
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of the image embeddings that `embed_images` takes."""
+        return len(self.image_mean)
+
+    @property
+    def parameters(self) -> int:
+        """How many coefficients its regressions have."""
+        sides = [side for side in (self.encoding, self.decoding) if side is not None]
+        linear = [side.linear for side in sides if side.linear is not None]
+        rbf = [side.rbf.coefficients for side in sides if side.rbf is not None]
+        return sum(int(coefficients.size) for coefficients in linear + rbf)
+
+    def embed_responses(self, values: np.ndarray) -> np.ndarray:
+        """Responses (n, electrodes of the file) to unit rows (n, k) float32."""
+        rows = self.padding.responses(*self.response_terms(values))
+        return _unit(rows, self.padding.response_length, first=True)
+
+    def embed_images(self, embeddings: np.ndarray) -> np.ndarray:
+        """Image embeddings (n, dim) to unit rows (n, k) float32."""
+        rows = self.padding.images(*self.image_terms(embeddings))
+        return _unit(rows, self.padding.image_length, first=False)
+
+    def response_terms(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """a (n, q + k) and alpha (n,) of the score, float64."""
+        y = self.scaler.apply(values[:, self.electrodes]).astype(np.float64)
+        vectors, alpha = [], np.zeros(len(y))
+        if self.encoding is not None:
+            vectors.append(y @ self.encoding.whitener)
+            alpha += _half_squares(y @ self.encoding.prior)
+        if self.decoding is not None:
+            predicted = np.zeros((len(y), self.decoding.whitener.shape[1]))
+            if self.decoding.linear is not None:
+                predicted += y @ self.decoding.linear
+            if self.decoding.rbf is not None:
+                predicted += self.decoding.rbf.predict(response_features(y))
+            vectors.append(predicted)
+        a = np.concatenate(vectors, axis=1)
+        return a, alpha - _half_squares(a)
+
+    def image_terms(self, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """b (n, q + k) and beta (n,) of the score, float64."""
+        vectors, beta = [], np.zeros(len(embeddings))
+        if self.encoding is not None:
+            predicted = np.zeros((len(embeddings), self.encoding.whitener.shape[1]))
+            if self.encoding.linear is not None:
+                predicted += self._projected(embeddings, self.encoding.linear)
+            if self.encoding.rbf is not None:
+                features = self._projected(embeddings, self.encoding.rbf_projection)
+                predicted += self.encoding.rbf.predict(features)
+            vectors.append(predicted)
+        if self.decoding is not None:
+            components = self._projected(embeddings, self.decoding.target).astype(np.float64)
+            vectors.append(components @ self.decoding.whitener)
+            beta += self.decoding.weight * _half_squares(components)
+        b = np.concatenate(vectors, axis=1)
+        return b, beta - _half_squares(b)
+
+    def _projected(self, embeddings: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return TargetSpace(self.image_mean, matrix, self.root, self.normalise).project(embeddings)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Every array, by name; with `description`, all that `from_tensors` needs."""
+        arrays = {
+            "electrodes": self.electrodes,
+            "scaler.mean": self.scaler.mean,
+            "scaler.inverse_std": self.scaler.inverse_std,
+            "image.mean": self.image_mean,
+        }
+        for name, side in (("encoding", self.encoding), ("decoding", self.decoding)):
+            for part, value in vars(side).items() if side is not None else ():
+                if isinstance(value, Smoother):
+                    arrays[f"{name}.{part}.coefficients"] = value.coefficients
+                    arrays[f"{name}.{part}.landmarks"] = value.landmarks
+                elif isinstance(value, np.ndarray):
+                    arrays[f"{name}.{part}"] = value
+        return arrays
+
+    def description(self) -> dict[str, Any]:
+        """All that is no array, as JSON."""
+        return {
+            "map": "bayesian",
+            "transform": self.scaler.transform,
+            "root": self.root,
+            "normalise": self.normalise,
+            "decoding_weight": None if self.decoding is None else self.decoding.weight,
+            "padding": dict(vars(self.padding)),
+            "choices": self.choices,
+            "weight": self.weight,
+        }
+
+    @classmethod
+    def from_tensors(
+        cls, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    ) -> BayesianMember:
+        """The member that gave this `description` and these `tensors`."""
+        encoding, decoding = _parts("encoding", arrays), _parts("decoding", arrays)
+        return cls(
+            electrodes=arrays["electrodes"],
+            scaler=ResponseScaler(
+                description["transform"], arrays["scaler.mean"], arrays["scaler.inverse_std"]
+            ),
+            image_mean=arrays["image.mean"],
+            root=description["root"],
+            normalise=description["normalise"],
+            encoding=Encoding(**encoding) if encoding else None,
+            decoding=(
+                Decoding(weight=description["decoding_weight"], **decoding) if decoding else None
+            ),
+            padding=Padding(**description["padding"]),
+            choices=description["choices"],
+            weight=description["weight"],
+        )
+
+
+def response_features(standardised: np.ndarray) -> np.ndarray:
+    """Standardised responses scaled to a mean squared length of 1: what an rbf kernel expects."""
+    return (standardised / np.sqrt(standardised.shape[1])).astype(np.float32)
+
+
+def _compact(smoother: Smoother, coefficients: np.ndarray) -> Smoother:
+    """Landmarks were float32 to begin with; the coefficients cancel, so they stay float64."""
+    return Smoother(coefficients, smoother.landmarks.astype(np.float32))
+
+
+def _parts(side: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    prefix = f"{side}."
+    parts = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    if "rbf.coefficients" in parts:
+        parts["rbf"] = Smoother(parts.pop("rbf.coefficients"), parts.pop("rbf.landmarks"))
+    return parts
+
+
+def _half_squares(rows: np.ndarray) -> np.ndarray:
+    return 0.5 * np.square(rows).sum(1)
+
+
+def _unit(rows: np.ndarray, length: float, first: bool) -> np.ndarray:
+    """Unit rows whose inner products are those of rows / length: a coordinate for each tower."""
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), length)
+    rest = np.sqrt(np.maximum(1 - np.square(rows).sum(1, keepdims=True), 0))
+    nothing = np.zeros_like(rest)
+    padded = [rows, rest, nothing] if first else [rows, nothing, rest]
+    return np.concatenate(padded, axis=1).astype(np.float32)

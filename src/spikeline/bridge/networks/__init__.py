@@ -1,0 +1,1 @@
+"""Decoders trained by gradient descent: architectures, losses, augmentation, training."""

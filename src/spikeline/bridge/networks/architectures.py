@@ -1,0 +1,293 @@
+"""Networks from standardised responses to the target space: linear, mlp and capoyo.
+
+Every network maps (members, batch, electrodes) to (members, batch, target_dim). `members` counts
+independent networks trained side by side: `StackedMlp` holds them as batched weights, so that one
+matrix product serves all of them; `Capoyo` has one member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from spikeline.bridge.networks.electrode_attention import ElectrodeAttention
+from spikeline.errors import InputError
+
+DIM_HEAD = 64  # features per attention head, as in POYO
+
+
+class StackedLinear(nn.Module):
+    """`members` affine maps side by side: (members, batch, inputs) to (members, batch, outputs)."""
+
+    def __init__(self, members: int, inputs: int, outputs: int):
+        super().__init__()
+        bound = inputs**-0.5  # the range of nn.Linear
+        self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(members, outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias[:, None], x, self.weight)
+
+
+class StackedLayerNorm(nn.Module):
+    """LayerNorm over the last axis with one gain and offset per member."""
+
+    def __init__(self, members: int, features: int):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(members, features))
+        self.offset = nn.Parameter(torch.zeros(members, features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = functional.layer_norm(x, x.shape[-1:])
+        return torch.addcmul(self.offset[:, None], normed, self.gain[:, None])
+
+
+class StackedMlp(nn.Module):
+    """Multi-layer perceptrons side by side; depth 0 is a linear map.
+
+    Args:
+        members, electrodes, target_dim: sizes of the interface.
+        hidden, depth: width and number of hidden layers.
+        dropout: share of hidden units dropped while training.
+        residual: add each hidden layer after the first to its input.
+        layer_norm: LayerNorm before each nonlinearity.
+    """
+
+    masks_electrodes = False
+
+    def __init__(
+        self,
+        members: int,
+        electrodes: int,
+        target_dim: int,
+        hidden: int = 0,
+        depth: int = 0,
+        dropout: float = 0.0,
+        residual: bool = False,
+        layer_norm: bool = False,
+    ):
+        super().__init__()
+        self.members, self.residual = members, residual
+        widths = [electrodes, *[hidden] * depth]
+        self.hidden = nn.ModuleList(StackedLinear(members, a, b) for a, b in pairwise(widths))
+        norm = (lambda: StackedLayerNorm(members, hidden)) if layer_norm else nn.Identity
+        self.norms = nn.ModuleList(norm() for _ in self.hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.output = StackedLinear(members, widths[-1], target_dim)
+
+    def forward(self, values: Tensor, keep: Tensor | None = None) -> Tensor:
+        """(members, batch, electrodes) to (members, batch, target_dim); dropped ones are 0."""
+        x = values if keep is None else values * keep
+        for index, (layer, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
+            new = self.dropout(functional.gelu(norm(layer(x))))
+            x = x + new if self.residual and index else new
+        return self.output(x)
+
+
+class GatedFeedForward(nn.Module):
+    """LayerNorm, then the GEGLU block of Shazeer 2020, four times as wide; without residual."""
+
+    def __init__(self, dim: int, dropout: float = 0.0, expansion: int = 4):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.value = nn.Linear(dim, expansion * dim)  # two maps: splitting one costs copies
+        self.gate = nn.Linear(dim, expansion * dim)
+        self.contract = nn.Linear(expansion * dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        return self.dropout(self.contract(self.value(x) * functional.gelu(self.gate(x))))
+
+
+class TokenAttention(nn.Module):
+    """Pre-norm multi-head attention among tokens, or from queries to a context; no residual."""
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0, cross: bool = False):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(dim)
+        self.context_norm = nn.LayerNorm(dim) if cross else None
+        self.to_query = nn.Linear(dim, heads * DIM_HEAD, bias=False)
+        self.to_key = nn.Linear(dim, heads * DIM_HEAD, bias=False)
+        self.to_value = nn.Linear(dim, heads * DIM_HEAD, bias=False)
+        self.to_output = nn.Linear(heads * DIM_HEAD, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        x = self.norm(x)
+        context = x if self.context_norm is None else self.context_norm(context)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, DIM_HEAD)).transpose(1, 2)
+            for part in (self.to_query(x), self.to_key(context), self.to_value(context))
+        )
+        attended = functional.scaled_dot_product_attention(query, key, value)
+        return self.dropout(self.to_output(attended.transpose(1, 2).flatten(-2)))
+
+
+class SelfAttentionLayer(nn.Module):
+    """Attention and feed-forward, each with its residual."""
+
+    def __init__(self, dim: int, heads: int, dropout: float):
+        super().__init__()
+        self.attention = TokenAttention(dim, heads, dropout)
+        self.feed_forward = GatedFeedForward(dim, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(x)
+        return x + self.feed_forward(x)
+
+
+class CapoyoEncoder(nn.Module):
+    """Electrodes to latents: one cross-attention, then self-attention layers (CaPOYO, PerceiverIO).
+
+    Args:
+        electrodes: number of electrodes; `groups`: the region index of each, or None.
+        dim, latents, depth, heads: features, latents, self-attention layers and their heads.
+        checkpointing: recompute layer by layer in the backward pass instead of keeping activations.
+    """
+
+    def __init__(
+        self,
+        electrodes: int,
+        dim: int = 128,
+        latents: int = 8,
+        depth: int = 6,
+        heads: int = 4,
+        dropout: float = 0.0,
+        checkpointing: bool = False,
+        groups: Tensor | None = None,
+    ):
+        super().__init__()
+        self.electrodes = ElectrodeAttention(electrodes, dim, latents, heads, DIM_HEAD, groups)
+        self.feed_forward = GatedFeedForward(dim, dropout)
+        self.layers = nn.ModuleList(SelfAttentionLayer(dim, heads, dropout) for _ in range(depth))
+        self.checkpointing = checkpointing
+
+    def forward(self, values: Tensor, keep: Tensor | None = None, plain: bool = False) -> Tensor:
+        """(batch, electrodes) to (batch, latents, dim); `plain` builds the electrode tokens."""
+        attend = self.electrodes.forward_plain if plain else self.electrodes.forward
+        x = self.electrodes.latents + attend(values, keep)
+        x = self._run(lambda x: x + self.feed_forward(x), x)
+        for layer in self.layers:
+            x = self._run(layer, x)
+        return x
+
+    def _run(self, layer, x: Tensor) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(layer, x, use_reentrant=False)
+        return layer(x)
+
+
+class Readout(nn.Module):
+    """Learned queries attend to the latents: (batch, latents, dim) to (batch, queries, dim)."""
+
+    def __init__(self, dim: int, queries: int, heads: int, dropout: float = 0.0):
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(queries, dim) * 0.02)
+        self.attention = TokenAttention(dim, heads, dropout, cross=True)
+        self.feed_forward = GatedFeedForward(dim, dropout)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        queries = self.queries.expand(len(latents), -1, -1)
+        x = queries + self.attention(queries, latents)
+        return x + self.feed_forward(x)
+
+
+class Capoyo(nn.Module):
+    """CapoyoEncoder, Readout, and a three-layer projector of the mean token to the target space."""
+
+    masks_electrodes = True
+    members = 1
+
+    def __init__(
+        self,
+        electrodes: int,
+        target_dim: int,
+        readout_queries: int = 8,
+        hidden: int = 512,
+        **encoder: Any,
+    ):
+        super().__init__()
+        self.encoder = CapoyoEncoder(electrodes, **encoder)
+        dim, dropout = encoder.get("dim", 128), encoder.get("dropout", 0.0)
+        self.readout = Readout(dim, readout_queries, encoder.get("heads", 4), dropout)
+        self.projector = nn.Sequential(
+            nn.LayerNorm(dim),
+            nn.Linear(dim, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, target_dim),
+        )
+
+    def forward(self, values: Tensor, keep: Tensor | None = None, plain: bool = False) -> Tensor:
+        """(1, batch, electrodes) to (1, batch, target_dim)."""
+        tokens = self.readout(
+            self.encoder(values[0], None if keep is None else keep[0], plain=plain)
+        )
+        return self.projector(tokens.mean(1))[None]
+
+
+def build_network(
+    settings: Mapping[str, Any],
+    n_electrodes: int,
+    regions_of_electrodes: Sequence[str] | None,
+    target_dim: int,
+    members: int = 1,
+) -> nn.Module:
+    """The network of a model entry.
+
+    Args:
+        settings: resolved settings of a `linear`, `mlp` or `capoyo` entry.
+        n_electrodes: electrodes after selection.
+        regions_of_electrodes: region name per electrode (capoyo with `region_embedding`).
+        target_dim: components of the target space.
+        members: networks side by side (linear and mlp).
+
+    Raises:
+        InputError: unknown kind, or several members of a kind that has one.
+    """
+    kind = settings["kind"]
+    if kind == "linear":
+        return StackedMlp(members, n_electrodes, target_dim)
+    if kind == "mlp":
+        return StackedMlp(
+            members,
+            n_electrodes,
+            target_dim,
+            hidden=settings["hidden"],
+            depth=settings["depth"],
+            dropout=settings["dropout"],
+            residual=settings["residual"],
+            layer_norm=settings["layer_norm"],
+        )
+    if kind != "capoyo":
+        raise InputError(f"kind {kind!r} is no network: use linear, mlp or capoyo")
+    if members != 1:
+        raise InputError("members: capoyo trains one at a time: use several seeds and combine them")
+    groups = None
+    if settings["region_embedding"] and regions_of_electrodes is not None:
+        names = sorted(set(regions_of_electrodes))
+        groups = torch.tensor([names.index(region) for region in regions_of_electrodes])
+    return Capoyo(
+        n_electrodes,
+        target_dim,
+        readout_queries=settings["readout_queries"],
+        hidden=settings["hidden"],
+        dim=settings["dim"],
+        latents=settings["latents"],
+        depth=settings["depth"],
+        heads=settings["heads"],
+        dropout=settings["dropout"],
+        checkpointing=settings["checkpointing"],
+        groups=groups,
+    )

@@ -1,0 +1,234 @@
+"""Train networks that align responses with image embeddings, by gradient descent.
+
+Nothing here sees a test row. A network is chosen on validation rows that are scored as the test is:
+N-way, among galleries of as many images as the test has. The scaler and the target space of each
+member are fitted to that member's own training rows, without its validation rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeline.bridge.aligned_member import AffineMap, AlignedMember, NetworkMap
+from spikeline.bridge.decoder import Decoder
+from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection, stabilised
+from spikeline.bridge.splits import left_out_together, validation_split
+from spikeline.bridge.targets import fit_target_space
+
+if TYPE_CHECKING:
+    import torch
+
+
+def fit_network(
+    responses: np.ndarray,
+    embeddings: np.ndarray,
+    images: np.ndarray,
+    categories: np.ndarray,
+    electrodes: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+    *,
+    seed: int,
+    gallery: int,
+    device: torch.device,
+    state_path: str | os.PathLike[str] | None = None,
+    state_interval_s: float = 20.0,
+) -> tuple[Decoder, list[dict]]:
+    """Train a `linear`, `mlp` or `capoyo` decoder, or `members` of them side by side.
+
+    Each member starts from its own weights and is stopped on its own validation images; the
+    decoder is their mean.
+
+    Args:
+        responses: training rows (rows, electrodes of the file).
+        embeddings: of the image of each row (rows, dim).
+        images, categories: str (rows,).
+        electrodes: the electrode table.
+        settings: resolved settings of the entry; `members` only of linear and mlp.
+        seed: of validation images, initial weights, shuffling and augmentation.
+        gallery: number of test images: validation is scored among as many.
+        state_path: see `spikeline.training.loop.train`.
+
+    Returns:
+        The decoder, and one history row per epoch and member.
+    """
+    import torch
+
+    from spikeline.bridge.networks.architectures import build_network
+    from spikeline.bridge.networks.losses import AlignmentLoss
+    from spikeline.training.loop import Schedule, train
+
+    chosen = electrode_selection(
+        electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
+    )
+    regions = [str(region) for region in np.asarray(electrodes["region"])[chosen]]
+    members = settings.get("members", 1)
+    responses_chosen = responses[:, chosen]
+    units = left_out_together(images, categories, settings["drop_test_concepts"])
+    transform = settings["transform"]
+    splits, scalers, spaces = [], [], []
+    for fold in range(members):
+        split = validation_split(
+            images,
+            categories,
+            settings["validation_images"],
+            gallery,
+            settings["drop_test_concepts"],
+            seed,
+            fold,
+        )
+        scaler = ResponseScaler.fit(responses_chosen[split.train], transform)
+        own = scaler.apply(responses_chosen[split.train])
+        spaces.append(
+            fit_target_space(
+                embeddings[split.train], images[split.train], settings, own, units[split.train]
+            )
+        )
+        splits.append(split)
+        scalers.append(scaler)
+    # members may find a different number of axes with variance; their networks share one size
+    components = min(space.components for space in spaces)
+    spaces = [space.truncated(components) for space in spaces]
+
+    torch.manual_seed(2 * seed)  # the loop seeds itself, with another number
+    network = build_network(settings, len(chosen), regions, components, members)
+    criterion = AlignmentLoss(
+        settings["loss"],
+        members,
+        settings["label_smoothing"],
+        settings["softclip_temperature"],
+    )
+    model = torch.nn.ModuleDict({"network": network, "criterion": criterion}).to(device)
+    alignment = _Alignment(
+        model, settings, scalers, spaces, splits, responses_chosen, embeddings, images, device
+    )
+    history = train(
+        model,
+        alignment.loss,
+        [torch.from_numpy(split.train).to(device) for split in splits],
+        Schedule.of(settings, settings["batch_size"]),
+        seed=2 * seed + 1,
+        score=alignment.score if settings["validation_images"] else None,
+        state_path=state_path,
+        fingerprint=_fingerprint(
+            [settings, seed, gallery, regions], responses_chosen, embeddings, images, categories
+        ),
+        state_interval_s=state_interval_s,
+    )
+    trained = [
+        AlignedMember(
+            chosen,
+            scalers[member],
+            _map(settings, network, member, regions, components),
+            spaces[member],
+            weight=1 / members,
+        )
+        for member in range(members)
+    ]
+    return Decoder(responses.shape[1], tuple(trained), {"settings": dict(settings)}), history
+
+
+class _Alignment:
+    """The training data on the device, and what the training loop asks about it."""
+
+    def __init__(
+        self, model, settings, scalers, spaces, splits, responses, embeddings, images, device
+    ):
+        import torch
+
+        def resident(array: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        self.model, self.settings, self.device = model, settings, device
+        # responses once, standardised per member batch by batch; targets per member
+        self.values = resident(stabilised(responses, scalers[0].transform))
+        self.mean = resident(np.stack([scaler.mean for scaler in scalers]))[:, None]
+        self.inverse_std = resident(np.stack([scaler.inverse_std for scaler in scalers]))[:, None]
+        self.targets = resident(np.stack([space.project(embeddings) for space in spaces]))
+        if settings["loss"] == "mse":  # errors in units of the mean target
+            self.targets /= self.targets.square().mean((1, 2), keepdim=True).sqrt()
+        self.member = torch.arange(len(splits), device=device)[:, None]
+        self.galleries = resident(np.stack([split.galleries for split in splits]))
+        names, image = np.unique(images, return_inverse=True)
+        self.image = resident(image) if len(names) < len(images) else None
+
+    def standardised(self, rows: torch.Tensor) -> torch.Tensor:
+        """(members, batch) row indices to (members, batch, electrodes)."""
+        return (self.values[rows] - self.mean) * self.inverse_std
+
+    def loss(self, rows: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        from spikeline.bridge.networks.augmentation import augment
+        from spikeline.training.device import mixed_precision
+
+        network = self.model["network"]
+        values, keep = augment(
+            self.standardised(rows),
+            self.settings["noise_std"],
+            self.settings["electrode_dropout"],
+            network.masks_electrodes,
+        )
+        same = None
+        if self.image is not None:
+            image = self.image[rows]
+            same = image[:, :, None] == image[:, None]
+            same &= ~torch.eye(rows.shape[1], dtype=torch.bool, device=rows.device)
+        with mixed_precision(self.device):
+            predictions = network(values, keep)
+        return self.model["criterion"](predictions, self.targets[self.member, rows], same)
+
+    def score(self) -> dict[str, torch.Tensor]:
+        """N-way top-1 and top-5 from responses to images on the validation galleries."""
+        from torch.nn import functional
+
+        from spikeline.training.device import mixed_precision
+
+        members, galleries, size = self.galleries.shape
+        rows = self.galleries.flatten(1)
+        with mixed_precision(self.device):
+            predictions = self.model["network"](self.standardised(rows))
+        if not predictions.isfinite().all():
+            # no comparison with NaN is true: every rank would be the best
+            raise FloatingPointError("a prediction is not finite")
+        predictions = functional.normalize(predictions.float(), dim=-1)
+        targets = functional.normalize(self.targets[self.member, rows], dim=-1)
+        shape = (members, galleries, size, -1)
+        similarity = predictions.reshape(shape) @ targets.reshape(shape).mT
+        own = similarity.diagonal(dim1=-2, dim2=-1)[..., None]
+        rank = (similarity >= own).sum(-1) - 1  # ties count against the decoder
+        top1, top5 = ((rank < k).float().mean((1, 2)) for k in (1, 5))
+        return {
+            "score": (top1 + top5) / 2,
+            "validation_top1": top1,
+            "validation_top5": top5,
+            "validation_cosine": own.mean((1, 2, 3)),
+        }
+
+
+def _map(
+    settings: Mapping[str, Any], network, member: int, regions: Sequence[str], components: int
+) -> AffineMap | NetworkMap:
+    """What a decoder keeps of one member of a trained network."""
+    state = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
+    if network.members > 1:
+        state = {name: array[member : member + 1].copy() for name, array in state.items()}
+    if settings["kind"] == "linear":
+        return AffineMap(state["output.weight"][0], state["output.bias"][0])
+    return NetworkMap(dict(settings), list(regions), components, state)
+
+
+def _fingerprint(described: Sequence[Any], *arrays: np.ndarray) -> str:
+    """Identity of a training: the same settings and data, and nothing else, give it."""
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for array in arrays:
+        if array.dtype.kind == "O":
+            array = array.astype(str)
+        digest.update(f"{array.shape}{array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""The network that forecasts any unit of any session: its parts, training and prediction."""

@@ -1,0 +1,189 @@
+"""The forecaster: the past of a population to the rates of its units at times to come.
+
+identity -> encoder -> decoder -> head; log rates are an offset plus what the head adds. The offset
+is the reference rate of each unit unless the caller knows better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeline.errors import InputError
+from spikeline.horizon.forecaster.decoder import FutureDecoder
+from spikeline.horizon.forecaster.encoder import PastEncoder
+from spikeline.horizon.forecaster.head import UnitHead
+from spikeline.horizon.forecaster.history_window import Past
+from spikeline.horizon.forecaster.identity import Units, build_identity
+from spikeline.horizon.forecaster.lead_bins import future_edges, middles
+from spikeline.horizon.forecaster.population_pooling import PopulationSummary
+from spikeline.horizon.scores.windows import setting_bins
+
+# A uint8 holds no higher count.
+_HIGHEST_LOG_RATE = math.log(255)
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is constant over the windows of one session, as tensors.
+
+    Attributes:
+        units: see `horizon.forecaster.identity.Units`.
+        offset: (units,) log expected counts per bin, from the reference window.
+        peers: (units, units) how each unit's history follows that of the others, zero diagonal.
+        images: (images, dim) embeddings of what it may have seen, None where nothing was shown.
+    """
+
+    units: Units
+    offset: Tensor
+    peers: Tensor
+    images: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of the past of a batch of windows: embeddings (units, dim), latents (windows,
+    latents, dim), the population's summary (windows, features), and each unit's recent history
+    (windows, units, features)."""
+
+    identity: Tensor
+    latents: Tensor
+    summary: Tensor
+    history: Tensor
+
+
+def reference_offset(reference_counts: Tensor, reference_bins: int, mean_rate: float) -> Tensor:
+    """(units,) log((n + 1/2) / (T + 1/2 / mu)): reference rates that are finite for silent units.
+
+    Args:
+        reference_counts: (units,) spikes n in the reference window of T bins.
+        mean_rate: mu, of all training units, expected counts per bin.
+    """
+    return torch.log((reference_counts.double() + 0.5) / (reference_bins + 0.5 / mean_rate)).float()
+
+
+class Forecaster(nn.Module):
+    """See the module.
+
+    Attributes:
+        knots: (knots,) the times it forecasts, in bins: the middle of each stretch of the future.
+            Bins are interpolated between them, see horizon/forecaster/prediction.py.
+
+    Args:
+        settings: resolved settings of the model.
+        bin_s: length of a bin in seconds.
+        feature_mean, feature_std: (33,) normalisation of the reference features.
+        n_units: training units, for the mode `per_unit`.
+        image_dim: length of an image embedding.
+
+    Raises:
+        InputError: settings that do not fit together.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        bin_s: float,
+        feature_mean: Tensor,
+        feature_std: Tensor,
+        n_units: int,
+        image_dim: int = 0,
+    ):
+        super().__init__()
+        dim, heads, dropout = settings["dim"], settings["heads"], settings["dropout"]
+        self.patch_bins = setting_bins(settings, "patch_ms", bin_s)
+        history_bins = setting_bins(settings, "history_ms", bin_s)
+        if history_bins % self.patch_bins:
+            raise InputError(
+                f"history_ms: {settings['history_ms']} is no multiple of patch_ms, "
+                f"{settings['patch_ms']}"
+            )
+        self.patches = history_bins // self.patch_bins
+        self.knots = middles(future_edges(settings, bin_s))
+        self.identity = build_identity(
+            settings["identity"], dim, dim, feature_mean, feature_std, n_units,
+            settings["feature_noise"], settings["features"] == "raw",
+        )  # fmt: skip
+        # random, mean and learned vectors enter at the same scale
+        self.identity_norm = nn.LayerNorm(dim)
+        constants = len(settings["traces_s"])
+        self.summary = PopulationSummary(dim, settings["pools"], constants)
+        self.encoder = PastEncoder(
+            dim, heads, settings["depth"], dropout, settings["latents"], self.patches,
+            self.patch_bins, bin_s, settings["modalities"], image_dim, settings["modality_every"],
+            self.summary.features,
+        )  # fmt: skip
+        self.decoder = FutureDecoder(
+            dim, heads, settings["decoder_depth"], dropout,
+            torch.from_numpy((self.knots + 0.5) * bin_s).float(), self.summary.features,
+        )  # fmt: skip
+        self.peers = bool(settings["peers"])
+        history = constants * (1 + self.peers) + 1
+        self.head = UnitHead(dim, history, settings["head_hidden"], settings["head_rank"])
+
+    def forward(
+        self,
+        past: Past,
+        population: Population,
+        knots: int | None = None,
+        offset: Tensor | None = None,
+    ) -> Tensor:
+        """Log of expected counts per bin, (windows, knots, units).
+
+        Args:
+            knots: how many of them, from the first; None means all.
+            offset: log rates to start from, broadcast to the result; None means the population's.
+        """
+        known = self.read(past, population, self.embed(population))
+        return self.continued(known, population, knots, offset)
+
+    def embed(self, population: Population) -> Tensor:
+        """(units, dim) embeddings."""
+        return self.identity_norm(self.identity(population.units))
+
+    def read(self, past: Past, population: Population, identity: Tensor) -> Reading:
+        """All that a forecast needs of the past of each window."""
+        summary = self.summary(past, identity)
+        rates = population.offset.exp()
+        latents = self.encoder(past, identity, rates, population.images, summary)
+        return Reading(identity, latents, summary, self.history(past, population))
+
+    def continued(
+        self,
+        reading: Reading,
+        population: Population,
+        knots: int | None = None,
+        offset: Tensor | None = None,
+    ) -> Tensor:
+        """See `forward`."""
+        states = self.decoder(
+            reading.latents,
+            self.encoder.rotary,
+            self.encoder.latent_rotary(),
+            knots or len(self.knots),
+            reading.summary,
+        )
+        added = self.head(states, reading.identity, reading.history)
+        start = population.offset if offset is None else offset
+        return (start + added.float()).clamp(max=_HIGHEST_LOG_RATE)
+
+    def history(self, past: Past, population: Population) -> Tensor:
+        """(windows, units, features): own traces, those of a unit's peers, and whether it is known.
+
+        A hidden unit's own traces read 0, as if it were as busy as ever, for itself and its peers.
+        """
+        own = past.traces * past.known[..., None]
+        parts = [own]
+        if self.peers:
+            parts.append(population.peers.to(own.dtype) @ own)
+        parts.append(past.known[..., None].to(own.dtype))
+        return torch.cat(parts, -1)
+
+    @property
+    def parameters_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())

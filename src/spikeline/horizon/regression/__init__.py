@@ -1,0 +1,1 @@
+"""A Poisson regression for each session, its priors learned from all its units."""

@@ -1,0 +1,105 @@
+r"""A session's own forecaster: Poisson regressions on what its units have been doing of late.
+
+The log of unit i's expected count per bin, h bins after bin t, where h lies in band j of leads, is
+
+    log mu_i + a_j ( c_ij + w_ij . own_i(t) + v_ij . shared(t) )
+
+mu is the unit's mean count per bin, own its log traces, shared the activity of everybody along a
+few directions (horizon/spike_history.py, subspaces.py); nothing at or after t enters. Each band's
+regression forecasts that band's counts directly, so that no forecast is fed back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeline.errors import InputError
+from spikeline.horizon.regression.empirical_bayes import MOST, log_ratios
+from spikeline.horizon.spike_history import Histories
+
+# The arrays that make up a regression.
+ARRAYS = (
+    "mean_rate", "centre", "directions", "weights", "gains", "ends", "own_s", "population_s",
+)  # fmt: skip
+# Rates expanded at once.
+_RATES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A fitted session.
+
+    Attributes:
+        mean_rate: (units,) mu, expected counts per bin.
+        centre: (columns,) mean of the population's stabilised traces, columns = constants x units.
+        directions: (columns, shared).
+        weights: (bands, units, 1 + own + shared): c, w and v.
+        gains: (bands,) a.
+        ends: (bands,) int64, bins after the start at which each band ends.
+        own_s, population_s: (constants,) seconds.
+        bin_s: length of a bin in seconds.
+    """
+
+    mean_rate: np.ndarray
+    centre: np.ndarray
+    directions: np.ndarray
+    weights: np.ndarray
+    gains: np.ndarray
+    ends: np.ndarray
+    own_s: np.ndarray
+    population_s: np.ndarray
+    bin_s: float
+
+    def forecast(self, counts: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """Expected counts per bin of windows that begin at `starts`.
+
+        Args:
+            counts: (bins, units); what lies at or after a start is not read for it.
+            starts: (windows,) first bins to forecast.
+            length: bins to forecast; beyond the last band its rate is held.
+
+        Returns:
+            (windows, length, units) float32.
+        """
+        rates = np.empty((len(starts), length, counts.shape[1]), np.float32)
+        for rows, part in self.forecasts(counts, starts, np.full(len(starts), length)):
+            rates[rows] = part
+        return rates
+
+    def forecasts(
+        self, counts: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """As `forecast`, to (windows,) `lengths`: yields places in `starts` and their rates."""
+        levels = self.mean_rate.astype(np.float32) * np.exp(self.log_ratios(counts, starts))
+        for length in np.unique(lengths):
+            band = np.searchsorted(self.ends, np.arange(length), "right")
+            band = np.minimum(band, len(self.ends) - 1)
+            rows = np.flatnonzero(lengths == length)
+            size = max(1, _RATES // (int(length) * counts.shape[1]))
+            for first in range(0, len(rows), size):
+                batch = rows[first : first + size]
+                yield batch, levels[:, batch][band].transpose(1, 0, 2)
+
+    def log_ratios(self, counts: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """(bands, windows, units) float32: log of each band's rate relative to the mean rate.
+
+        Raises:
+            InputError: the counts are of other units.
+        """
+        if counts.shape[1] != len(self.mean_rate):
+            raise InputError(
+                f"the regression is of {len(self.mean_rate)} units, the counts of "
+                f"{counts.shape[1]}; fit it again"
+            )
+        known = Histories.before(counts, starts, self.own_s, self.population_s, self.bin_s)
+        return self.ratios_of(known.own(self.mean_rate), known.population(self.mean_rate))
+
+    def ratios_of(self, own: np.ndarray, population: np.ndarray) -> np.ndarray:
+        """As `log_ratios`, from log traces and stabilised traces (horizon/spike_history.py)."""
+        shared = (population - self.centre) @ self.directions
+        found = np.stack([log_ratios(own, shared, weights) for weights in self.weights])
+        np.clip(found, -MOST, MOST, out=found)
+        return self.gains.astype(np.float32)[:, None, None] * found

@@ -1,0 +1,1 @@
+"""Forecast windows, bits per spike on them, and the tables of both."""

@@ -1,0 +1,1 @@
+"""One session made ready: checked, binned, each unit described, features on one scale."""

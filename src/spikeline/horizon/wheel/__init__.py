@@ -1,0 +1,1 @@
+"""Wheel velocity decoded from spikes: POYO next to ridge."""

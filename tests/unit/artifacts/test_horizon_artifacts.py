@@ -1,0 +1,190 @@
+"""Counts, features, normalisations and forecasts: written, read back, and refused when broken."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+
+from spikeline.artifacts import counts, features, forecasts
+from spikeline.artifacts.counts import Counts
+from spikeline.artifacts.features import NAMES, Features, Normalisation
+from spikeline.errors import InputError
+from spikeline.horizon.scores import bits_per_spike as scores
+
+RECORD = {"step": "test"}
+
+
+def some_counts(bins: int = 100, units: int = 4) -> Counts:
+    rng = np.random.default_rng(0)
+    return Counts(
+        counts=rng.poisson(0.4, size=(bins, units)).astype(np.uint8),
+        unit_ids=np.array([f"unit{k}" for k in range(units)], object),
+        regions=np.array(["VISp"] * units, object),
+        behaviour=np.where(np.arange(bins) < 5, np.nan, 1.5).astype(np.float32),
+        behaviour_kind="wheel",
+        images=np.where(np.arange(bins) % 7 == 0, 1, -1).astype(np.int32),
+        image_names=np.array(["a.png", "b.png"], object),
+        domains=np.repeat(np.arange(4, dtype=np.uint8), bins // 4),
+        reference=(25, 50),
+        session="one",
+        source="arrays",
+    )
+
+
+def some_features(units: int = 5) -> Features:
+    rng = np.random.default_rng(0)
+    return Features(
+        values=rng.normal(size=(units, len(NAMES))).astype(np.float32),
+        unit_ids=np.array([f"unit{k}" for k in range(units)], object),
+        valid=np.arange(units) > 0,
+        reference_counts=np.arange(units) * 10,
+        session="one",
+        reference=(0.0, 60.0),
+    )
+
+
+def some_forecasts() -> forecasts.Forecasts:
+    rng = np.random.default_rng(0)
+    binned = rng.poisson(0.4, size=(8, 5, 3))
+    binned[..., 2] = 0
+    rates = rng.gamma(1, 0.4, size=binned.shape)
+    sums = scores.score_sums(rates, binned, np.full(3, 0.4), np.repeat([0, 1], 4))
+    session = forecasts.SessionForecasts("held_out", "ibl", 3, {"seed0": {"100": sums}})
+    return forecasts.Forecasts({"horizons": [100]}, {"one": session}, {"parameters": 7})
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_counts_come_back_as_they_were_written(tmp_path, mapped):
+    written = some_counts()
+    path = tmp_path / "counts.h5"
+    counts.write(path, written, RECORD)
+    found = counts.read(path, mapped=mapped)
+    for field in dataclasses.fields(Counts):
+        one, other = getattr(written, field.name), getattr(found, field.name)
+        if isinstance(one, np.ndarray) and one.dtype != object:
+            np.testing.assert_array_equal(one, other)
+            assert one.dtype == other.dtype
+        else:
+            assert list(one) == list(other) if np.ndim(one) else one == other
+    assert isinstance(found.counts, np.memmap) is mapped
+    assert found.counts.flags.c_contiguous
+
+
+def test_a_session_without_images_or_behaviour_is_counts_too(tmp_path):
+    bare = dataclasses.replace(
+        some_counts(),
+        behaviour=np.full(100, np.nan, np.float32),
+        behaviour_kind="",
+        images=np.full(100, -1, np.int32),
+        image_names=np.zeros(0, object),
+    )
+    counts.write(tmp_path / "counts.h5", bare, RECORD)
+    found = counts.read(tmp_path / "counts.h5")
+    assert len(found.image_names) == 0 and found.behaviour_kind == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"counts": np.zeros((100, 4), np.int16)}, "uint8"),
+        ({"counts": np.zeros((0, 4), np.uint8)}, "0 bins"),
+        ({"regions": np.array(["a"], object)}, "regions has length 1"),
+        ({"domains": np.full(100, 4, np.uint8)}, "domains hold 4"),
+        ({"images": np.full(100, 2, np.int32)}, "images point outside"),
+        ({"reference": (50, 101)}, "reference window"),
+    ],
+)
+def test_counts_in_breach_of_the_contract_are_refused_and_nothing_is_written(
+    tmp_path, change, words
+):
+    with pytest.raises(InputError, match=words):
+        counts.write(tmp_path / "c.h5", dataclasses.replace(some_counts(), **change), RECORD)
+    assert not list(tmp_path.iterdir())
+
+
+def test_truncated_counts_and_counts_that_lack_a_field_are_refused(tmp_path):
+    path = tmp_path / "counts.h5"
+    counts.write(path, some_counts(), RECORD)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="truncated"):
+        counts.read(path)
+    path.write_bytes(whole)
+    with h5py.File(path, "a") as handle:
+        del handle["images"]
+    with pytest.raises(InputError, match="field images is missing"):
+        counts.read(path)
+
+
+def test_features_and_their_normalisation_come_back_as_they_were_written(tmp_path):
+    written = some_features()
+    features.write(tmp_path / "features.h5", written, RECORD)
+    found = features.read(tmp_path / "features.h5")
+    assert (found.values == written.values).all() and found.names == NAMES
+    assert (found.valid == written.valid).all() and found.reference_s == 60.0
+    assert (found.reference_counts == written.reference_counts).all()
+    assert list(found.unit_ids) == list(written.unit_ids) and found.session == "one"
+
+    fitted = Normalisation(np.arange(33.0), np.ones(33), ("one", "two"))
+    features.write_normalisation(tmp_path / "normalisation.h5", fitted, RECORD)
+    again = features.read_normalisation(tmp_path / "normalisation.h5")
+    assert (again.mean == fitted.mean).all() and again.sessions == ("one", "two")
+    with pytest.raises(InputError, match="feature-normalisation"):
+        features.read_normalisation(tmp_path / "features.h5")
+
+
+def test_features_that_are_not_finite_are_refused_by_unit(tmp_path):
+    broken = some_features()
+    broken.values[3, 7] = np.nan
+    with pytest.raises(InputError, match="unit3"):
+        features.write(tmp_path / "features.h5", broken, RECORD)
+
+
+def test_a_normalisation_without_spread_or_sessions_is_refused(tmp_path):
+    for broken, words in (
+        (Normalisation(np.zeros(33), np.zeros(33), ("one",)), "std"),
+        (Normalisation(np.zeros(33), np.ones(33), ()), "sessions"),
+        (Normalisation(np.zeros(32), np.ones(33), ("one",)), "mean"),
+    ):
+        with pytest.raises(InputError, match=words):
+            features.write_normalisation(tmp_path / "n.h5", broken, RECORD)
+
+
+def test_forecasts_come_back_with_their_scores(tmp_path):
+    written = some_forecasts()
+    path = tmp_path / "forecasts.json"
+    forecasts.write(path, written, RECORD)
+    found = forecasts.read(path)
+    session = found.sessions["one"]
+    assert (session.role, session.source, session.units) == ("held_out", "ibl", 3)
+    assert found.facts == {"parameters": 7} and found.settings == {"horizons": [100]}
+    one = written.sessions["one"].forecasters["seed0"]["100"]
+    other = session.forecasters["seed0"]["100"]
+    assert scores.summary(other) == pytest.approx(scores.summary(one), abs=1e-4)
+    assert np.isnan(other.units["correlation"][2])
+    assert (other.windows, other.bins) == (8, 40)
+
+
+def test_forecasts_that_are_not_finite_or_of_another_role_are_refused(tmp_path):
+    written = some_forecasts()
+    session = written.sessions["one"]
+    session.forecasters["seed0"]["100"].units["nll"][0] = np.inf
+    with pytest.raises(InputError, match="seed0 at 100 ms: units/nll is not finite"):
+        forecasts.write(tmp_path / "f.json", written, RECORD)
+    odd = dataclasses.replace(session, role="unseen")
+    with pytest.raises(InputError, match="role"):
+        forecasts.write(tmp_path / "f.json", forecasts.Forecasts({}, {"one": odd}), RECORD)
+
+
+def test_a_file_that_is_no_forecast_is_refused(tmp_path):
+    path = tmp_path / "f.json"
+    for text, words in (("{", "not JSON"), ('{"contract": "evaluation/1"}', "forecasts/1")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=words):
+            forecasts.read(path)
+    path.write_text('{"contract": "forecasts/1", "settings": {}, "facts": {}}')
+    with pytest.raises(InputError, match="sessions"):
+        forecasts.read(path)

@@ -1,0 +1,187 @@
+"""Baselines: in the order they must come, on a simulation and on a real recording."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+
+from spikeline.artifacts import counts as artifact
+from spikeline.artifacts import forecasts
+from spikeline.artifacts.counts import Counts
+from spikeline.cli import main
+from spikeline.errors import InputError
+from spikeline.horizon.baselines import rates as baselines
+from spikeline.horizon.scores.bits_per_spike import pooled_bits
+from spikeline.horizon.sessions.binning import bin_counts, bin_domains
+from spikeline.sources.domains import chronological_blocks, interleaved_blocks
+
+# Of the real recording: bits/spike at 100, 200, 500 and 1000 ms of a plain Poisson regression.
+REFERENCE = {"100": 0.204, "200": 0.149, "500": 0.101, "1000": 0.057}
+
+
+def session(values: np.ndarray, cut, reference: tuple[int, int], name: str = "one") -> Counts:
+    bins, units = values.shape
+    return Counts(
+        counts=values,
+        unit_ids=np.array([f"u{k}" for k in range(units)], object),
+        regions=np.array([""] * units, object),
+        behaviour=np.full(bins, np.nan, np.float32),
+        images=np.full(bins, -1, np.int32),
+        image_names=np.zeros(0, object),
+        domains=bin_domains(cut.train, cut.valid, cut.test, bins, 0.02),
+        reference=reference,
+        session=name,
+        source="arrays",
+    )
+
+
+@pytest.fixture(scope="module")
+def drifting() -> tuple[Counts, np.ndarray]:
+    """240 s of 10 units whose common latent drifts over seconds, and their true rates."""
+    rng = np.random.default_rng(3)
+    bins, units = 12_000, 10
+    latent = np.zeros(bins)
+    for k in range(1, bins):
+        latent[k] = 0.98 * latent[k - 1] + 0.2 * rng.normal()
+    loads = rng.choice([-0.5, 0.5], size=units)
+    rates = np.geomspace(3, 20, units) * 0.02 * np.exp(np.outer(latent, loads))
+    values = rng.poisson(rates).astype(np.uint8)
+    cut = interleaved_blocks(240.0)
+    return session(values, cut, (0, 3000)), rates.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def scored(drifting) -> baselines.Baselines:
+    return baselines.score_baselines(drifting[0], (100, 1000), drifting[1])
+
+
+def test_the_oracle_is_above_the_regression_above_the_running_mean_above_the_null(scored):
+    found = {label: pooled_bits(sums["100"]) for label, sums in scored.sums.items()}
+    assert found["oracle"] > found["poisson_glm"] > found["running_mean"] > 0
+    assert found["training_mean"] == 0
+    assert found["poisson_glm_reference"] < found["poisson_glm"]
+    assert found["poisson_glm_shuffled"] < 0.01
+    assert found["reference_rate"] < found["running_mean"]
+
+
+def test_farther_horizons_are_harder_for_all_but_the_oracle(scored):
+    for label in ("poisson_glm", "running_mean"):
+        assert pooled_bits(scored.sums[label]["1000"]) < pooled_bits(scored.sums[label]["100"])
+    far, near = (pooled_bits(scored.sums["oracle"][ms]) for ms in ("1000", "100"))
+    assert far == pytest.approx(near, abs=0.01)
+
+
+def test_what_validation_chose_is_among_the_facts(scored):
+    assert scored.facts["running_mean_seconds_100"] in baselines.RUNNING_S
+    assert scored.facts["running_mean_weight_1000"] in baselines.RUNNING_WEIGHTS
+    assert scored.facts["poisson_glm_penalty_100"] > 0
+
+
+def test_the_reference_rate_is_drawn_to_the_population_and_positive_for_silent_units():
+    values = np.zeros((100, 3), np.uint8)
+    values[:50, 0], values[:50:5, 1] = 2, 1
+    rates = baselines.reference_rate(values, (0, 50))
+    mu = 110 / 3 / 50
+    np.testing.assert_allclose(rates, (np.array([100, 10, 0]) + 0.5) / (50 + 0.5 / mu))
+    assert (baselines.reference_rate(values[50:], (0, 50)) > 0).all()
+
+
+def test_the_running_mean_knows_no_bin_of_its_window(drifting):
+    values = drifting[0].counts
+    domains = session(values, chronological_blocks(240.0), (0, 3000)).domains
+    changed = values.copy()
+    before, facts = baselines.running_mean(values, domains, {100: 5}, 0.02)
+    changed[baselines.forecast_starts(domains, "test", 5)[0][-1] :] = 50
+    after, same = baselines.running_mean(changed, domains, {100: 5}, 0.02)
+    assert facts == same
+    np.testing.assert_array_equal(before[100], after[100])
+
+
+def test_a_session_that_is_nearly_silent_is_scored_without_infinities():
+    rng = np.random.default_rng(0)
+    values = (rng.random((6000, 4)) < 0.001).astype(np.uint8)
+    values[:, 0] = 0
+    values[:5000, 1] = 0
+    quiet = session(values, interleaved_blocks(120.0, reference_s=30.0), (0, 1500))
+    found = baselines.score_baselines(quiet, (100,))
+    for sums in found.sums.values():
+        assert np.isfinite(sums["100"].units["nll"]).all()
+
+
+def test_scores_of_a_counts_file_are_a_forecasts_file(tmp_path, drifting, capsys):
+    counts, rates = drifting
+    later = dataclasses.replace(counts, origin_s=2.0)
+    artifact.write(tmp_path / "c.h5", later, {"step": "test"})
+    with h5py.File(tmp_path / "r.h5", "w") as handle:
+        handle["rates"] = np.concatenate([np.full((100, 10), 9, np.float32), rates])
+    arguments = ["score-baselines", "--counts", str(tmp_path / "c.h5")]
+    arguments += ["--settings", '{"horizons": [200]}', "--output", str(tmp_path / "b.json")]
+    assert main.main([*arguments, "--rates", str(tmp_path / "r.h5")]) == 0
+    (found,) = forecasts.read(tmp_path / "b.json").sessions.values()
+    assert found.role == "-" and found.units == 10 and found.source == "arrays"
+    assert list(found.forecasters) == [
+        "training_mean", "reference_rate", "running_mean", "poisson_glm", "poisson_glm_reference",
+        "poisson_glm_shuffled", "oracle",
+    ]  # fmt: skip
+    # Two seconds late on the simulation's clock, and still the truth of these bins.
+    assert pooled_bits(found.forecasters["oracle"]["200"]) > 0.05
+    assert pooled_bits(found.forecasters["training_mean"]["200"]) == 0
+
+    with h5py.File(tmp_path / "r.h5", "a") as handle:
+        del handle["rates"]
+        handle["rates"] = rates[:, 1:]
+    (tmp_path / "b.json").unlink()
+    capsys.readouterr()
+    assert main.main([*arguments, "--rates", str(tmp_path / "r.h5")]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "r.h5" in said and "of another session" in said
+    assert not (tmp_path / "b.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ('{"horizons": []}', "distinct whole ms"),
+        ('{"horizons": [100, 100]}', "distinct whole ms"),
+        ('{"horizon": [100]}', "unknown key 'horizon'"),
+        ('{"horizons": [110]}', "multiple of the bin"),
+        ('{"horizons": [60000]}', "the session is short"),
+    ],
+)
+def test_horizons_that_make_no_sense_are_refused(tmp_path, drifting, capsys, settings, words):
+    artifact.write(tmp_path / "c.h5", drifting[0], {"step": "test"})
+    arguments = ["score-baselines", "--counts", str(tmp_path / "c.h5"), "--settings", settings]
+    assert main.main([*arguments, "--output", str(tmp_path / "b.json")]) == 1
+    assert words in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_counts_without_a_validation_domain_are_refused(drifting):
+    counts = drifting[0]
+    domains = np.where(counts.domains == 2, 0, counts.domains)
+    with pytest.raises(InputError, match="valid domain"):
+        baselines.score_baselines(dataclasses.replace(counts, domains=domains), (100,))
+
+
+def test_a_real_recording_gives_the_reference_table(real_data):
+    """120 s of Neuropixels: first 70 % to fit, the last 36 s to score, units at 1 Hz or more."""
+    folder = real_data / "ibl_spikes"
+    times = np.load(folder / "spikes.times.npy")
+    ids, index = np.unique(np.load(folder / "spikes.clusters.npy"), return_inverse=True)
+    values = bin_counts(times, index, ids, 6000, 0.02)
+    values = np.ascontiguousarray(values[:, np.bincount(index) >= 120])
+    assert values.shape[1] == 144
+    found = baselines.score_baselines(
+        session(values, chronological_blocks(120.0), (0, 3000)), tuple(map(int, REFERENCE))
+    )
+    bits = {
+        label: {ms: pooled_bits(sums) for ms, sums in horizons.items()}
+        for label, horizons in found.sums.items()
+    }
+    assert bits["poisson_glm"] == pytest.approx(REFERENCE, abs=0.01)
+    for ms, least in {"100": 0.072, "200": 0.061, "500": 0.033, "1000": 0.034}.items():
+        assert least < bits["running_mean"][ms] < bits["poisson_glm"][ms]
+    assert max(bits["poisson_glm_shuffled"].values()) < 0
