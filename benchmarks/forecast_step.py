@@ -76,7 +76,7 @@ class SpikeEncoder(PastEncoder):
 def settings_of(config: Path | None) -> dict[str, Any]:
     """A forecaster's settings, defaults filled, without what is random in training."""
     size = yaml.safe_load(config.read_text())["models"]["idencoder"] if config else SIZE
-    kinds = load_schema(ROOT / "workflow/schemas/config.schema.yaml")["properties"]["models"]
+    kinds = load_schema()["properties"]["models"]
     entry = {"kind": "forecaster", "cohort": "any", **size}
     filled = validated(entry, kind_schema(entry, kinds["x-kinds"], "models"), str(config))
     return {**filled, "dropout": 0.0, "feature_noise": 0.0}

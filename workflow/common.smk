@@ -25,7 +25,7 @@ shell.prefix(
     f"uv() {{{{ '{Path(sys.executable).parent}/uv' \"$@\"; }}}}; "
 )
 
-SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
+SCHEMA = load_schema()
 
 
 def config_error(error):

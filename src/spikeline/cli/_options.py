@@ -13,9 +13,22 @@ from typing import Any
 from spikeline.errors import InputError
 
 
-def add_settings(parser: argparse.ArgumentParser, help_text: str) -> None:
-    """`--settings`, a JSON object or the path of a .json file that holds one."""
-    parser.add_argument("--settings", required=True, metavar="JSON", help=help_text)
+def add_settings(parser: argparse.ArgumentParser, step: str) -> None:
+    """`--settings`, a JSON object or the path of a .json file that holds one.
+
+    Args:
+        step: the subcommand's name, as in `spikeline.settings.steps.STEPS`.
+    """
+    from spikeline.settings.steps import help_text
+
+    # argparse formats help with %, which a default may hold.
+    keys = help_text(step).replace("%", "%%")
+    parser.add_argument(
+        "--settings",
+        default="{}",
+        metavar="JSON",
+        help=f"an object or a file that holds it: {keys}",
+    )
 
 
 def add_output(parser: argparse.ArgumentParser, help_text: str) -> None:
@@ -23,27 +36,27 @@ def add_output(parser: argparse.ArgumentParser, help_text: str) -> None:
     parser.add_argument("--output", required=True, metavar="FILE", help=help_text)
 
 
-class Settings(dict):
-    """Settings whose missing key is the user's mistake, not the program's."""
+def settings_of(options: argparse.Namespace, step: str) -> dict[str, Any]:
+    """The parsed `--settings` of a step, checked and filled with the schema's defaults.
 
-    def __missing__(self, key: str) -> Any:
-        raise InputError(f"--settings: key {key!r} is missing; it has {sorted(self)}")
-
-
-def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The parsed `--settings`.
+    Args:
+        step: the subcommand's name, as in `spikeline.settings.steps.STEPS`.
 
     Raises:
-        InputError: neither a JSON object nor a file that holds one; or later, when a key is asked
-            for that it lacks.
+        InputError: neither a JSON object nor a file that holds one; an unknown key, a wrong type
+            or range, or a key that is missing and has no default.
     """
+    # Here: the clients' environments have no jsonschema, and take no settings.
+    from spikeline.settings.steps import completed
+
     text = options.settings
     try:
         if not text.lstrip().startswith("{"):
             text = Path(text).read_text(encoding="utf-8")
-        return Settings(json.loads(text, parse_constant=_no_constant).items())
+        given = dict(json.loads(text, parse_constant=_no_constant).items())
     except (OSError, ValueError, AttributeError):
         raise InputError(f"--settings: {options.settings!r} is no JSON object or file") from None
+    return completed(step, given)
 
 
 def _no_constant(text: str) -> None:

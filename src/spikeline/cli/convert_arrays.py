@@ -18,13 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", help="text file, an image name a row; default: sorted names")
     parser.add_argument("--test-responses", help="[repetitions x] images x electrodes")
     parser.add_argument("--test-images", help="text file, an image name a test row")
-    add_settings(parser, '{"regions": ..., "splits": 5, "test_images": 100}')
+    add_settings(parser, "convert-arrays")
     add_output(parser, "responses, HDF5")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "convert-arrays")
     images = known = stimuli.names(options.stimuli)
     if options.images:
         images = _listed(options.images, known, options.stimuli)

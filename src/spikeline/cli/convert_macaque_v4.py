@@ -12,13 +12,13 @@ from spikeline.sources import arrays, macaque_v4, stimuli
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--responses", required=True, help="neurons x images, .npy")
     parser.add_argument("--stimuli", required=True, help="the packed images")
-    add_settings(parser, '{"splits": 5, "test_images": 100}: random test splits')
+    add_settings(parser, "convert-macaque-v4")
     add_output(parser, "responses, HDF5")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "convert-macaque-v4")
     converted = macaque_v4.responses_of_session(
         arrays.read_array(options.responses),
         stimuli.names(options.stimuli),

@@ -12,13 +12,13 @@ from spikeline.sources import tvsd
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--norm-mua", required=True, help="THINGS_normMUA.mat (MATLAB v7.3)")
     parser.add_argument("--things-imgs", required=True, help="things_imgs.mat (MATLAB v7.3)")
-    add_settings(parser, '{"regions": {"V1": [[0, 512]], ...}}: 0-based half-open ranges')
+    add_settings(parser, "convert-tvsd")
     add_output(parser, "responses, HDF5")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "convert-tvsd")
     converted = tvsd.read_responses(options.norm_mua, options.things_imgs, settings["regions"])
     record = provenance.describe(__name__, settings, [options.norm_mua, options.things_imgs])
     responses.write(options.output, converted, record)

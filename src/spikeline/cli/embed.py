@@ -19,13 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", metavar="DIR", help="a folder that fetch-weights made")
     parser.add_argument("--encoder", required=True, help="name of the encoder in the config")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
-    add_settings(parser, '{"kind": "open_clip", "model": "ViT-L-14", "pretrained": "openai"}')
+    add_settings(parser, "embed")
     add_output(parser, "embeddings, HDF5")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "embed")
     device = choose_device(options.device)
     if options.cache:
         os.environ["HF_HUB_OFFLINE"] = "1"  # all that is needed lies there

@@ -16,13 +16,13 @@ from spikeline.cli._options import add_output, add_settings, settings_of, start_
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_settings(parser, '{"kind": "open_clip", "model": "ViT-L-14", "pretrained": "openai"}')
+    add_settings(parser, "fetch-weights")
     add_output(parser, "folder of the weights")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "fetch-weights")
     with atomic_folder(options.output) as folder:
         image_encoders.load(settings, None, torch.device("cpu"), cache=folder)
         origin = {"name": f"{settings['kind']}:{settings['model']}", **settings}

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "fit")
     data = _training_data.read(options, settings)
     arrays = data.responses, data.embeddings, data.images, data.categories, data.electrodes
     if settings["kind"] == "bayesian":

@@ -18,13 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", required=True, help="the packed images")
     parser.add_argument("--images", help="text file, an image name a row; default: sorted names")
     parser.add_argument("--encoder", required=True, help="name of the encoder that made them")
-    add_settings(parser, '{"scale": 1.0}: value = scale x stored number')
+    add_settings(parser, "import-embeddings")
     add_output(parser, "embeddings, HDF5")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "import-embeddings")
     values = arrays.read_array(options.values) * settings["scale"]
     names = arrays.read_names(options.images) if options.images else stimuli.names(options.stimuli)
     if values.ndim != 2 or len(values) != len(names):

@@ -18,12 +18,19 @@ import yaml
 
 from spikeline.errors import InputError
 
+SCHEMA = Path(__file__).with_name("config.schema.yaml")
+
 
 @cache
-def load_schema(path: str | Path) -> dict[str, Any]:
-    """Read a YAML schema; anchors and merge keys let entries share properties."""
+def load_schema() -> dict[str, Any]:
+    """The schema of the config; anchors and merge keys let entries share properties."""
+    return load_yaml(SCHEMA)
+
+
+def load_yaml(path: str | Path) -> Any:
+    """What a YAML file holds, read with the C parser where there is one: ten times as fast."""
     with open(path, encoding="utf-8") as handle:
-        return yaml.safe_load(handle)
+        return yaml.load(handle, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "config") -> InputError:

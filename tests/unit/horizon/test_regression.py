@@ -191,7 +191,7 @@ def test_settings_that_make_no_sense_are_named(session, change, said):
 
 
 def test_the_config_schema_gives_the_same_defaults(repository):
-    schema = load_schema(repository / "workflow/schemas/config.schema.yaml")
+    schema = load_schema()
     described = schema["properties"]["models"]["x-kinds"]["regression"]["properties"]
     assert {key: described[key]["default"] for key in DEFAULTS} == DEFAULTS
 

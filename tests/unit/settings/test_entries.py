@@ -9,7 +9,7 @@ import pytest
 
 from spikeline.errors import InputError
 from spikeline.settings.entries import Models, format_value, parse_name, parse_value
-from spikeline.settings.schema import load_schema, validated_config
+from spikeline.settings.schema import load_schema, load_yaml, validated_config
 
 DECODER = {
     "regions": {"type": "array", "minItems": 1, "items": {"type": "string"}},
@@ -296,8 +296,8 @@ def test_the_order_of_keys_in_the_config_does_not_reach_the_settings_json():
 
 
 def test_every_model_and_grid_of_the_demo_config_resolves_to_a_canonical_name(repository):
-    schema = load_schema(repository / "workflow/schemas/config.schema.yaml")
-    config = validated_config(load_schema(repository / "config/config.yaml"), schema)
+    schema = load_schema()
+    config = validated_config(load_yaml(repository / "config/config.yaml"), schema)
     asked = Models(config, schema["properties"]["models"]["x-kinds"])
     for name in config["models"]:
         assert asked.canonical(name) == name

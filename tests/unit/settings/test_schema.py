@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from spikeline.errors import InputError
-from spikeline.settings.schema import load_schema, unknown, validated, validated_config
+from spikeline.settings.schema import load_schema, load_yaml, unknown, validated, validated_config
 
 SCHEMA = {
     "type": "object",
@@ -155,14 +155,14 @@ def test_an_entry_that_is_no_mapping_is_an_input_error(entry):
 class TestTheRealSchema:
     @pytest.fixture(scope="class")
     def schema(self, repository):
-        return load_schema(repository / "workflow/schemas/config.schema.yaml")
+        return load_schema()
 
     @pytest.fixture(scope="class")
     def example(self, repository):
-        return load_schema(repository / "tests/dag/config.yaml")
+        return load_yaml(repository / "tests/dag/config.yaml")
 
     def test_the_demo_config_is_valid(self, schema, repository):
-        assert validated_config(load_schema(repository / "config/config.yaml"), schema)["models"]
+        assert validated_config(load_yaml(repository / "config/config.yaml"), schema)["models"]
 
     def test_every_kind_is_closed_and_names_itself(self, schema):
         sections = {k: v["x-kinds"] for k, v in schema["properties"].items() if "x-kinds" in v}
