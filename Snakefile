@@ -9,13 +9,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config/config.yaml"
-
-
 include: "workflow/common.smk"
-include: "workflow/inputs.smk"
-include: "workflow/sessions.smk"
-include: "workflow/ablations.smk"
 include: "rules/environments.smk"
 include: "rules/twins.smk"
 include: "rules/sources.smk"
@@ -43,26 +37,26 @@ rule all_tables:
     """Make the tables that the config names, or all."""
     default_target: True
     input:
-        tables_of("bridge"),
-        tables_of("horizon"),
+        asks(lambda: PLAN.ablations.tables("bridge")),
+        asks(lambda: PLAN.ablations.tables("horizon")),
 
 
 rule bridge:
     """Make the Bridge's tables."""
     input:
-        tables_of("bridge"),
+        asks(lambda: PLAN.ablations.tables("bridge")),
 
 
 rule horizon:
     """Make the Horizon's tables."""
     input:
-        tables_of("horizon"),
+        asks(lambda: PLAN.ablations.tables("horizon")),
 
 
 rule validations:
     """Check every session of the config; --keep-going tells all that fail."""
     input:
-        expand("results/validations/{session}.json", session=config["sessions"]),
+        expand("results/validations/{session}.json", session=PLAN.config["sessions"]),
 
 
 onerror:

@@ -11,7 +11,7 @@ rule fit:
     """Fit a closed-form decoder; it needs no GPU."""
     input:
         responses="results/responses/{subject}.h5",
-        embeddings=embeddings_of,
+        embeddings=asks(PLAN.decoders.embeddings),
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
     log:
@@ -19,13 +19,13 @@ rule fit:
     benchmark:
         "logs/fit/{model}/{subject}/seed{seed}.tsv"
     wildcard_constraints:
-        model=models_of(*CLOSED_FORM),
+        model=PLAN.closed_forms,
     threads: 1
     resources:
         mem=scaled(4),
         runtime=minutes(30),
     params:
-        settings=lambda wildcards: training_settings(wildcards.model),
+        settings=asks(PLAN.decoders.training_settings),
         code=code("fit"),
     shell:
         "spikeline fit --responses {input.responses:q} --embeddings {input.embeddings:q}"
@@ -37,7 +37,7 @@ rule train:
     """Train a decoder by gradient descent; killed, it continues from its last state."""
     input:
         responses="results/responses/{subject}.h5",
-        embeddings=embeddings_of,
+        embeddings=asks(PLAN.decoders.embeddings),
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
         history="results/decoders/{model}/{subject}/seed{seed}.tsv",
@@ -46,31 +46,33 @@ rule train:
     benchmark:
         "logs/train/{model}/{subject}/seed{seed}.tsv"
     wildcard_constraints:
-        model=models_of(*NETWORKS),
+        model=PLAN.networks,
     threads: 2
     resources:
         gpu=1,
         mem=scaled(4),
         runtime=minutes(120),
+        state_interval_s=20,
     params:
-        settings=lambda wildcards: training_settings(wildcards.model),
+        settings=asks(PLAN.decoders.training_settings),
         code=code("train"),
     shell:
         "spikeline train --responses {input.responses:q} --embeddings {input.embeddings:q}"
         " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " --state-interval {resources.state_interval_s}"
         " --output {output.decoder:q} --history {output.history:q} 2> {log:q}"
 
 
 rule combine:
     """Join decoders to an ensemble: its similarity is the mean of theirs."""
     input:
-        decoders=member_decoders,
+        decoders=asks(PLAN.decoders.members),
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
     log:
         "logs/combine/{model}/{subject}/seed{seed}.log",
     wildcard_constraints:
-        model=models_of("ensemble"),
+        model=PLAN.ensembles,
     resources:
         mem=scaled(2),
         runtime=minutes(10),
@@ -85,8 +87,8 @@ rule evaluate:
     """Evaluate all seeds of one model on one subject's test images, with controls."""
     input:
         responses="results/responses/{subject}.h5",
-        embeddings=embeddings_of,
-        decoders=decoders_of,
+        embeddings=asks(PLAN.decoders.embeddings),
+        decoders=asks(PLAN.decoders.files),
     output:
         "results/evaluations/{model}/{subject}.json",
     log:
@@ -96,8 +98,8 @@ rule evaluate:
         mem=scaled(4),
         runtime=minutes(30),
     params:
-        settings=lambda wildcards: evaluation_settings(wildcards.model),
-        seeds=seeds_of,
+        settings=asks(PLAN.decoders.evaluation_settings),
+        seeds=asks(PLAN.decoders.seeds),
         code=code("evaluate"),
     shell:
         "spikeline evaluate --responses {input.responses:q} --embeddings {input.embeddings:q}"

@@ -18,12 +18,12 @@ rule fetch_weights:
     log:
         "logs/fetch_weights/{encoder}.log",
     wildcard_constraints:
-        encoder=named("encoders", "open_clip", "timm"),
+        encoder=PLAN.named("encoders", "open_clip", "timm"),
     resources:
         mem=scaled(8),
         runtime=minutes(120),
     params:
-        settings=lambda wildcards: weights_settings(wildcards.encoder),
+        settings=asks(lambda encoder: PLAN.sources.settings("fetch-weights", "encoders", encoder)),
     shell:
         "spikeline fetch-weights --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
@@ -31,8 +31,8 @@ rule fetch_weights:
 rule train_clip:
     """Train the demo's image encoder on captioned images."""
     input:
-        stimuli=lambda wildcards: encoder_images(wildcards.encoder),
-        captions=lambda wildcards: encoder_captions(wildcards.encoder),
+        stimuli=asks(PLAN.sources.training_stimuli),
+        captions=asks(PLAN.sources.training_captions),
     output:
         directory("resources/encoders/{encoder}"),
     log:
@@ -40,14 +40,14 @@ rule train_clip:
     benchmark:
         "logs/train_clip/{encoder}.tsv"
     wildcard_constraints:
-        encoder=named("encoders", "demo_clip"),
+        encoder=PLAN.named("encoders", "demo_clip"),
     threads: 4
     resources:
         gpu=1,
         mem=scaled(4),
         runtime=minutes(20),
     params:
-        settings=lambda wildcards: clip_settings(wildcards.encoder),
+        settings=asks(PLAN.sources.clip_settings),
         code=code("train-clip"),
     shell:
         "spikeline train-clip --images {input.stimuli:q} --captions {input.captions:q}"
@@ -58,8 +58,8 @@ rule embed:
     """Embed every image of a stimulus set."""
     input:
         stimuli="resources/stimuli/{stimuli}.zip",
-        weights=lambda wildcards: encoder_weights(wildcards.encoder),
-        cache=lambda wildcards: encoder_cache(wildcards.encoder),
+        weights=asks(PLAN.sources.local_weights),
+        cache=asks(PLAN.sources.downloaded_weights),
     output:
         "results/embeddings/{encoder}/{stimuli}.h5",
     log:
@@ -67,18 +67,18 @@ rule embed:
     benchmark:
         "logs/embed/{encoder}/{stimuli}.tsv"
     wildcard_constraints:
-        encoder=named("encoders", "open_clip", "timm", "demo_clip"),
+        encoder=PLAN.named_else("encoders", "precomputed"),
     threads: 4
     resources:
         gpu=1,
         mem=scaled(8),
         runtime=minutes(60),
     params:
-        settings=lambda wildcards: encoder_settings(wildcards.encoder),
-        weights=lambda wildcards, input: options_for(input, weights="--weights", cache="--cache"),
+        settings=asks(lambda encoder: PLAN.sources.settings("embed", "encoders", encoder)),
+        weights=asks(PLAN.sources.weights_arguments),
         code=code("embed"),
     shell:
-        "spikeline embed --stimuli {input.stimuli:q} {params.weights}"
+        "spikeline embed --stimuli {input.stimuli:q} {params.weights:q}"
         " --encoder {wildcards.encoder:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"
 
@@ -86,24 +86,30 @@ rule embed:
 rule import_embeddings:
     """Take embeddings that were computed elsewhere."""
     input:
-        values=lambda wildcards: precomputed_file(wildcards.encoder, wildcards.stimuli),
-        images=lambda wildcards: precomputed_images(wildcards.encoder, wildcards.stimuli),
+        values=asks(PLAN.sources.precomputed),
+        images=asks(PLAN.sources.precomputed_images),
         stimuli="resources/stimuli/{stimuli}.zip",
     output:
         "results/embeddings/{encoder}/{stimuli}.h5",
     log:
         "logs/import_embeddings/{encoder}/{stimuli}.log",
     wildcard_constraints:
-        encoder=named("encoders", "precomputed"),
+        encoder=PLAN.named("encoders", "precomputed"),
     resources:
         mem=scaled(4),
         runtime=minutes(20),
     params:
-        settings=lambda wildcards: encoder_settings(wildcards.encoder),
-        images=lambda wildcards, input: options_for(input, images="--images"),
+        settings=asks(
+            lambda encoder: PLAN.sources.settings("import-embeddings", "encoders", encoder)
+        ),
+        images=asks(
+            lambda encoder, stimuli: flag(
+                "--images", PLAN.sources.precomputed_images(encoder, stimuli)
+            )
+        ),
         code=code("import-embeddings"),
     shell:
         "spikeline import-embeddings --values {input.values:q} --stimuli {input.stimuli:q}"
-        " {params.images}"
+        " {params.images:q}"
         " --encoder {wildcards.encoder:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"

@@ -11,7 +11,7 @@ localrules:
 rule build_environment:
     """Build the pinned stack of a source's client with uv."""
     input:
-        "envs/{environment}.txt",
+        ROOT / "envs/{environment}.txt",
     output:
         directory("resources/environments/{environment}"),
     log:

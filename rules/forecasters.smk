@@ -13,7 +13,7 @@ rule score_baselines:
     """Score the plain forecasts of one session, and the oracle where the truth is known."""
     input:
         counts="results/counts/{session}.h5",
-        simulation=lambda wildcards: true_rates(wildcards.session),
+        simulation=asks(PLAN.sources.true_rates),
     output:
         "results/baselines/{session}.json",
     log:
@@ -23,15 +23,11 @@ rule score_baselines:
         mem=scaled(8),
         runtime=minutes(240),
     params:
-        rates=lambda wildcards, input: (
-            option(
-                "--rates", input.simulation and f"{input.simulation}/{wildcards.session}.rates.h5"
-            )
-        ),
-        settings=as_settings({"horizons": config["evaluation"]["horizons_ms"]}),
+        rates=asks(PLAN.forecasters.rates_arguments),
+        settings=PLAN.forecasters.baseline_settings(),
         code=code("score-baselines"),
     shell:
-        "spikeline score-baselines --counts {input.counts:q} {params.rates}"
+        "spikeline score-baselines --counts {input.counts:q} {params.rates:q}"
         " --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"
 
@@ -47,14 +43,14 @@ rule fit_regression:
     benchmark:
         "logs/fit_regression/{model}/{session}.tsv"
     wildcard_constraints:
-        model=models_of("regression"),
+        model=PLAN.models_else("forecaster"),
     threads: 1
     resources:
         mem=scaled(4),
         runtime=minutes(60),
     params:
-        settings=lambda wildcards: training_settings(wildcards.model),
-        role=lambda wildcards: session_role(wildcards.model, wildcards.session),
+        settings=asks(PLAN.forecasters.training_settings),
+        role=asks(PLAN.forecasters.role),
         code=code("fit-regression"),
     shell:
         "spikeline fit-regression --counts {input.counts:q} --role {params.role}"
@@ -64,7 +60,7 @@ rule fit_regression:
 rule train_forecaster:
     """Train a forecaster on its cohort; killed, it continues from its last state."""
     input:
-        unpack(training_inputs),
+        unpack(asks(PLAN.forecasters.training_inputs)),
     output:
         forecaster="results/forecasters/{model}/seed{seed}.safetensors",
         history="results/forecasters/{model}/seed{seed}.tsv",
@@ -72,53 +68,52 @@ rule train_forecaster:
         "logs/train_forecaster/{model}/seed{seed}.log",
     benchmark:
         "logs/train_forecaster/{model}/seed{seed}.tsv"
-    wildcard_constraints:
-        model=models_of("forecaster"),
-    threads: forecaster_threads
+    threads: asks(PLAN.forecasters.threads)
     resources:
-        gpu=forecaster_gpu,
+        gpu=asks(PLAN.forecasters.gpu),
         mem=scaled(8),
         runtime=minutes(600),
+        state_interval_s=20,
     params:
         budget=lambda wildcards, resources: resources.mem_mb // 2,
-        device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
-        embeddings=lambda wildcards, input: list_option("--embeddings", input.get("embeddings")),
-        settings=lambda wildcards: training_settings(wildcards.model),
+        device=asks(PLAN.forecasters.device_arguments),
+        embeddings=lambda wildcards, input: flags("--embeddings", input.get("embeddings")),
+        settings=asks(PLAN.forecasters.training_settings),
         code=code("train-forecaster"),
     shell:
         "spikeline train-forecaster --counts {input.counts:q} --features {input.features:q}"
-        " --normalisation {input.normalisation:q} {params.embeddings}"
-        " {params.device} --budget-mb {params.budget} --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " --normalisation {input.normalisation:q} {params.embeddings:q}"
+        " {params.device:q} --budget-mb {params.budget} --settings {params.settings:q}"
+        " --seed {wildcards.seed} --states results/.states"
+        " --state-interval {resources.state_interval_s}"
         " --output {output.forecaster:q} --history {output.history:q} 2> {log:q}"
 
 
 rule evaluate_forecaster:
     """Score a forecaster on test blocks of sessions seen and held out: all seeds, or regressions."""
     input:
-        unpack(forecast_inputs),
+        unpack(asks(PLAN.forecasters.evaluation_inputs)),
     output:
         "results/forecasts/{model}.json",
     log:
         "logs/evaluate_forecaster/{model}.log",
-    wildcard_constraints:
-        model=models_of(*FORECASTERS),
-    threads: forecaster_threads
+    threads: asks(PLAN.forecasters.threads)
     resources:
-        gpu=forecaster_gpu,
+        gpu=asks(PLAN.forecasters.gpu),
         mem=scaled(8),
-        runtime=forecast_minutes,
+        runtime=minutes(asks(PLAN.forecasters.minutes)),
     params:
         budget=lambda wildcards, resources: resources.mem_mb // 2,
-        device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
-        embeddings=lambda wildcards, input: list_option("--embeddings", input.get("embeddings")),
-        settings=lambda wildcards: forecast_settings(wildcards.model),
-        features=lambda wildcards, input: list_option("--features", input.get("features")),
-        seeds=lambda wildcards: list_option("--seeds", forecast_seeds(wildcards)),
-        roles=forecast_roles,
-        cohort=forecast_cohort,
+        device=asks(PLAN.forecasters.device_arguments),
+        embeddings=lambda wildcards, input: flags("--embeddings", input.get("embeddings")),
+        settings=asks(PLAN.forecasters.evaluation_settings),
+        features=lambda wildcards, input: flags("--features", input.get("features")),
+        seeds=asks(lambda model: flags("--seeds", PLAN.forecasters.seeds(model))),
+        roles=asks(PLAN.forecasters.roles),
+        cohort=asks(PLAN.forecasters.cohort),
         code=code("evaluate-forecaster"),
     shell:
         "spikeline evaluate-forecaster --forecasters {input.forecasters:q}"
-        " {params.seeds} --counts {input.counts:q} {params.features}"
-        " {params.embeddings} {params.device} --budget-mb {params.budget} --roles {params.roles}"
+        " {params.seeds:q} --counts {input.counts:q} {params.features:q}"
+        " {params.embeddings:q} {params.device:q} --budget-mb {params.budget} --roles {params.roles}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"

@@ -14,12 +14,12 @@ rule convert_tvsd:
     log:
         "logs/convert_tvsd/{subject}.log",
     wildcard_constraints:
-        subject=named("subjects", "tvsd"),
+        subject=PLAN.named("subjects", "tvsd"),
     resources:
         mem=scaled(4),
         runtime=minutes(20),
     params:
-        settings=lambda wildcards: chosen(entry("subjects", wildcards.subject), "regions"),
+        settings=asks(lambda subject: PLAN.sources.settings("convert-tvsd", "subjects", subject)),
         code=code("convert-tvsd"),
     shell:
         "spikeline convert-tvsd --norm-mua {input.norm_mua:q} --things-imgs {input.things_imgs:q}"
@@ -30,19 +30,19 @@ rule convert_macaque_v4:
     """Check and convert a session of the public macaque V4 set."""
     input:
         responses=rules.fetch_macaque_v4.output,
-        stimuli=lambda wildcards: subject_stimuli(wildcards.subject),
+        stimuli=asks(PLAN.sources.subject_stimuli),
     output:
         "results/responses/{subject}.h5",
     log:
         "logs/convert_macaque_v4/{subject}.log",
     wildcard_constraints:
-        subject=named("subjects", "macaque_v4"),
+        subject=PLAN.named("subjects", "macaque_v4"),
     resources:
         mem=scaled(2),
         runtime=minutes(20),
     params:
-        settings=lambda wildcards: chosen(
-            entry("subjects", wildcards.subject), "splits", "test_images"
+        settings=asks(
+            lambda subject: PLAN.sources.settings("convert-macaque-v4", "subjects", subject)
         ),
         code=code("convert-macaque-v4"),
     shell:
@@ -53,32 +53,34 @@ rule convert_macaque_v4:
 rule convert_arrays:
     """Check and convert a lab's own arrays."""
     input:
-        responses=lambda wildcards: own_file("subjects", wildcards.subject, "responses"),
-        images=lambda wildcards: own_file("subjects", wildcards.subject, "images"),
-        test_responses=lambda wildcards: own_file("subjects", wildcards.subject, "test_responses"),
-        test_images=lambda wildcards: own_file("subjects", wildcards.subject, "test_image_list"),
-        stimuli=lambda wildcards: subject_stimuli(wildcards.subject),
+        responses=asks(lambda subject: PLAN.sources.file("subjects", subject, "responses")),
+        images=asks(lambda subject: PLAN.sources.file("subjects", subject, "images")),
+        test_responses=asks(
+            lambda subject: PLAN.sources.file("subjects", subject, "test_responses")
+        ),
+        test_images=asks(lambda subject: PLAN.sources.file("subjects", subject, "test_image_list")),
+        stimuli=asks(PLAN.sources.subject_stimuli),
     output:
         "results/responses/{subject}.h5",
     log:
         "logs/convert_arrays/{subject}.log",
     wildcard_constraints:
-        subject=named("subjects", "arrays"),
+        subject=PLAN.named_else("subjects", "tvsd", "macaque_v4"),
     resources:
         mem=scaled(4),
         runtime=minutes(20),
     params:
-        settings=lambda wildcards: chosen(
-            entry("subjects", wildcards.subject), "regions", "splits", "test_images"
-        ),
-        options=lambda wildcards: own_options(
-            "subjects",
-            wildcards.subject,
-            images="--images",
-            test_responses="--test-responses",
-            test_image_list="--test-images",
+        settings=asks(lambda subject: PLAN.sources.settings("convert-arrays", "subjects", subject)),
+        files=asks(
+            lambda subject: PLAN.sources.own_arguments(
+                "subjects",
+                subject,
+                images="--images",
+                test_responses="--test-responses",
+                test_image_list="--test-images",
+            )
         ),
         code=code("convert-arrays"),
     shell:
         "spikeline convert-arrays --responses {input.responses:q} --stimuli {input.stimuli:q}"
-        " {params.options} --settings {params.settings:q} --output {output:q} 2> {log:q}"
+        " {params.files:q} --settings {params.settings:q} --output {output:q} 2> {log:q}"

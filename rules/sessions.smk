@@ -14,12 +14,12 @@ rule convert_ibl:
     log:
         "logs/convert_ibl/{session}.log",
     wildcard_constraints:
-        session=named("sessions", "ibl"),
+        session=PLAN.named("sessions", "ibl"),
     resources:
         mem=scaled(4),
         runtime=minutes(30),
     params:
-        settings=lambda wildcards: session_settings(wildcards.session),
+        settings=asks(lambda session: PLAN.sources.settings("convert-ibl", "sessions", session)),
         code=code("convert-ibl"),
     shell:
         "spikeline convert-ibl --recording {input:q} --settings {params.settings:q}"
@@ -35,12 +35,12 @@ rule convert_allen:
     log:
         "logs/convert_allen/{session}.log",
     wildcard_constraints:
-        session=named("sessions", "allen"),
+        session=PLAN.named("sessions", "allen"),
     resources:
         mem=scaled(8),
         runtime=minutes(30),
     params:
-        settings=lambda wildcards: session_settings(wildcards.session),
+        settings=asks(lambda session: PLAN.sources.settings("convert-allen", "sessions", session)),
         code=code("convert-allen"),
     shell:
         "spikeline convert-allen --recording {input:q} --settings {params.settings:q}"
@@ -50,39 +50,38 @@ rule convert_allen:
 rule convert_spikes:
     """Convert a lab's own spike times and clusters, as Phy writes them."""
     input:
-        times=lambda wildcards: own_file("sessions", wildcards.session, "times"),
-        clusters=lambda wildcards: own_file("sessions", wildcards.session, "clusters"),
-        quality=lambda wildcards: own_file("sessions", wildcards.session, "quality"),
-        timestamps=lambda wildcards: own_file("sessions", wildcards.session, "behaviour_timestamps"),
-        position=lambda wildcards: own_file("sessions", wildcards.session, "behaviour_position"),
+        times=asks(lambda session: PLAN.sources.file("sessions", session, "times")),
+        clusters=asks(lambda session: PLAN.sources.file("sessions", session, "clusters")),
+        quality=asks(lambda session: PLAN.sources.file("sessions", session, "quality")),
+        timestamps=asks(
+            lambda session: PLAN.sources.file("sessions", session, "behaviour_timestamps")
+        ),
+        position=asks(lambda session: PLAN.sources.file("sessions", session, "behaviour_position")),
     output:
         "results/sessions/{session}.h5",
     log:
         "logs/convert_spikes/{session}.log",
     wildcard_constraints:
-        session=named("sessions", "arrays"),
+        session=PLAN.named_else("sessions", "ibl", "allen"),
     resources:
         mem=scaled(4),
         runtime=minutes(30),
     params:
-        files=lambda wildcards: own_options(
-            "sessions",
-            wildcards.session,
-            quality="--quality",
-            behaviour_timestamps="--behaviour-timestamps",
-            behaviour_position="--behaviour-position",
+        files=asks(
+            lambda session: PLAN.sources.own_arguments(
+                "sessions",
+                session,
+                quality="--quality",
+                behaviour_timestamps="--behaviour-timestamps",
+                behaviour_position="--behaviour-position",
+            )
         ),
-        samples=lambda wildcards: option(
-            "--samples-per-second", entry("sessions", wildcards.session)["samples_per_second"]
-        ),
-        behaviour=lambda wildcards: option(
-            "--behaviour-kind", entry("sessions", wildcards.session)["behaviour_kind"]
-        ),
-        settings=lambda wildcards: session_settings(wildcards.session),
+        clock=asks(PLAN.sources.clock_arguments),
+        settings=asks(lambda session: PLAN.sources.settings("convert-spikes", "sessions", session)),
         code=code("convert-spikes"),
     shell:
         "spikeline convert-spikes --times {input.times:q} --clusters {input.clusters:q}"
-        " {params.files} {params.samples} {params.behaviour}"
+        " {params.files:q} {params.clock:q}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 
@@ -98,7 +97,7 @@ rule validate:
         mem=scaled(2),
         runtime=minutes(10),
     params:
-        settings=lambda wildcards: chosen(entry("sessions", wildcards.session), "min_units"),
+        settings=asks(lambda session: PLAN.sources.settings("validate", "sessions", session)),
         code=code("validate"),
     shell:
         "spikeline validate --session {input:q} --settings {params.settings:q}"

@@ -25,25 +25,22 @@ localrules:
 rule fetch_tvsd:
     """Clone TVSD with DataLad and get one monkey's files through git-annex."""
     input:
-        origin=lambda wildcards: subject_origin(wildcards.subject),
+        origin=asks(lambda subject: PLAN.sources.clone_origin("subjects", subject)),
     output:
         norm_mua="resources/recordings/{subject}/THINGS_normMUA.mat",
         things_imgs="resources/recordings/{subject}/things_imgs.mat",
     log:
         "logs/fetch_tvsd/{subject}.log",
     wildcard_constraints:
-        subject=named("subjects", "tvsd"),
+        subject=PLAN.named("subjects", "tvsd"),
     resources:
         mem=scaled(1),
         runtime=minutes(120),
     params:
-        dataset=lambda wildcards: entry("subjects", wildcards.subject)["dataset"],
-        url=lambda wildcards: dataset_url(entry("subjects", wildcards.subject)["dataset"]),
-        commit=lambda wildcards: commit_option(entry("subjects", wildcards.subject)["dataset"]),
-        folder=lambda wildcards: entry("subjects", wildcards.subject)["folder"],
+        clone=asks(lambda subject: PLAN.sources.clone_arguments("subjects", subject)),
+        folder=asks(lambda subject: PLAN.config.entry("subjects", subject)["folder"]),
     shell:
-        "spikeline fetch-dataset --url {params.url:q} {params.commit}"
-        " --clone resources/datasets/{params.dataset:q}"
+        "spikeline fetch-dataset {params.clone:q}"
         " --files {params.folder:q}/THINGS_normMUA.mat {params.folder:q}/_logs/things_imgs.mat"
         " --outputs {output.norm_mua:q} {output.things_imgs:q} 2> {log:q}"
 
@@ -51,113 +48,103 @@ rule fetch_tvsd:
 rule fetch_macaque_v4:
     """Copy or download one session's responses, proving the checksum."""
     input:
-        local=lambda wildcards: local_input(entry("subjects", wildcards.subject)["responses"]),
+        local=asks(lambda subject: PLAN.sources.file("subjects", subject, "responses")),
     output:
         "resources/recordings/{subject}/responses.npy",
     log:
         "logs/fetch_macaque_v4/{subject}.log",
     wildcard_constraints:
-        subject=named("subjects", "macaque_v4"),
+        subject=PLAN.named("subjects", "macaque_v4"),
     resources:
         mem=scaled(1),
         runtime=minutes(30),
     params:
-        location=lambda wildcards: location(entry("subjects", wildcards.subject)["responses"]),
-        sha256=lambda wildcards: checksum_option(entry("subjects", wildcards.subject)),
+        origin=asks(lambda subject: PLAN.sources.file_arguments("subjects", subject, "responses")),
     shell:
-        "spikeline fetch-file --location {params.location:q} {params.sha256}"
-        " --output {output:q} 2> {log:q}"
+        "spikeline fetch-file {params.origin:q} --output {output:q} 2> {log:q}"
 
 
 rule fetch_dataset_images:
     """Get the image archive that lies in a DataLad dataset."""
     input:
-        origin=lambda wildcards: stimuli_origin(wildcards.stimuli),
+        origin=asks(lambda stimuli: PLAN.sources.clone_origin("stimuli", stimuli)),
     output:
         "resources/archives/{stimuli}.zip",
     log:
         "logs/fetch_dataset_images/{stimuli}.log",
     wildcard_constraints:
-        stimuli=named("stimuli", "dataset"),
+        stimuli=PLAN.named("stimuli", "dataset"),
     resources:
         mem=scaled(1),
         runtime=minutes(120),
     params:
-        dataset=lambda wildcards: entry("stimuli", wildcards.stimuli)["dataset"],
-        url=lambda wildcards: dataset_url(entry("stimuli", wildcards.stimuli)["dataset"]),
-        commit=lambda wildcards: commit_option(entry("stimuli", wildcards.stimuli)["dataset"]),
-        file=lambda wildcards: entry("stimuli", wildcards.stimuli)["images"],
+        clone=asks(lambda stimuli: PLAN.sources.clone_arguments("stimuli", stimuli)),
+        file=asks(lambda stimuli: PLAN.config.entry("stimuli", stimuli)["images"]),
     shell:
-        "spikeline fetch-dataset --url {params.url:q} {params.commit}"
-        " --clone resources/datasets/{params.dataset:q}"
+        "spikeline fetch-dataset {params.clone:q}"
         " --files {params.file:q} --outputs {output:q} 2> {log:q}"
 
 
 rule fetch_captions:
     """Get the captions that lie in a DataLad dataset beside its images."""
     input:
-        origin=lambda wildcards: stimuli_origin(wildcards.stimuli),
+        origin=asks(lambda stimuli: PLAN.sources.clone_origin("stimuli", stimuli)),
     output:
         "resources/captions/{stimuli}.tsv",
     log:
         "logs/fetch_captions/{stimuli}.log",
     wildcard_constraints:
-        stimuli=named("stimuli", "dataset"),
+        stimuli=PLAN.named("stimuli", "dataset"),
     resources:
         mem=scaled(1),
         runtime=minutes(30),
     params:
-        dataset=lambda wildcards: entry("stimuli", wildcards.stimuli)["dataset"],
-        url=lambda wildcards: dataset_url(entry("stimuli", wildcards.stimuli)["dataset"]),
-        commit=lambda wildcards: commit_option(entry("stimuli", wildcards.stimuli)["dataset"]),
-        file=lambda wildcards: captions_file(wildcards.stimuli),
+        clone=asks(lambda stimuli: PLAN.sources.clone_arguments("stimuli", stimuli)),
+        file=asks(PLAN.sources.captions_file),
     shell:
-        "spikeline fetch-dataset --url {params.url:q} {params.commit}"
-        " --clone resources/datasets/{params.dataset:q}"
+        "spikeline fetch-dataset {params.clone:q}"
         " --files {params.file:q} --outputs {output:q} 2> {log:q}"
 
 
 rule fetch_archive:
     """Copy or download an image archive, proving the checksum."""
     input:
-        local=lambda wildcards: local_input(entry("stimuli", wildcards.stimuli)["images"]),
+        local=asks(lambda stimuli: PLAN.sources.file("stimuli", stimuli, "images")),
     output:
         "resources/archives/{stimuli}.zip",
     log:
         "logs/fetch_archive/{stimuli}.log",
     wildcard_constraints:
-        stimuli=named("stimuli", "archive"),
+        stimuli=PLAN.named("stimuli", "archive"),
     resources:
         mem=scaled(1),
         runtime=minutes(240),
     params:
-        location=lambda wildcards: location(entry("stimuli", wildcards.stimuli)["images"]),
-        sha256=lambda wildcards: checksum_option(entry("stimuli", wildcards.stimuli)),
+        origin=asks(lambda stimuli: PLAN.sources.file_arguments("stimuli", stimuli, "images")),
     shell:
-        "spikeline fetch-file --location {params.location:q} {params.sha256}"
-        " --output {output:q} 2> {log:q}"
+        "spikeline fetch-file {params.origin:q} --output {output:q} 2> {log:q}"
 
 
 rule fetch_ibl:
     """Load one IBL session with ONE and export it as plain arrays."""
     input:
         environment="resources/environments/ibl",
-        cache=lambda wildcards: dataset_input(entry("sessions", wildcards.session)["dataset"]),
+        cache=asks(lambda session: PLAN.sources.cache("sessions", session)),
     output:
         directory("resources/recordings/{session}"),
     log:
         "logs/fetch_ibl/{session}.log",
     wildcard_constraints:
-        session=named("sessions", "ibl"),
+        session=PLAN.named("sessions", "ibl"),
     resources:
         mem=scaled(4),
         runtime=minutes(120),
     params:
-        one=lambda wildcards: one_options(entry("sessions", wildcards.session)["dataset"]),
-        eid=lambda wildcards: entry("sessions", wildcards.session)["session"],
-        probes=lambda wildcards: entry("sessions", wildcards.session)["probes"],
+        one=asks(PLAN.sources.one_arguments),
+        eid=asks(lambda session: PLAN.config.entry("sessions", session)["session"]),
+        probes=asks(lambda session: PLAN.config.entry("sessions", session)["probes"]),
     shell:
-        "client {input.environment:q} fetch-ibl {params.one} --session {params.eid:q}"
+        "client {input.environment:q} fetch-ibl {params.one:q} --session {params.eid:q}"
         " --probes {params.probes:q} --output {output:q} 2> {log:q}"
 
 
@@ -165,19 +152,19 @@ rule fetch_allen:
     """Get one Allen session's NWB file through AllenSDK's cache."""
     input:
         environment="resources/environments/allen",
-        cache=lambda wildcards: dataset_input(entry("sessions", wildcards.session)["dataset"]),
+        cache=asks(lambda session: PLAN.sources.cache("sessions", session)),
     output:
         directory("resources/recordings/{session}"),
     log:
         "logs/fetch_allen/{session}.log",
     wildcard_constraints:
-        session=named("sessions", "allen"),
+        session=PLAN.named("sessions", "allen"),
     resources:
         mem=scaled(4),
         runtime=minutes(120),
     params:
-        cache=lambda wildcards: allen_cache(entry("sessions", wildcards.session)["dataset"]),
-        number=lambda wildcards: entry("sessions", wildcards.session)["session"],
+        cache=asks(lambda session: PLAN.sources.allen_cache("sessions", session)),
+        number=asks(lambda session: PLAN.config.entry("sessions", session)["session"]),
     shell:
         "client {input.environment:q} fetch-allen --cache {params.cache:q}"
         " --session {params.number} --output {output:q} 2> {log:q}"
@@ -187,31 +174,28 @@ rule fetch_allen_templates:
     """Get the images and movie frames that Allen's sessions were shown, as one archive."""
     input:
         environment="resources/environments/allen",
-        cache=lambda wildcards: dataset_input(entry("stimuli", wildcards.stimuli)["dataset"]),
+        cache=asks(lambda stimuli: PLAN.sources.cache("stimuli", stimuli)),
     output:
         "resources/archives/{stimuli}.zip",
     log:
         "logs/fetch_allen_templates/{stimuli}.log",
     wildcard_constraints:
-        stimuli=named("stimuli", "allen_templates"),
+        stimuli=PLAN.named("stimuli", "allen_templates"),
     resources:
         mem=scaled(4),
         runtime=minutes(120),
     params:
-        cache=lambda wildcards: allen_cache(entry("stimuli", wildcards.stimuli)["dataset"]),
-        scenes=lambda wildcards: option(
-            "--scenes", entry("stimuli", wildcards.stimuli)["scenes"] and "all"
-        ),
-        movies=lambda wildcards: movies_option(wildcards.stimuli),
+        cache=asks(lambda stimuli: PLAN.sources.allen_cache("stimuli", stimuli)),
+        templates=asks(PLAN.sources.template_arguments),
     shell:
         "client {input.environment:q} fetch-allen-templates --cache {params.cache:q}"
-        " {params.scenes} {params.movies} --output {output:q} 2> {log:q}"
+        " {params.templates:q} --output {output:q} 2> {log:q}"
 
 
 rule pack_stimuli:
     """Repack a folder or archive of images into one plain zip."""
     input:
-        lambda wildcards: packed_images(wildcards.stimuli),
+        asks(PLAN.sources.packed_from),
     output:
         "resources/stimuli/{stimuli}.zip",
     log:
@@ -220,9 +204,8 @@ rule pack_stimuli:
         mem=scaled(1),
         runtime=minutes(120),
     params:
-        prefix=lambda wildcards: option("--prefix", entry("stimuli", wildcards.stimuli)["prefix"]),
-        password=lambda wildcards: password_option(wildcards.stimuli),
+        options=asks(PLAN.sources.packing_arguments),
         code=code("pack-stimuli"),
     shell:
-        "spikeline pack-stimuli --images {input:q} {params.prefix} {params.password}"
+        "spikeline pack-stimuli --images {input:q} {params.options:q}"
         " --output {output:q} 2> {log:q}"

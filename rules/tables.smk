@@ -8,7 +8,7 @@
 rule tabulate:
     """Collect an ablation's grid into a table with intervals, and draw it."""
     input:
-        evaluations=evaluations_of,
+        evaluations=asks(PLAN.ablations.evaluations),
     output:
         table=report(
             "results/ablation_{ablation}.tsv",
@@ -26,18 +26,18 @@ rule tabulate:
     log:
         "logs/tabulate/{ablation}.log",
     wildcard_constraints:
-        ablation=ablations_of("bridge"),
+        ablation=PLAN.ablation_names("bridge"),
     resources:
         mem=scaled(1),
         runtime=minutes(10),
     params:
-        conditions=lambda wildcards: as_settings(ablation_conditions(wildcards.ablation)),
-        title=lambda wildcards: option("--title", entry("ablations", wildcards.ablation)["title"]),
-        seeds=lambda wildcards: entry("ablations", wildcards.ablation)["seeds"],
+        conditions=asks(PLAN.ablations.conditions_setting),
+        title=asks(PLAN.ablations.title_arguments),
+        seeds=asks(lambda ablation: PLAN.config.entry("ablations", ablation)["seeds"]),
         code=code("tabulate"),
     shell:
         "spikeline tabulate --evaluations {input.evaluations:q}"
-        " --conditions {params.conditions:q} --seeds {params.seeds} {params.title}"
+        " --conditions {params.conditions:q} --seeds {params.seeds} {params.title:q}"
         " --output {output.table:q} --categories {output.categories:q}"
         " --figure {output.figure:q} 2> {log:q}"
 
@@ -45,8 +45,8 @@ rule tabulate:
 rule tabulate_forecasts:
     """Collect an ablation of forecasters beside the baselines of the same sessions; draw it."""
     input:
-        forecasts=forecasts_of,
-        baselines=baselines_of,
+        forecasts=asks(PLAN.ablations.forecasts),
+        baselines=asks(PLAN.baselines),
     output:
         table=report(
             "results/ablation_{ablation}.tsv",
@@ -63,18 +63,18 @@ rule tabulate_forecasts:
     log:
         "logs/tabulate_forecasts/{ablation}.log",
     wildcard_constraints:
-        ablation=ablations_of("horizon"),
+        ablation=PLAN.ablation_names("horizon"),
     resources:
         mem=scaled(1),
         runtime=minutes(10),
     params:
-        conditions=lambda wildcards: as_settings(ablation_conditions(wildcards.ablation)),
-        title=lambda wildcards: option("--title", entry("ablations", wildcards.ablation)["title"]),
-        rows=lambda wildcards: entry("ablations", wildcards.ablation)["rows"],
-        seeds=lambda wildcards: entry("ablations", wildcards.ablation)["seeds"],
+        conditions=asks(PLAN.ablations.conditions_setting),
+        title=asks(PLAN.ablations.title_arguments),
+        rows=asks(lambda ablation: PLAN.config.entry("ablations", ablation)["rows"]),
+        seeds=asks(lambda ablation: PLAN.config.entry("ablations", ablation)["seeds"]),
         code=code("tabulate-forecasts"),
     shell:
         "spikeline tabulate-forecasts --forecasts {input.forecasts:q}"
         " --baselines {input.baselines:q} --conditions {params.conditions:q}"
-        " --rows {params.rows} --seeds {params.seeds} {params.title}"
+        " --rows {params.rows} --seeds {params.seeds} {params.title:q}"
         " --output {output.table:q} --figure {output.figure:q} 2> {log:q}"

@@ -16,13 +16,13 @@ rule simulate_ventral:
     benchmark:
         "logs/simulate_ventral/{twin}.tsv"
     wildcard_constraints:
-        twin=named("twins", "ventral"),
+        twin=PLAN.named("twins", "ventral"),
     threads: 2
     resources:
         mem=scaled(4),
         runtime=minutes(20),
     params:
-        settings=lambda wildcards: twin_settings(wildcards.twin),
+        settings=asks(PLAN.sources.twin_settings),
         code=code("simulate-ventral"),
     shell:
         "spikeline simulate-ventral --settings {params.settings:q} --output {output:q} 2> {log:q}"
@@ -37,12 +37,12 @@ rule simulate_behaving:
     benchmark:
         "logs/simulate_behaving/{twin}.tsv"
     wildcard_constraints:
-        twin=named("twins", "behaving"),
+        twin=PLAN.named("twins", "behaving"),
     resources:
         mem=scaled(4),
         runtime=minutes(20),
     params:
-        settings=lambda wildcards: own_settings("twins", wildcards.twin),
+        settings=asks(lambda twin: PLAN.sources.settings("simulate-behaving", "twins", twin)),
         code=code("simulate-behaving"),
     shell:
         "spikeline simulate-behaving --settings {params.settings:q} --output {output:q} 2> {log:q}"
@@ -58,7 +58,7 @@ rule write_alf:
     log:
         "logs/write_alf/{twin}.log",
     wildcard_constraints:
-        twin=named("twins", "behaving"),
+        twin=PLAN.named("twins", "behaving"),
     resources:
         mem=scaled(2),
         runtime=minutes(20),
@@ -79,7 +79,7 @@ rule write_nwb:
     log:
         "logs/write_nwb/{twin}.log",
     wildcard_constraints:
-        twin=named("twins", "behaving"),
+        twin=PLAN.named("twins", "behaving"),
     resources:
         mem=scaled(2),
         runtime=minutes(20),

@@ -27,10 +27,7 @@ rule reference_features:
 rule normalise_features:
     """Fit the scale of the features on training sessions."""
     input:
-        lambda wildcards: of_sessions(
-            "results/features/{session}.h5",
-            first_sessions(wildcards.cohort, int(wildcards.size)),
-        ),
+        asks(PLAN.forecasters.features),
     output:
         "results/normalisations/{cohort}/{size}_sessions.h5",
     log:

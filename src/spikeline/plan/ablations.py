@@ -1,0 +1,133 @@
+"""Ablations: the conditions of each table, who makes it, and how many seeds it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from spikeline.errors import InputError
+from spikeline.plan.cohorts import Cohorts
+from spikeline.plan.config import Config, as_settings
+from spikeline.plan.decoders import EVALUATION
+from spikeline.plan.forecasters import BASELINES, FORECASTS
+from spikeline.plan.locations import flag
+
+WHEEL = "poyo_wheel"
+
+
+class Ablations:
+    """The ablations of a config, by name."""
+
+    def __init__(self, config: Config, cohorts: Cohorts):
+        self.config, self.models, self.cohorts = config, config.models, cohorts
+        self.system = cache(self._system)
+        self.conditions = cache(self._conditions)
+
+    def _system(self, ablation: str) -> str:
+        """The system whose models an ablation compares: bridge or horizon.
+
+        Raises:
+            InputError: of both; or `subjects` missing, or given to forecasters.
+        """
+        entry, where = self.config.entry("ablations", ablation), f"config ablations.{ablation}"
+        bases = entry.get("models") or [entry["base"]]
+        systems = {self.models.settings(base)["system"] for base in bases}
+        if len(systems) > 1:
+            raise InputError(f"{where}: mixes models of {' and '.join(sorted(systems))}")
+        (system,) = systems
+        if system == "bridge" and not entry.get("subjects"):
+            raise InputError(f"{where}: the key 'subjects' is missing")
+        if system == "horizon" and entry.get("subjects"):
+            raise InputError(f"{where}: forecasters have a cohort, not 'subjects'")
+        return system
+
+    def _conditions(self, ablation: str) -> list[dict[str, Any]]:
+        """[{model, subject, varied}], one per row of the table; a forecaster has no subject.
+
+        Conditions that turn out equal, as an override that an overlay's own entry repeats, are one.
+        """
+        entry = self.config.entry("ablations", ablation)
+        # The first mention counts.
+        grid = dict(reversed(self.models.grid(entry)))
+        grid = {model: grid[model] for model, _ in self.models.grid(entry)}
+        if self.system(ablation) == "horizon":
+            return [{"model": model, "varied": self._named(model, v)} for model, v in grid.items()]
+        return [
+            {"model": model, "subject": subject, "varied": varied}
+            for model, varied in grid.items()
+            for subject in dict.fromkeys(entry["subjects"])
+        ]
+
+    def _named(self, model: str, varied: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Varied settings as the table shows them: how many sessions "all" are."""
+        if varied.get("training_sessions") != 0:
+            return varied
+        every, _ = self.cohorts.sessions(self.models.settings(model)["cohort"])
+        return {**varied, "training_sessions": len(every)}
+
+    def names(self, system: str) -> list[str]:
+        """The ablations of a system. One whose models are unknown belongs to none."""
+        found = []
+        for name in self.config["ablations"]:
+            try:
+                if self.system(name) == system:
+                    found.append(name)
+            except InputError:
+                continue
+        return found
+
+    def wanted(self) -> list[str]:
+        """The tables that are made when no target is given: the config's list, or all."""
+        tables = self.config["tables"]
+        return [*self.config["ablations"], WHEEL] if tables is None else tables
+
+    def tables(self, system: str) -> list[str]:
+        """The tables of a system that are made when no target is given."""
+        wanted = self.wanted()
+        ablations = [name for name in wanted if name != WHEEL and self.system(name) == system]
+        tables = [f"results/ablation_{name}.tsv" for name in ablations]
+        if system == "horizon" and WHEEL in wanted and self.config["wheel"]["sessions"]:
+            tables.append(f"results/{WHEEL}.tsv")
+        return tables
+
+    def seeds(self) -> dict[tuple[str, str | None], int]:
+        """How many seeds the ablations ask for, by (model, subject): the most of any."""
+        seeds: dict[tuple[str, str | None], int] = {}
+        for name, entry in self.config["ablations"].items():
+            try:
+                conditions = self.conditions(name)
+            except InputError:
+                continue  # said when that table is asked for
+            for condition in conditions:
+                key = condition["model"], condition.get("subject")
+                seeds[key] = max(seeds.get(key, 0), entry["seeds"])
+        return seeds
+
+    # --- what the rules that make tables ask ------------------------------------------------------
+
+    def conditions_setting(self, ablation: str) -> str:
+        return as_settings(self.conditions(ablation))
+
+    def title_arguments(self, ablation: str) -> list[str]:
+        return flag("--title", self.config.entry("ablations", ablation)["title"])
+
+    def evaluations(self, ablation: str) -> list[str]:
+        """The evaluations that a Bridge table collects, in the order of its conditions."""
+        return [EVALUATION.format(**condition) for condition in self.conditions(ablation)]
+
+    def forecasts(self, ablation: str) -> list[str]:
+        """The forecasts that a Horizon table collects, in the order of its conditions."""
+        return [FORECASTS.format(**condition) for condition in self.conditions(ablation)]
+
+    def baselines(self, ablation: str, sessions: Any) -> list[str]:
+        """The baselines of every session that the forecasters of a table are tested on.
+
+        Args:
+            sessions: {model} -> (training sessions, held-out sessions).
+        """
+        found = {}
+        for condition in self.conditions(ablation):
+            train, held_out = sessions(condition["model"])
+            found |= dict.fromkeys(train + held_out)
+        return [BASELINES.format(session=session) for session in found]

@@ -1,0 +1,137 @@
+"""What the Bridge's decoders are made from: encoders, seeds, members, and the settings of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from spikeline.errors import InputError
+from spikeline.plan.config import Config, as_settings
+from spikeline.plan.sources import Sources
+from spikeline.settings.schema import unknown
+from spikeline.settings.steps import STEPS, selected
+
+DECODER = "results/decoders/{model}/{subject}/seed{seed}.safetensors"
+EVALUATION = "results/evaluations/{model}/{subject}.json"
+# Which rule makes a model, by its kind.
+CLOSED_FORMS = STEPS["fit"][0].kinds
+NETWORKS = STEPS["train"][0].kinds
+ENSEMBLES = ("ensemble",)
+# Replicates of an ensemble take seeds this far apart, so that no two share a member.
+_APART = 1000
+
+
+class Decoders:
+    """The decoders of a config, by model and subject.
+
+    Args:
+        asked: how many seeds the ablations ask for, by (model, subject).
+    """
+
+    def __init__(self, config: Config, sources: Sources, asked: Callable[[str, str], int | None]):
+        self.config, self.models, self.sources = config, config.models, sources
+        self._asked = asked
+        # Asked once per job; answered once per model.
+        self.encoder = cache(self._encoder)
+        self.training_settings = cache(self._training_settings)
+        self.evaluation_settings = cache(self._evaluation_settings)
+        self.distinct = cache(self._distinct)
+        self.check = cache(self._check)
+
+    def embeddings(self, model: str, subject: str) -> str:
+        """The embeddings a model is trained on: its encoder's, of the images its subject saw."""
+        self.check(model, subject)
+        stimuli = self.config.entry("subjects", subject)["stimuli"]
+        return f"results/embeddings/{self.encoder(model)}/{stimuli}.h5"
+
+    def seeds(self, model: str, subject: str) -> list[int]:
+        """The seeds of an evaluation: as many as an ablation asks for, repeats left out."""
+        count = self._asked(model, subject) or self.config["evaluation"]["seeds"]
+        return list(range(self.distinct(model, subject, count)))
+
+    def files(self, model: str, subject: str) -> list[str]:
+        """The decoder of every seed; settings of evaluation do not enter its path."""
+        trained = self.models.trained_name(model)
+        seeds = self.seeds(model, subject)
+        return [DECODER.format(model=trained, subject=subject, seed=seed) for seed in seeds]
+
+    def members(self, model: str, subject: str, seed: str | int) -> list[str]:
+        """The decoders that an ensemble combines: `seeds` of each member, all of one test split.
+
+        Seeds of replicates are far apart, so that no two share a member, and equal modulo the
+        splits. Nested ensembles step by another power, so that no decoder counts twice.
+        """
+        self.check(model, subject)
+        splits = self.sources.splits(subject)
+        files = []
+        for member in self.models.members(model):
+            step = _APART ** (1 + self._nesting(member)) * splits
+            count = self.models.settings(model)["seeds"]
+            varies = self.distinct(member, subject, splits + 1) > splits
+            for k in range(count if varies else 1):
+                own = int(seed) + step * k
+                files.append(DECODER.format(model=member, subject=subject, seed=own))
+        return files
+
+    def _encoder(self, model: str) -> str:
+        """The encoder of a model; the members of an ensemble share one."""
+        settings = self.models.settings(model)
+        if settings["kind"] not in ENSEMBLES:
+            return settings["encoder"]
+        encoders = {self.encoder(member) for member in self.models.members(model)}
+        if len(encoders) != 1:
+            raise InputError(
+                f"model {model!r}: its members have encoders {sorted(encoders)}; use one"
+            )
+        return encoders.pop()
+
+    def _distinct(self, model: str, subject: str, count: int) -> int:
+        """How many of `count` seeds give different decoders.
+
+        Closed forms differ by the test split alone, unless rows are drawn or shuffled.
+        """
+        settings = self.models.settings(model)
+        if settings["kind"] in ENSEMBLES:
+            return max(self.distinct(one, subject, count) for one in self.models.members(model))
+        drawn = settings["training_fraction"] < 1 or settings["shuffle_responses"]
+        if settings["kind"] in CLOSED_FORMS and not drawn:
+            return min(count, self.sources.splits(subject))
+        return count
+
+    def _nesting(self, model: str) -> int:
+        """How many ensembles deep a model is."""
+        if self.models.settings(model)["kind"] not in ENSEMBLES:
+            return 0
+        return 1 + max(self._nesting(member) for member in self.models.members(model))
+
+    def _training_settings(self, model: str) -> str:
+        """The settings that training reads. The model's name must be written canonically."""
+        self.models.checked(model)
+        return as_settings(self.models.training_settings(model))
+
+    def _evaluation_settings(self, model: str) -> str:
+        """The settings that evaluation reads."""
+        entry = self.models.checked(model)
+        return as_settings(selected("evaluate", self.config["evaluation"], entry))
+
+    def _check(self, model: str, subject: str) -> None:
+        """Raise InputError where a model does not fit a subject, naming what is known."""
+        settings = self.models.checked(model)
+        check_system(model, settings["system"], "bridge")
+        known = self.sources.regions(subject)
+        if settings["kind"] in ENSEMBLES:
+            for member in self.models.members(model):
+                self.check(member, subject)
+            return
+        self.config.entry("encoders", settings["encoder"])
+        for region in settings["regions"]:
+            if region not in known:
+                raise unknown("region", region, known, f"model {model!r}, subject {subject!r}")
+
+
+def check_system(model: str, own: str, expected: str) -> None:
+    """Raise InputError where a model is of the other system."""
+    if own != expected:
+        raise InputError(
+            f"model {model!r}: is of the {own.title()}; expected one of the {expected.title()}"
+        )

@@ -1,0 +1,124 @@
+"""The plan of a config: one object that answers what a rule asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spikeline.plan import decoders
+from spikeline.plan.ablations import Ablations
+from spikeline.plan.cohorts import Cohorts
+from spikeline.plan.config import Config, as_settings, merged
+from spikeline.plan.decoders import Decoders
+from spikeline.plan.forecasters import Forecasters
+from spikeline.plan.patterns import models_but, models_of, none_of, one_of
+from spikeline.plan.sources import Sources
+from spikeline.settings.schema import load_yaml
+from spikeline.settings.steps import selected
+
+DEMO = "config/config.yaml"
+
+
+class Plan:
+    """What each rule of the workflow asks.
+
+    Attributes:
+        config: the validated config; sources, decoders, cohorts, forecasters, ablations: see there.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        """
+        Args:
+            config: as written, whole.
+
+        Raises:
+            InputError: it breaks the schema, or a release table cannot be read.
+        """
+        self.config = Config(config)
+        self.sources = Sources(self.config)
+        self.cohorts = Cohorts(self.config, self.sources)
+        self.ablations = Ablations(self.config, self.cohorts)
+        self.decoders = Decoders(
+            self.config, self.sources, lambda model, subject: self._seeds.get((model, subject))
+        )
+        self.forecasters = Forecasters(
+            self.config, self.sources, self.cohorts, lambda model: self._seeds.get((model, None))
+        )
+
+    @classmethod
+    def of(cls, root: Path, given: Mapping[str, Any]) -> Plan:
+        """The plan of a checkout's demo config, completed by what the user gave.
+
+        Args:
+            root: of the checkout.
+            given: the user's overlay; may be empty.
+        """
+        return cls(merged(load_yaml(root / DEMO), given))
+
+    @cached_property
+    def _seeds(self) -> dict[tuple[str, str | None], int]:
+        return self.ablations.seeds()
+
+    # --- patterns of names ------------------------------------------------------------------------
+
+    def named(self, section: str, *kinds: str) -> str:
+        """The names of a section's entries of these kinds."""
+        return one_of(self.config.names(section, *kinds))
+
+    def named_else(self, section: str, *kinds: str) -> str:
+        """All other names of a section, known or not."""
+        return none_of(self.config.names(section, *kinds))
+
+    def models(self, *kinds: str) -> str:
+        """The names of models of these kinds."""
+        return models_of(self.config.names("models", *kinds))
+
+    def models_else(self, *kinds: str) -> str:
+        """The names of all other models, known or not."""
+        return models_but(self.config.names("models", *kinds))
+
+    @property
+    def closed_forms(self) -> str:
+        """Models that `fit` makes: all that no other rule does, unknown ones too."""
+        return self.models_else(*decoders.NETWORKS, *decoders.ENSEMBLES)
+
+    @property
+    def networks(self) -> str:
+        """Models that `train` makes."""
+        return self.models(*decoders.NETWORKS)
+
+    @property
+    def ensembles(self) -> str:
+        """Models that `combine` makes."""
+        return self.models(*decoders.ENSEMBLES)
+
+    def ablation_names(self, system: str) -> str:
+        """The ablations of a system; those that are unknown count as the Bridge's."""
+        if system == "bridge":
+            return none_of(self.ablations.names("horizon"))
+        return one_of(self.ablations.names(system))
+
+    # --- the wheel --------------------------------------------------------------------------------
+
+    def wheel_settings(self) -> str:
+        """The settings by which wheel velocity is decoded."""
+        return as_settings(selected("decode-wheel", self.config["wheel"]))
+
+    def decodings(self) -> list[str]:
+        """Every seed of every session whose wheel is decoded."""
+        wheel = self.config["wheel"]
+        for session in wheel["sessions"]:
+            self.config.entry("sessions", session)
+        return [
+            f"results/wheel/{session}/seed{seed}.json"
+            for session in wheel["sessions"]
+            for seed in range(wheel["seeds"])
+        ]
+
+    # --- tables -----------------------------------------------------------------------------------
+
+    def baselines(self, ablation: str) -> list[str]:
+        """The baselines of every session that the forecasters of a table are tested on."""
+        return self.ablations.baselines(ablation, self.forecasters.sessions)

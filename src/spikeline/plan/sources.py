@@ -1,0 +1,256 @@
+"""Where data comes from: what the jobs that fetch, convert and embed read, and their arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeline.errors import InputError
+from spikeline.plan.config import Config, as_settings
+from spikeline.plan.locations import flag, flags, is_address, local_file, location
+from spikeline.settings.schema import unknown
+from spikeline.settings.steps import selected
+
+Files = str | list[str]
+# Which kind of dataset an entry of some kind reads, and which kind of twin stands in for it.
+_DATASET_OF = {
+    "tvsd": "datalad",
+    "dataset": "datalad",
+    "ibl": "one",
+    "allen": "allen",
+    "allen_templates": "allen",
+}
+_TWIN_OF = {"datalad": "ventral", "one": "behaving", "allen": "behaving"}
+_TWIN_FOLDER = {"one": "alf", "allen": "nwb"}
+
+
+class Sources:
+    """Twins, datasets, subjects, stimuli, sessions and encoders of a config."""
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    def settings(self, step: str, section: str, name: str) -> str:
+        """The settings of a step that reads one entry."""
+        return as_settings(selected(step, self.config.entry(section, name)))
+
+    # --- twins and datasets -----------------------------------------------------------------------
+
+    def twin_settings(self, twin: str) -> str:
+        """A ventral twin's settings; its monkeys are the subjects that read it."""
+        settings = selected("simulate-ventral", self.config.entry("twins", twin))
+        settings["subjects"] = {
+            subject["folder"]: {"regions": subject["regions"]}
+            for subject in self.config["subjects"].values()
+            if subject["kind"] == "tvsd"
+            and self.config.entry("datasets", subject["dataset"]).get("twin") == twin
+        }
+        return as_settings(settings)
+
+    def dataset(self, name: str, kind: str) -> Any:
+        """A dataset of a kind.
+
+        Raises:
+            InputError: it is of another kind, or its twin is unknown or of the wrong kind.
+        """
+        dataset = self.config.entry("datasets", name)
+        if dataset["kind"] != kind:
+            raise InputError(f"dataset {name!r}: expected kind {kind!r}, got {dataset['kind']!r}")
+        if dataset.get("twin"):
+            twin = self.config.entry("twins", dataset["twin"])
+            if twin["kind"] != _TWIN_OF[kind]:
+                raise InputError(
+                    f"dataset {name!r}: expected a twin of kind {_TWIN_OF[kind]!r}, got "
+                    f"{dataset['twin']!r} of kind {twin['kind']!r}"
+                )
+        return dataset
+
+    def clone_origin(self, section: str, name: str) -> Files:
+        """The simulated origin of a DataLad dataset; none where it is fetched from outside."""
+        twin = self._dataset_of(section, name)["twin"]
+        return f"resources/twins/{twin}" if twin else []
+
+    def clone_arguments(self, section: str, name: str) -> list[str]:
+        """Which dataset `fetch-dataset` clones, which version, and where to."""
+        entry = self._dataset_of(section, name)
+        url = self.clone_origin(section, name) or location(entry["url"])
+        clone = f"resources/datasets/{self.config.entry(section, name)['dataset']}"
+        return ["--url", url, *flag("--commit", entry["commit"]), "--clone", clone]
+
+    def cache(self, section: str, name: str) -> Files:
+        """The dataset of a session or stimulus set: simulated, or a local copy; none if remote.
+
+        A cache of AllenSDK's is no input: it fills itself, and would look changed after a download.
+        """
+        entry = self._dataset_of(section, name)
+        if entry.get("twin"):
+            return f"resources/twins/{entry['twin']}/{_TWIN_FOLDER[entry['kind']]}"
+        return location(entry["cache"]) if entry["kind"] == "one" and "cache" in entry else []
+
+    def one_arguments(self, session: str) -> list[str]:
+        """How ONE is started for a session."""
+        entry = self._dataset_of("sessions", session)
+        revision = flag("--revision", entry.get("revision"))
+        local = self.cache("sessions", session)
+        if local:
+            return ["--cache", local, *revision]
+        return ["--url", entry["url"], "--cache", "resources/caches/one", *revision]
+
+    def allen_cache(self, section: str, name: str) -> str:
+        """The folder of AllenSDK's cache for a session or stimulus set."""
+        return self.cache(section, name) or location(self._dataset_of(section, name)["cache"])
+
+    def _dataset_of(self, section: str, name: str) -> Any:
+        entry = self.config.entry(section, name)
+        try:
+            return self.dataset(entry["dataset"], _DATASET_OF[entry["kind"]])
+        except InputError as error:
+            raise InputError(f"config {section}.{name}: {error}") from None
+
+    # --- subjects and sessions --------------------------------------------------------------------
+
+    def file(self, section: str, name: str, key: str) -> Files:
+        """A local file that an entry names; none where it names none, or an address.
+
+        Raises:
+            InputError: it does not exist.
+        """
+        path = self.config.entry(section, name).get(key)
+        return local_file(path, f"config {section}.{name}.{key}") if path else []
+
+    def own_arguments(self, section: str, name: str, **options: str) -> list[str]:
+        """`--option path` for each of these files that the config names.
+
+        From names rather than from the job's inputs: Snakemake compares those as a set, and would
+        not notice two files that changed places.
+        """
+        arguments = []
+        for key, option in options.items():
+            arguments += flag(option, self.file(section, name, key))
+        return arguments
+
+    def clock_arguments(self, session: str) -> list[str]:
+        """In what `convert-spikes` counts time, and what the behaviour is a position of."""
+        entry = self.config.entry("sessions", session)
+        rate = flag("--samples-per-second", entry["samples_per_second"])
+        return [*rate, *flag("--behaviour-kind", entry["behaviour_kind"])]
+
+    def regions(self, subject: str) -> list[str]:
+        """The areas of a subject's region map."""
+        entry = self.config.entry("subjects", subject)
+        given = {"macaque_v4": ["V4"], "arrays": ["all"]}.get(entry["kind"])
+        return list(entry.get("regions") or given)
+
+    def splits(self, subject: str) -> int:
+        """The test splits of a subject; a recording with a test set of its own has one."""
+        entry = self.config.entry("subjects", subject)
+        own_test = entry["kind"] == "tvsd" or entry.get("test_responses")
+        return 1 if own_test else entry["splits"]
+
+    def session_stimuli(self, session: str) -> str | None:
+        """The stimulus set that a session was shown, if any."""
+        stimuli = self.config.entry("sessions", session).get("stimuli")
+        if stimuli:
+            self.config.entry("stimuli", stimuli)
+        return stimuli
+
+    def true_rates(self, session: str) -> Files:
+        """The simulation that kept the rates of a session; none for a real recording."""
+        entry = self.config.entry("sessions", session)
+        name = entry.get("dataset")
+        twin = self.config.entry("datasets", name).get("twin") if name else None
+        return f"resources/twins/{twin}/simulation" if twin else []
+
+    def recording(self, session: str) -> Any:
+        """What tells recordings apart, whatever the sessions are called."""
+        entry = self.config.entry("sessions", session)
+        return entry.get("times") or (entry["dataset"], str(entry["session"]))
+
+    # --- stimuli and encoders ---------------------------------------------------------------------
+
+    def packed_from(self, stimuli: str) -> Files:
+        """What a stimulus set is packed from: a fetched archive, or a local folder or zip."""
+        entry = self.config.entry("stimuli", stimuli)
+        images = entry["images"] if entry["kind"] == "archive" else ""
+        if images and not is_address(images) and not entry["sha256"]:
+            return self.file("stimuli", stimuli, "images")
+        # Fetched, or copied where there is a checksum to prove.
+        return f"resources/archives/{stimuli}.zip"
+
+    def subject_stimuli(self, subject: str) -> str:
+        """The packed images that a subject saw."""
+        return self._packed(self.config.entry("subjects", subject)["stimuli"])
+
+    def training_stimuli(self, encoder: str) -> str:
+        """The packed images that the demo's encoder is trained on."""
+        return self._packed(self.config.entry("encoders", encoder)["stimuli"])
+
+    def training_captions(self, encoder: str) -> str:
+        """The captions of those images."""
+        return f"resources/captions/{self.config.entry('encoders', encoder)['stimuli']}.tsv"
+
+    def _packed(self, stimuli: str) -> str:
+        self.config.entry("stimuli", stimuli)
+        return f"resources/stimuli/{stimuli}.zip"
+
+    def captions_file(self, stimuli: str) -> str:
+        """Where a dataset keeps the captions of its images."""
+        captions = self.config.entry("stimuli", stimuli).get("captions")
+        if not captions:
+            raise InputError(f"config stimuli.{stimuli}: has no captions, which demo_clip needs")
+        return captions
+
+    def template_arguments(self, stimuli: str) -> list[str]:
+        """Which of Allen's stimulus templates are fetched."""
+        entry = self.config.entry("stimuli", stimuli)
+        return [*flag("--scenes", entry["scenes"] and "all"), *flags("--movies", entry["movies"])]
+
+    def packing_arguments(self, stimuli: str) -> list[str]:
+        """How `pack-stimuli` names and opens the images."""
+        entry = self.config.entry("stimuli", stimuli)
+        password = flag("--password-variable", entry.get("password_variable"))
+        return [*flag("--prefix", entry["prefix"]), *password]
+
+    def local_weights(self, encoder: str) -> Files:
+        """A folder of weights in local-dir: format, trained here or named in the config."""
+        entry = self.config.entry("encoders", encoder)
+        if entry["kind"] == "demo_clip":
+            return f"resources/encoders/{encoder}"
+        if entry["kind"] == "open_clip" and entry["model"].startswith("local-dir:"):
+            folder = entry["model"].removeprefix("local-dir:")
+            return local_file(folder, f"config encoders.{encoder}.model")
+        return []
+
+    def downloaded_weights(self, encoder: str) -> Files:
+        """Downloaded weights; none where the encoder is trained here or lies in a folder."""
+        entry = self.config.entry("encoders", encoder)
+        downloaded = entry["kind"] != "demo_clip" and not self.local_weights(encoder)
+        return f"resources/weights/{encoder}" if downloaded else []
+
+    def weights_arguments(self, encoder: str) -> list[str]:
+        """Where `embed` finds the weights."""
+        return [
+            *flag("--weights", self.local_weights(encoder)),
+            *flag("--cache", self.downloaded_weights(encoder)),
+        ]
+
+    def precomputed(self, encoder: str, stimuli: str) -> str:
+        """The file that holds an encoder's embeddings of a stimulus set."""
+        files = self.config.entry("encoders", encoder)["files"]
+        if stimuli not in files:
+            raise unknown("stimulus set", stimuli, files, f"config encoders.{encoder}.files")
+        return local_file(files[stimuli], f"config encoders.{encoder}.files")
+
+    def precomputed_images(self, encoder: str, stimuli: str) -> Files:
+        """The image list of precomputed embeddings; none where they follow the sorted names."""
+        images = self.config.entry("encoders", encoder)["images"].get(stimuli)
+        return local_file(images, f"config encoders.{encoder}.images") if images else []
+
+    def file_arguments(self, section: str, name: str, key: str) -> list[str]:
+        """Which file `fetch-file` copies or downloads, and its checksum."""
+        entry = self.config.entry(section, name)
+        return ["--location", location(entry[key]), *flag("--sha256", entry["sha256"])]
+
+    def clip_settings(self, encoder: str) -> str:
+        """The settings by which the demo's encoder is trained."""
+        training = self.config.entry("encoders", encoder)["training"]
+        return as_settings(selected("train-clip", {"kind": "demo_clip", **training}))
