@@ -48,34 +48,46 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def asks(question, **fixed):
-    """An input or params function: the plan's answer about a job's wildcards.
+def function(answer, *takes):
+    """An input, params or resources function of these arguments.
+
+    Snakemake asks for its signature thousands of times in a large dry-run; here it is ready made.
+    """
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    answer.__signature__ = inspect.Signature(
+        [inspect.Parameter(name, positional) for name in ("wildcards", *takes)]
+    )
+    return answer
+
+
+def asks(question):
+    """An input or params function: the plan's answer about a job's wildcards, by their names.
 
     A user's mistake ends the run with its one line; Snakemake would print a traceback with it.
     """
-    names = [name for name in inspect.signature(question).parameters if name not in fixed]
+    names = list(inspect.signature(question).parameters)
 
     def answer(wildcards):
         try:
-            return question(**{name: getattr(wildcards, name) for name in names}, **fixed)
+            return question(*(getattr(wildcards, name) for name in names))
         except InputError as error:
             sys.exit(f"error: {error}")
 
-    return answer
+    return function(answer)
 
 
 def code(subcommand):
     """The digest of the code that a subcommand runs; a change of it is a reason to rerun."""
-    return lambda wildcards: code_digest(f"spikeline.cli.{subcommand.replace('-', '_')}")
+    imported = f"spikeline.cli.{subcommand.replace('-', '_')}"
+    return function(lambda wildcards: code_digest(imported))
 
 
 def scaled(gigabytes):
     """Memory for a job, doubled at each retry."""
-    return lambda wildcards, attempt: f"{gigabytes * 2 ** (attempt - 1)}GB"
+    return function(lambda wildcards, attempt: f"{gigabytes * 2 ** (attempt - 1)}GB", "attempt")
 
 
 def minutes(count):
     """Wall time for a job, doubled at each retry; a number, or a question about the job."""
-    return lambda wildcards, attempt: (
-        (count(wildcards) if callable(count) else count) * 2 ** (attempt - 1)
-    )
+    first = count if callable(count) else lambda wildcards: count
+    return function(lambda wildcards, attempt: first(wildcards) * 2 ** (attempt - 1), "attempt")
