@@ -11,7 +11,7 @@ localrules:
 rule build_environment:
     """Build the pinned stack of a source's client with uv."""
     input:
-        ROOT / "envs/{environment}.txt",
+        f"{ENVS}/{{environment}}.txt",
     output:
         directory("resources/environments/{environment}"),
     log:

@@ -2,12 +2,15 @@
 #
 # What a job needs is decided in src/spikeline/plan, which knows nothing of Snakemake.
 import inspect
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.current_basedir).parent
+# As seen from the working folder: an absolute path would look changed where a clone is moved.
+ENVS = os.path.relpath(ROOT / "envs")
 sys.path.insert(0, str(ROOT / "src"))
 
 from spikeline.errors import InputError

@@ -38,20 +38,6 @@ def test_a_forecast_builds_both_client_environments_on_the_way(planned):
     assert rules["bin_spikes"] == 3 and rules["normalise_features"] == 1
 
 
-def test_a_held_out_session_enters_no_normalisation_and_no_training(planned):
-    plan = planned.plan(FORECAST)
-    blocks = plan.text.split("\n[")
-    for rule in ("normalise_features", "train_forecaster"):
-        (block, *_) = [b for b in blocks if f"rule {rule}:" in b]
-        inputs = next(line for line in block.splitlines() if line.startswith("    input:"))
-        assert "mouse" in inputs and "rat" in inputs and "watcher" not in inputs, rule
-
-
-def test_images_are_embedded_only_for_forecasters_that_look_at_them(planned):
-    assert "embed" not in planned.plan(FORECAST).rules
-    assert planned.plan("results/forecasts/units@modalities=image.json").rules["embed"] == 1
-
-
 def test_editing_a_forecaster_reruns_its_training_and_what_follows(finished):
     config = finished.config
     config["models"]["units"]["dropout"] = 0.2
@@ -59,18 +45,6 @@ def test_editing_a_forecaster_reruns_its_training_and_what_follows(finished):
     rules = set(finished.plan().rules)
     made = {"train_forecaster", "evaluate_forecaster", "tabulate_forecasts"}
     assert rules - {"all_tables"} == made
-
-
-def test_a_normalisation_of_more_sessions_than_there_are_is_refused(planned):
-    refusal = planned.refusal("results/normalisations/three/9_sessions.h5")
-    assert "'three' has 2 training sessions, not 9" in refusal
-
-
-def test_a_subject_and_a_session_of_one_name_are_refused(fresh):
-    config = fresh.config
-    config["sessions"]["monkeyF"] = config["sessions"]["mouse"]
-    fresh.configure(config)
-    assert "names a subject and a session" in fresh.refusal()
 
 
 def test_sessions_that_change_roles_are_fitted_and_scored_anew(finished):
@@ -91,33 +65,6 @@ def test_a_session_more_in_a_cohort_is_the_only_one_that_is_fitted(finished):
     fits = [output for output, rule in jobs.items() if rule == "fit_regression"]
     assert fits == ["results/regressions/fits/another.safetensors"]
     assert "evaluate_forecaster" in jobs.values()
-
-
-def test_the_regression_of_a_session_outside_the_cohort_is_refused(planned):
-    said = planned.refusal("results/regressions/fits/same.safetensors")
-    assert "unknown session 'same'" in said and "mouse" in said
-
-
-@pytest.mark.parametrize(
-    ("section", "entry", "words"),
-    [
-        ("cohorts", {"three": {"train": ["mouse", "rta"]}}, "did you mean 'rat'"),
-        ("cohorts", {"three": {"train": ["mouse"], "held_out": ["mouse"]}}, "no session is left"),
-        ("models", {"units": {"kind": "forecaster", "cohort": "four"}}, "unknown cohort 'four'"),
-        ("models", {"units": {"kind": "forecaster", "identity": "none"}}, "identity"),
-        ("models", {"units": {"kind": "forecaster", "training_sessions": 3}}, "has 2"),
-        ("models", {"units": {"kind": "forecaster", "horizon_ms": 500}}, "asks for 1000"),
-        ("cohorts", {"three": {"train": ["mouse", "same"]}}, "are the same recording"),
-        ("datasets", {"allen_twin": {"kind": "allen", "twin": "behave"}}, "unknown twin 'behave'"),
-        ("datasets", {"ibl_twin": {"kind": "one", "twin": "ventral"}}, "is not behaving"),
-        ("datasets", {"twin": {"kind": "one", "twin": "behaving"}}, "'datalad' is due"),
-    ],
-)
-def test_a_name_that_is_not_there_is_told_before_anything_runs(fresh, section, entry, words):
-    config = fresh.config
-    config[section].update(entry)
-    fresh.configure(config)
-    assert words in fresh.refusal()
 
 
 @pytest.fixture
@@ -161,12 +108,3 @@ def test_a_release_table_names_the_sessions_and_merges_their_probes(shipped, mon
     assert plan.rules["fetch_ibl"] == len(eids) == 230
     assert plan.rules["normalise_features"] == 5
     assert "gpu=1" in plan.text.split("rule train_forecaster:")[1].split("\n[")[0]
-
-
-def test_the_published_release_has_459_sessions(shipped, real_data, monkeypatch):
-    monkeypatch.setenv("SPIKELINE_DATA", str(real_data))
-    plan = shipped.snakemake(
-        "-n", "--configfile", "config/brain_wide_map.yaml", "--", "results/ablation_scaling.tsv"
-    )
-    assert plan.status == 0, plan.text[-3000:]
-    assert plan.rules["fetch_ibl"] == 459

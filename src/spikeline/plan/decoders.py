@@ -17,8 +17,9 @@ EVALUATION = "results/evaluations/{model}/{subject}.json"
 CLOSED_FORMS = STEPS["fit"][0].kinds
 NETWORKS = STEPS["train"][0].kinds
 ENSEMBLES = ("ensemble",)
-# Replicates of an ensemble take seeds this far apart, so that no two share a member.
-_APART = 1000
+# Seeds of the members of an ensemble, in splits: from one to the next, and from the members of one
+# depth to those of another. An evaluation has fewer seeds than that.
+_APART, _ELSEWHERE = 1000, 100
 
 
 class Decoders:
@@ -58,18 +59,21 @@ class Decoders:
     def members(self, model: str, subject: str, seed: str | int) -> list[str]:
         """The decoders that an ensemble combines: `seeds` of each member, all of one test split.
 
-        Seeds of replicates are far apart, so that no two share a member, and equal modulo the
-        splits. Nested ensembles step by another power, so that no decoder counts twice.
+        Seeds are equal modulo the splits, and far apart, so that no two replicates share a member.
+        Ensembles inside step by a higher power, and what stands next to them starts elsewhere, so
+        that no decoder counts twice.
         """
         self.check(model, subject)
         splits = self.sources.splits(subject)
         files = []
+        depth = self._nesting(model)
         for member in self.models.members(model):
-            step = _APART ** (1 + self._nesting(member)) * splits
+            inside = self._nesting(member)
+            first = int(seed) + _ELSEWHERE * splits * (depth - 1 - inside)
             count = self.models.settings(model)["seeds"]
             varies = self.distinct(member, subject, splits + 1) > splits
             for k in range(count if varies else 1):
-                own = int(seed) + step * k
+                own = first + _APART ** (1 + inside) * splits * k
                 files.append(DECODER.format(model=member, subject=subject, seed=own))
         return files
 

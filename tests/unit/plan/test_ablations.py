@@ -1,0 +1,113 @@
+"""Tables, by the plan: conditions, systems, what is wanted, and tables that nobody asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from spikeline.errors import InputError
+from spikeline.plan.config import merged
+from spikeline.plan.plan import Plan
+from spikeline.settings.schema import load_yaml
+
+
+def models(plan, ablation):
+    return [condition["model"] for condition in plan.ablations.conditions(ablation)]
+
+
+def test_a_grid_has_one_condition_for_each_combination_and_subject(planned):
+    grid = {"base": "mlp", "vary": {"noise_std": [0, 0.2], "regions": ["V1", "IT"]},
+            "subjects": ["monkeyF", "monkeyN"]}  # fmt: skip
+    conditions = planned({"ablations": {"grid": grid}}).ablations.conditions("grid")
+    assert len(conditions) == 8
+    assert conditions[0]["varied"] == {"noise_std": 0, "regions": "V1"}
+
+
+def test_equal_conditions_are_one_row(planned):
+    grid = {"models": ["mlp@noise_std=0.2", "mlp", "mlp@noise_std=0.1"], "subjects": ["monkeyF"]}
+    plan = planned({"ablations": {"twice": grid}})
+    assert models(plan, "twice") == ["mlp@noise_std=0.2", "mlp"]
+
+
+def test_an_overlay_whose_entry_repeats_an_override_of_a_table_stops_nothing(repository):
+    overlay = {"models": {"mlp": {"hidden": 2048}}}
+    plan = Plan.of(repository, overlay)
+    assert "mlp@hidden=2048" not in models(plan, "scale") and "mlp" in models(plan, "scale")
+    assert len(models(plan, "scale")) == 4
+
+
+def test_a_table_that_cannot_be_made_is_no_matter_until_it_is_asked_for(planned):
+    broken = {"base": "mlp", "vary": {"region": ["V1"]}, "subjects": ["monkeyF"]}
+    plan = planned({"ablations": {"broken": broken}})
+    assert plan.decoders.seeds("ridge", "monkeyF") == [0]
+    assert models(plan, "regions") == ["ridge", "ridge@regions=IT"]
+    with pytest.raises(InputError, match="did you mean 'regions'"):
+        plan.ablations.conditions("broken")
+
+
+def test_each_system_has_its_own_tables(plan):
+    assert plan.ablations.tables("bridge") == [
+        f"results/ablation_{name}.tsv" for name in ("regions", "architecture", "real")
+    ]
+    assert plan.ablations.tables("horizon") == [
+        f"results/ablation_{name}.tsv" for name in ("fitted", "modalities")
+    ]
+
+
+def test_the_wheel_has_a_table_where_sessions_are_named_for_it(given, plan):
+    wheel = Plan({**given, "wheel": {"sessions": ["mouse"]}})
+    assert plan.decodings() == []
+    assert "results/poyo_wheel.tsv" not in plan.ablations.tables("horizon")
+    assert wheel.ablations.tables("horizon")[-1] == "results/poyo_wheel.tsv"
+    assert wheel.decodings() == [f"results/wheel/mouse/seed{seed}.json" for seed in (0, 1)]
+
+
+def test_a_config_may_name_the_tables_that_are_made_without_a_target(given):
+    plan = Plan({**given, "tables": ["fitted"]})
+    assert plan.ablations.tables("bridge") == []
+    assert plan.ablations.tables("horizon") == ["results/ablation_fitted.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("ablation", "words"),
+    [
+        ({"models": ["mlp", "units"], "subjects": ["monkeyF"]}, "mixes models of bridge and hor"),
+        ({"models": ["mlp"]}, "the key 'subjects' is missing"),
+        ({"models": ["units"], "subjects": ["monkeyF"]}, "forecasters have a cohort"),
+        ({"models": ["mpl"], "subjects": ["monkeyF"]}, "did you mean 'mlp'"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused_by_name(planned, ablation, words):
+    plan = planned({"ablations": {"odd": ablation}})
+    with pytest.raises(InputError) as said:
+        plan.ablations.conditions("odd")
+    assert words in str(said.value)
+
+
+def test_all_training_sessions_are_shown_as_their_number(planned):
+    grid = {"base": "units", "vary": {"training_sessions": [1, 0]}}
+    conditions = planned({"ablations": {"more": grid}}).ablations.conditions("more")
+    assert [condition["varied"]["training_sessions"] for condition in conditions] == [1, 2]
+
+
+def test_the_baselines_of_a_table_are_those_of_every_session_once(plan):
+    assert plan.baselines("modalities") == [
+        f"results/baselines/{session}.json" for session in ("mouse", "rat", "watcher")
+    ]
+
+
+def test_an_overlay_replaces_lists_and_joins_objects():
+    base = {"a": {"x": [1, 2], "y": 1}, "b": 1}
+    overlay = {"a": {"x": [3]}, "c": {"z": 1}}
+    assert merged(base, overlay) == {"a": {"x": [3], "y": 1}, "b": 1, "c": {"z": 1}}
+    assert base == {"a": {"x": [1, 2], "y": 1}, "b": 1}
+
+
+def test_every_table_of_every_shipped_config_has_conditions(repository, monkeypatch, real_data):
+    monkeypatch.setenv("SPIKELINE_DATA", str(real_data))
+    monkeypatch.setenv("ALLEN_CACHE", "allen")
+    for path in sorted((repository / "config").glob("*.yaml")):
+        plan = Plan.of(repository, load_yaml(path))
+        for system in ("bridge", "horizon"):
+            for table in plan.ablations.tables(system):
+                name = table.removeprefix("results/ablation_").removesuffix(".tsv")
+                assert name == "results/poyo_wheel" or plan.ablations.conditions(name), path

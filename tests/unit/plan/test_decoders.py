@@ -1,0 +1,129 @@
+"""The Bridge's plan: seeds, members of ensembles, inputs, and what is said of wrong names."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from spikeline.errors import InputError
+
+
+def members(plan, model, subject, seed):
+    """(model, seed) of each decoder that an ensemble combines."""
+    path = re.compile(r"results/decoders/([^/]+)/[^/]+/seed(\d+)\.safetensors")
+    found = [path.fullmatch(file).groups() for file in plan.decoders.members(model, subject, seed)]
+    return [(name, int(number)) for name, number in found]
+
+
+ENSEMBLES = {
+    "four": {"kind": "ensemble", "of": ["mlp"], "seeds": 4},
+    "mixed": {"kind": "ensemble", "of": ["ridge", "mlp"], "seeds": 3},
+    "nested": {"kind": "ensemble", "of": ["four", "mlp"], "seeds": 2},
+}
+
+
+def test_replicates_of_an_ensemble_share_no_member(planned):
+    plan = planned({"models": ENSEMBLES})
+    replicates = [set(members(plan, "four", "monkeyF", seed)) for seed in range(5)]
+    assert all(len(each) == 4 for each in replicates)
+    assert len(set().union(*replicates)) == 20
+
+
+def test_all_members_of_an_ensemble_are_trained_on_the_split_of_its_seed(planned):
+    plan = planned({"models": ENSEMBLES})
+    splits = plan.sources.splits("public")
+    assert splits == 5
+    for model in ("four", "mixed", "nested"):
+        for seed in range(splits):
+            found = members(plan, f"{model}@encoder=given@regions=V4", "public", seed)
+            assert {number % splits for _, number in found} == {seed}
+
+
+def test_a_closed_form_takes_part_once_since_its_seeds_are_alike(planned):
+    plan = planned({"models": ENSEMBLES})
+    names = [name for name, _ in members(plan, "mixed", "monkeyF", 0)]
+    assert names.count("ridge") == 1 and names.count("mlp") == 3
+
+
+def test_a_closed_form_that_draws_its_rows_takes_part_with_every_seed(planned):
+    plan = planned({"models": ENSEMBLES})
+    found = members(plan, "mixed@training_fraction=0.5", "monkeyF", 0)
+    assert [name for name, _ in found].count("ridge@training_fraction=0.5") == 3
+
+
+def test_no_decoder_counts_twice_in_a_nested_ensemble(planned):
+    plan = planned({"models": ENSEMBLES})
+    networks = []
+    for name, seed in members(plan, "nested", "monkeyF", 0):
+        networks += members(plan, "four", "monkeyF", seed) if name == "four" else [(name, seed)]
+    assert len(networks) == 4 * 2 + 2 == len(set(networks))
+
+
+def test_an_ensemble_of_ensembles_that_contains_itself_is_refused(planned):
+    with pytest.raises(InputError, match="contains itself"):
+        planned({"models": {"loop": {"kind": "ensemble", "of": ["loop"]}}}).decoders.files(
+            "loop", "monkeyF"
+        )
+
+
+def test_members_with_different_encoders_are_refused(planned):
+    other = {"kind": "ridge", "encoder": "vit"}
+    odd = {"kind": "ensemble", "of": ["ridge", "other"]}
+    plan = planned({"models": {"other": other, "odd": odd}})
+    with pytest.raises(InputError, match=r"members have encoders \['demo_clip', 'vit'\]"):
+        plan.decoders.embeddings("odd", "monkeyF")
+
+
+def test_a_closed_form_is_evaluated_once_per_split_and_a_network_once_per_seed(planned):
+    plan = planned({"evaluation": {"seeds": 3}})
+    assert plan.decoders.seeds("ridge@min_snr=1", "monkeyF") == [0]
+    assert plan.decoders.seeds("mlp@min_snr=1", "monkeyF") == [0, 1, 2]
+    assert plan.decoders.seeds("given_ridge@min_snr=1", "public") == [0, 1, 2]
+
+
+def test_an_evaluation_takes_as_many_seeds_as_the_ablation_that_asks_for_most(planned):
+    grid = {"models": ["mlp"], "subjects": ["monkeyF"], "seeds": 4}
+    plan = planned({"ablations": {"more": grid}})
+    assert plan.decoders.seeds("mlp", "monkeyF") == [0, 1, 2, 3]
+    assert plan.decoders.seeds("mlp", "monkeyN") == [0]
+
+
+def test_settings_of_evaluation_do_not_enter_the_path_of_a_decoder(plan):
+    files = plan.decoders.files("mlp@test_repetitions=2", "monkeyF")
+    assert files == ["results/decoders/mlp/monkeyF/seed0.safetensors"]
+    assert json.loads(plan.decoders.evaluation_settings("mlp@test_repetitions=2")) == {
+        "ceiling_draws": 20, "repetition_draws": 10, "shuffles": 10, "test_repetitions": 2,
+    }  # fmt: skip
+
+
+def test_an_override_of_an_ensemble_reaches_the_members_that_know_it(plan):
+    found = members(plan, "both@noise_std=0.3@regions=IT", "monkeyF", 0)
+    assert [name for name, _ in found] == ["mlp@noise_std=0.3@regions=IT", "ridge@regions=IT"]
+
+
+def test_a_model_reads_the_embeddings_of_its_encoder_and_its_subjects_images(plan):
+    assert plan.decoders.embeddings("given_ridge", "lab") == "results/embeddings/given/own.h5"
+    assert plan.decoders.embeddings("mlp", "monkeyN") == "results/embeddings/demo_clip/pictures.h5"
+
+
+@pytest.mark.parametrize(
+    ("model", "subject", "words"),
+    [
+        ("rigde", "monkeyF", "unknown model 'rigde': known are ['ridge', 'mlp'"),
+        ("ridge", "monkeyG", "unknown subject 'monkeyG': known are ['monkeyF'"),
+        ("ridge@regions=XX", "monkeyF", "unknown region 'XX': known are ['V1', 'IT', 'V4']"),
+        ("ridge@region=V1", "monkeyF", "did you mean 'regions'"),
+        ("ridge@encoder=clip", "monkeyF", "unknown encoder 'clip': known are ['demo_clip', 'vit'"),
+        ("ridge@regions=V4@min_snr=2", "monkeyF", "write it as 'ridge@min_snr=2@regions=V4'"),
+        ("mlp@nosie_std=3", "monkeyF", "did you mean 'noise_std'"),
+        ("mlp@dropout=2", "monkeyF", "model 'mlp@dropout=2'.dropout: 2.0 is greater than"),
+        ("units", "monkeyF", "'units': is of the Horizon; expected one of the Bridge"),
+        ("both@regions=XX", "monkeyF", "unknown region 'XX'"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_known_ones(plan, model, subject, words):
+    with pytest.raises(InputError) as said:
+        plan.decoders.embeddings(model, subject)
+    assert words in str(said.value)

@@ -1,0 +1,124 @@
+"""Where data comes from, by the plan: inputs, arguments, and files that are missing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spikeline.errors import InputError
+
+
+def test_a_twin_has_the_monkeys_of_the_subjects_that_read_it(plan):
+    monkeys = json.loads(plan.sources.twin_settings("ventral"))["subjects"]
+    assert set(monkeys) == {"monkeyF", "monkeyN"}
+    assert monkeys["monkeyN"]["regions"]["IT"] == [[768, 1024]]
+
+
+def test_a_simulated_dataset_is_cloned_from_its_twin_and_a_real_one_from_its_address(planned):
+    real = {"kind": "datalad", "url": "https://example.org/tvsd", "commit": "0123abc"}
+    plan = planned({"datasets": {"real": real}})
+    plan.config["subjects"]["monkeyN"]["dataset"] = "real"
+    assert plan.sources.clone_origin("subjects", "monkeyF") == "resources/twins/ventral"
+    assert plan.sources.clone_origin("subjects", "monkeyN") == []
+    assert plan.sources.clone_arguments("subjects", "monkeyN") == [
+        "--url", "https://example.org/tvsd", "--commit", "0123abc", "--clone",
+        "resources/datasets/real",
+    ]  # fmt: skip
+
+
+def test_one_is_started_on_the_twin_or_with_the_address_and_revision(planned):
+    real = {"kind": "one", "url": "https://example.org", "revision": "2024-05-06"}
+    session = {"kind": "ibl", "dataset": "real", "session": "eid", "probes": ["probe00"]}
+    plan = planned({"datasets": {"real": real}, "sessions": {"there": session}})
+    assert plan.sources.one_arguments("mouse") == ["--cache", "resources/twins/behaving/alf"]
+    assert plan.sources.cache("sessions", "there") == []
+    assert plan.sources.one_arguments("there") == [
+        "--url", "https://example.org", "--cache", "resources/caches/one",
+        "--revision", "2024-05-06",
+    ]  # fmt: skip
+
+
+def test_a_local_archive_is_packed_where_it_lies_unless_a_checksum_is_to_be_proved(planned):
+    plan = planned({})
+    assert plan.sources.packed_from("own") == "own/images.zip"
+    plan.config["stimuli"]["own"]["sha256"] = "0" * 64
+    assert plan.sources.packed_from("own") == "resources/archives/own.zip"
+    assert plan.sources.packed_from("pictures") == "resources/archives/pictures.zip"
+
+
+def test_files_of_a_recording_are_named_by_option_so_that_a_swap_is_seen(plan):
+    options = {"test_responses": "--test-responses", "images": "--images"}
+    found = plan.sources.own_arguments("subjects", "lab", **options)
+    assert found == ["--test-responses", "own/lab_test.npy"]
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "key"),
+    [("sessions", "rat", "clusters"), ("subjects", "lab", "test_responses")],
+)
+def test_a_file_that_is_missing_is_named_with_its_key(planned, section, name, key):
+    plan = planned({})
+    plan.config[section][name][key] = "own/mistyped.npy"
+    with pytest.raises(InputError, match=rf"config {section}.{name}.{key}: own/mistyped.npy: no"):
+        plan.sources.file(section, name, key)
+
+
+def test_a_missing_file_of_embeddings_is_named(planned):
+    files = {"own": "own/none.npy"}
+    plan = planned({"encoders": {"given": {"kind": "precomputed", "files": files}}})
+    with pytest.raises(InputError, match=r"config encoders.given.files: own/none.npy: no such"):
+        plan.sources.precomputed("given", "own")
+    with pytest.raises(InputError, match="unknown stimulus set 'pictures'"):
+        plan.sources.precomputed("given", "pictures")
+
+
+def test_an_empty_variable_is_no_path(planned, monkeypatch):
+    plan = planned({})
+    plan.config["subjects"]["lab"]["responses"] = "${OWN}/lab.npy"
+    monkeypatch.setenv("OWN", "")
+    with pytest.raises(InputError, match="set the environment variable"):
+        plan.sources.file("subjects", "lab", "responses")
+    monkeypatch.setenv("OWN", "own")
+    assert plan.sources.file("subjects", "lab", "responses") == "own/lab.npy"
+
+
+def test_an_address_with_a_password_is_refused(planned):
+    url = "https://someone:secret@example.org/tvsd"
+    plan = planned({"datasets": {"twin": {"kind": "datalad", "url": url}}})
+    with pytest.raises(InputError, match="must not carry a user or password"):
+        plan.sources.clone_arguments("subjects", "monkeyF")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "words"),
+    [
+        ("allen_twin", {"kind": "allen", "twin": "behave"}, "unknown twin 'behave'"),
+        ("ibl_twin", {"kind": "one", "twin": "ventral"}, "expected a twin of kind 'behaving'"),
+        ("twin", {"kind": "one", "twin": "behaving"}, "expected kind 'datalad', got 'one'"),
+    ],
+)
+def test_a_dataset_of_the_wrong_kind_is_refused_where_it_is_used(planned, name, entry, words):
+    plan = planned({"datasets": {name: entry}})
+    with pytest.raises(InputError) as said:
+        plan.sources.clone_arguments("subjects", "monkeyF")
+        plan.sources.one_arguments("mouse")
+        plan.sources.allen_cache("sessions", "watcher")
+    assert words in str(said.value) and str(said.value).startswith("config ")
+
+
+def test_weights_are_trained_here_downloaded_or_in_a_folder(planned, tmp_path):
+    local = {"kind": "open_clip", "model": "local-dir:own"}
+    plan = planned({"encoders": {"local": local}})
+    assert plan.sources.weights_arguments("demo_clip") == [
+        "--weights",
+        "resources/encoders/demo_clip",
+    ]
+    assert plan.sources.weights_arguments("vit") == ["--cache", "resources/weights/vit"]
+    assert plan.sources.weights_arguments("local") == ["--weights", "own"]
+
+
+def test_captions_that_a_trained_encoder_needs_must_be_named(plan):
+    assert plan.sources.captions_file("pictures") == "captions.tsv"
+    with pytest.raises(InputError, match="has no captions"):
+        plan.sources.captions_file("own")
