@@ -64,10 +64,9 @@ rule embed:
         "results/embeddings/{encoder}/{stimuli}.h5",
     log:
         "logs/embed/{encoder}/{stimuli}.log",
-    benchmark:
-        "logs/embed/{encoder}/{stimuli}.tsv"
     wildcard_constraints:
         encoder=PLAN.named_else("encoders", "precomputed"),
+    cache: "omit-software"
     threads: 4
     resources:
         gpu=1,
@@ -95,6 +94,7 @@ rule import_embeddings:
         "logs/import_embeddings/{encoder}/{stimuli}.log",
     wildcard_constraints:
         encoder=PLAN.named("encoders", "precomputed"),
+    cache: "omit-software"
     resources:
         mem=scaled(4),
         runtime=minutes(20),

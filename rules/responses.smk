@@ -15,6 +15,7 @@ rule convert_tvsd:
         "logs/convert_tvsd/{subject}.log",
     wildcard_constraints:
         subject=PLAN.named("subjects", "tvsd"),
+    cache: "omit-software"
     resources:
         mem=scaled(4),
         runtime=minutes(20),
@@ -37,6 +38,7 @@ rule convert_macaque_v4:
         "logs/convert_macaque_v4/{subject}.log",
     wildcard_constraints:
         subject=PLAN.named("subjects", "macaque_v4"),
+    cache: "omit-software"
     resources:
         mem=scaled(2),
         runtime=minutes(20),
@@ -66,6 +68,7 @@ rule convert_arrays:
         "logs/convert_arrays/{subject}.log",
     wildcard_constraints:
         subject=PLAN.named_else("subjects", "tvsd", "macaque_v4"),
+    cache: "omit-software"
     resources:
         mem=scaled(4),
         runtime=minutes(20),

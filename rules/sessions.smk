@@ -15,6 +15,7 @@ rule convert_ibl:
         "logs/convert_ibl/{session}.log",
     wildcard_constraints:
         session=PLAN.named("sessions", "ibl"),
+    cache: "omit-software"
     resources:
         mem=scaled(4),
         runtime=minutes(30),
@@ -36,6 +37,7 @@ rule convert_allen:
         "logs/convert_allen/{session}.log",
     wildcard_constraints:
         session=PLAN.named("sessions", "allen"),
+    cache: "omit-software"
     resources:
         mem=scaled(8),
         runtime=minutes(30),
@@ -63,6 +65,7 @@ rule convert_spikes:
         "logs/convert_spikes/{session}.log",
     wildcard_constraints:
         session=PLAN.named_else("sessions", "ibl", "allen"),
+    cache: "omit-software"
     resources:
         mem=scaled(4),
         runtime=minutes(30),

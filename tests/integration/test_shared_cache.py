@@ -1,0 +1,52 @@
+"""Folders for data sets share conversions and embeddings through Snakemake's cache."""
+
+from __future__ import annotations
+
+import zipfile
+
+import numpy as np
+from PIL import Image
+
+OWN = """
+subjects:
+  mine: {{kind: arrays, responses: {data}/responses.npy, stimuli: mine, splits: 1, test_images: 4}}
+stimuli:
+  mine: {{kind: archive, images: {data}/images.zip}}
+encoders:
+  mine: {{kind: precomputed, files: {{mine: {data}/embeddings.npy}}}}
+"""
+TARGETS = ("results/responses/mine.h5", "results/embeddings/mine/mine.h5")
+
+
+def test_a_second_folder_links_what_the_first_one_made(untouched, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    random = np.random.default_rng(0)
+    with zipfile.ZipFile(data / "images.zip", "w") as archive:
+        for number in range(12):
+            pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            with archive.open(f"{number:02d}.png", "w") as handle:
+                Image.fromarray(pixels).save(handle, "PNG")
+    np.save(data / "responses.npy", random.normal(size=(12, 5)))
+    np.save(data / "embeddings.npy", random.normal(size=(12, 3)))
+    (tmp_path / "own.yaml").write_text(OWN.format(data=data))
+    cache = tmp_path / "cache"
+    cache.mkdir()
+
+    def ran(folder: str) -> set[str]:
+        """The rules whose steps ran: each leaves a log."""
+        done = untouched.snakemake(
+            "--cache", "--directory", str(tmp_path / folder),
+            "--configfile", str(tmp_path / "own.yaml"), "--", *TARGETS,
+            SNAKEMAKE_OUTPUT_CACHE=str(cache),
+        )  # fmt: skip
+        assert done.status == 0, done.text[-3000:]
+        assert all((tmp_path / folder / target).is_file() for target in TARGETS)
+        return {path.name for path in (tmp_path / folder / "logs").iterdir() if any(path.iterdir())}
+
+    assert ran("one") == {"pack_stimuli", "convert_arrays", "import_embeddings"}
+    # Only what is not shared is made again.
+    assert ran("two") == {"pack_stimuli"}
+    for target in TARGETS:
+        one, two = tmp_path / "one" / target, tmp_path / "two" / target
+        assert one.resolve() == two.resolve() and one.resolve().is_relative_to(cache)
