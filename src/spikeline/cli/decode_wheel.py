@@ -1,4 +1,4 @@
-"""Decode a session's wheel velocity from its spikes: POYO beside ridge, with shuffled controls.
+"""Decode a session's wheel velocity from its spikes: POYO and ridge, with shuffled controls.
 
 Killed at any point, the same command continues from its last state and ends with the same scores.
 """
@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikeline.artifacts import decodings, provenance, sessions
+from spikeline.cli import _training_run
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.horizon.wheel.ridge import fit_ridge
 from spikeline.horizon.wheel.task import Sums, Task, control_shifts, score_sums, task_of
-from spikeline.settings.code_digest import code_digest
 
 if TYPE_CHECKING:
-    import torch
+    from lightning_fabric import Fabric
+
+    from spikeline.training.state import StateFile
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ SHARES = ("dropout", "unit_dropout")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", required=True, metavar="FILE", help="session, HDF5")
     parser.add_argument("--seed", required=True, type=int, help="of POYO and of the controls")
-    parser.add_argument("--states", required=True, metavar="DIR", help="where resume state is kept")
+    _training_run.add_arguments(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     add_settings(parser, "window, ridge and POYO: all keys that the config schema has for them")
     add_output(parser, "squared errors of each decoder, JSON")
@@ -56,15 +58,12 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options)
     _check(settings, options.seed)
-    from spikeline.training.device import choose_device
-    from spikeline.training.state import state_path
-
-    device = choose_device(options.device)
+    run = _training_run.run_of(options, settings, __name__)
     data = sessions.read(options.session)
     task = task_of(data, settings, options.session)
     shifts = control_shifts(task.spikes.duration, settings["shuffles"], options.seed)
 
-    # Made when its turn comes: of a long session there is room for one.
+    # Made when its turn comes: a long session leaves room for one.
     def control(shift: float) -> Task:
         return replace(task, spikes=task.spikes.rolled(shift))
 
@@ -73,32 +72,29 @@ def run(options: argparse.Namespace) -> None:
         "ridge_shuffled": _ridge(map(control, shifts), settings),
     }
     units = [str(name) for name in data.units.id]
-    states = []
-    key = [settings, options.seed, code_digest(__name__), options.output]
-    for name, one in (("poyo", task), ("poyo_shuffled", control(shifts[0]))):
-        states.append(state_path(options.states, [*key, name]))
-        found[name] = _poyo(
-            one, units, str(data.session.id), settings, options.seed, device, states[-1]
+    with run:
+        for name, one in (("poyo", task), ("poyo_shuffled", control(shifts[0]))):
+            found[name] = _poyo(
+                one, units, str(data.session.id), settings, options.seed, run.fabric,
+                run.state_file(name),
+            )  # fmt: skip
+        for name in decodings.DECODERS:
+            sums = found[name]
+            logger.info("%s: R2 %.3f", name, 1 - sums.sse.sum() / sums.sst.sum())
+        decodings.write(
+            options.output,
+            decodings.Decodings(
+                session=Path(options.session).stem,
+                source=str(data.session.source),
+                behaviour=str(data.session.behaviour_kind),
+                units=len(units),
+                seed=options.seed,
+                velocity={"mean": task.mean, "std": task.std},
+                settings=settings,
+                decoders={name: found[name] for name in decodings.DECODERS},
+            ),
+            provenance.describe(__name__, settings, [options.session], seed=options.seed),
         )
-    for name in decodings.DECODERS:
-        sums = found[name]
-        logger.info("%s: R2 %.3f", name, 1 - sums.sse.sum() / sums.sst.sum())
-    decodings.write(
-        options.output,
-        decodings.Decodings(
-            session=Path(options.session).stem,
-            source=str(data.session.source),
-            behaviour=str(data.session.behaviour_kind),
-            units=len(units),
-            seed=options.seed,
-            velocity={"mean": task.mean, "std": task.std},
-            settings=settings,
-            decoders={name: found[name] for name in decodings.DECODERS},
-        ),
-        provenance.describe(__name__, settings, [options.session], seed=options.seed),
-    )
-    for state in states:
-        state.unlink(missing_ok=True)
 
 
 def _ridge(tasks: Iterable[Task], settings: Mapping[str, Any]) -> decodings.Decoded:
@@ -121,17 +117,14 @@ def _poyo(
     session: str,
     settings: Mapping[str, Any],
     seed: int,
-    device: torch.device,
-    state: Path,
+    fabric: Fabric,
+    state_file: StateFile,
 ) -> decodings.Decoded:
     from spikeline.horizon.wheel.poyo import fit_poyo
 
-    try:
-        decoder, history = fit_poyo(
-            task, units, session, settings, seed=seed, device=device, state_path=state
-        )
-    except FloatingPointError:
-        raise InputError("training diverged: lower learning_rate") from None
+    decoder, history = fit_poyo(
+        task, units, session, settings, seed=seed, fabric=fabric, state_file=state_file
+    )
     sums: Sums = score_sums(decoder.estimate(task.spikes, task.test.times), task.test)
     best = max(history, key=lambda row: row["score"])
     facts = {

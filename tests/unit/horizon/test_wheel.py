@@ -24,6 +24,8 @@ from spikeline.horizon.wheel.task import (
     task_of,
 )
 from spikeline.sources.domains import domains_of
+from spikeline.training.device import make_fabric
+from spikeline.training.state import StateFile
 
 SETTINGS = {"window_ms": 500, "lookahead_ms": 0, "sample_hz": 20}
 POYO = {
@@ -245,14 +247,14 @@ def test_poyo_reads_the_tokens_that_its_own_tokeniser_and_collate_make():
 def test_poyo_learns_a_wheel_that_drives_its_units_and_nothing_from_the_control():
     one = task()
     units = [f"unit {number}" for number in range(4)]
-    cpu = torch.device("cpu")
-    decoder, history = wheel_poyo.fit_poyo(one, units, "one", POYO, seed=0, device=cpu)
+    fabric = make_fabric("cpu")
+    decoder, history = wheel_poyo.fit_poyo(one, units, "one", POYO, seed=0, fabric=fabric)
     assert [row["epoch"] for row in history] == [1, 2, 3]
     assert score_sums(decoder.estimate(one.spikes, one.test.times), one.test).r2 > 0.25
 
     rolled = replace(one, spikes=one.spikes.rolled(control_shifts(DURATION, 1, 0)[0]))
     short = {**POYO, "epochs": 1}
-    control, _ = wheel_poyo.fit_poyo(rolled, units, "one", short, seed=0, device=cpu)
+    control, _ = wheel_poyo.fit_poyo(rolled, units, "one", short, seed=0, fabric=fabric)
     estimate = control.estimate(rolled.spikes, rolled.test.times)
     assert score_sums(estimate, rolled.test).r2 < 0.05
 
@@ -263,11 +265,11 @@ def test_a_poyo_training_that_is_broken_off_ends_with_the_weights_of_an_unbroken
 
     def fit(**more):
         return wheel_poyo.fit_poyo(
-            one, units, "one", settings, seed=1, device=torch.device("cpu"), **more
+            one, units, "one", settings, seed=1, fabric=make_fabric("cpu"), **more
         )
 
     whole, history = fit()
-    state = tmp_path / "state.pt"
+    state = StateFile(tmp_path / "state.pt", interval_s=0)
     replay = iter([None, KeyboardInterrupt()])
 
     def interrupted(*arguments, **more):
@@ -280,9 +282,9 @@ def test_a_poyo_training_that_is_broken_off_ends_with_the_weights_of_an_unbroken
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wheel_poyo.PoyoDecoder, "estimate", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            fit(state_path=state, state_interval_s=0.0)
-    assert state.exists()
-    resumed, again = fit(state_path=state, state_interval_s=0.0)
+            fit(state_file=state)
+    assert state.path.exists()
+    resumed, again = fit(state_file=state)
     assert again == history
     for ours, theirs in zip(
         resumed.model.state_dict().items(), whole.model.state_dict().items(), strict=True
