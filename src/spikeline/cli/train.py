@@ -20,7 +20,7 @@ from spikeline.training.state import state_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _training_data.add_arguments(parser)
+    _training_data.add_arguments(parser, "train")
     parser.add_argument("--history", required=True, metavar="FILE", help="a row an epoch, TSV")
     parser.add_argument("--states", required=True, metavar="DIR", help="where resume state is kept")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "train")
     device = choose_device(options.device)
     data = _training_data.read(options, settings)
     key = [settings, options.seed, code_digest(__name__), options.output]
