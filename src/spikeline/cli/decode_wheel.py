@@ -28,36 +28,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-COUNTS = {
-    "shuffles": 1, "latents_per_step": 1, "dim": 8, "dim_head": 8, "cross_heads": 1, "heads": 1,
-    "depth": 0, "queries": 1, "batch_size": 1, "steps_per_epoch": 1, "epochs": 1, "patience": 0,
-    "validation_samples": 1,
-}  # fmt: skip
-ABOVE_ZERO = (
-    "window_ms",
-    "sample_hz",
-    "ridge_bin_ms",
-    "latent_step_ms",
-    "shortest_period_ms",
-    "learning_rate",
-)
-FROM_ZERO = ("lookahead_ms", "weight_decay", "warmup_epochs")
-SHARES = ("dropout", "unit_dropout")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", required=True, metavar="FILE", help="session, HDF5")
     parser.add_argument("--seed", required=True, type=int, help="of POYO and of the controls")
     _training_run.add_arguments(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
-    add_settings(parser, "window, ridge and POYO: all keys that the config schema has for them")
+    add_settings(parser, "decode-wheel")
     add_output(parser, "squared errors of each decoder, JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
-    _check(settings, options.seed)
+    settings = settings_of(options, "decode-wheel")
+    if options.seed < 0:
+        raise InputError(f"--seed: {options.seed}; expected a whole number from 0")
     run = _training_run.run_of(options, settings, __name__)
     data = sessions.read(options.session)
     task = task_of(data, settings, options.session)
@@ -134,29 +119,3 @@ def _poyo(
         "validation_r2": round(best["score"], 4),
     }
     return decodings.Decoded(facts, sums.sse, sums.sst, sums.samples)
-
-
-def _check(settings: Mapping[str, Any], seed: int) -> None:
-    """Raise InputError on a setting that is missing, unknown or out of its range."""
-    known = {*COUNTS, *ABOVE_ZERO, *FROM_ZERO, *SHARES}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise InputError(f"--settings: unknown key {unknown[0]!r}: known are {sorted(known)}")
-    if seed < 0:
-        raise InputError(f"--seed: {seed}; a whole number from 0 is due")
-    for key in sorted(known):
-        value = settings[key]
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"--settings: {key} is {value!r}; a number is due")
-        if key in COUNTS and (value != int(value) or value < COUNTS[key]):
-            raise InputError(
-                f"--settings: {key} is {value!r}; a whole number from {COUNTS[key]} is due"
-            )
-        if key in ABOVE_ZERO and not value > 0:
-            raise InputError(f"--settings: {key} is {value!r}; a number above 0 is due")
-        if key in FROM_ZERO and value < 0:
-            raise InputError(f"--settings: {key} is {value!r}; a number from 0 is due")
-        if key in SHARES and not 0 <= value < 1:
-            raise InputError(f"--settings: {key} is {value!r}; a share from 0 to below 1 is due")
-    if settings["dim_head"] % 4:
-        raise InputError(f"--settings: dim_head is {settings['dim_head']}; a multiple of 4 is due")

@@ -13,7 +13,7 @@ from spikeline.cli._options import settings_of, start_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _training_data.add_arguments(parser)
+    _training_data.add_arguments(parser, "train")
     _training_run.add_model_arguments(parser)
     _training_run.add_arguments(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     from spikeline.training.runner import write_history
 
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "train")
     run = _training_run.run_of(options, settings, __name__)
     data = _training_data.read(options, settings)
     with run:

@@ -20,13 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", required=True, type=int, help="of weights, batches and dropout")
     _training_run.add_model_arguments(parser)
     _training_run.add_arguments(parser)
-    add_settings(parser, "the model's resolved settings")
+    add_settings(parser, "train-forecaster")
     add_output(parser, "forecaster, safetensors")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "train-forecaster")
     if options.seed < 0:
         raise InputError(f"--seed: {options.seed}; a whole number from 0 is due")
     import torch

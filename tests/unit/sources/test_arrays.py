@@ -24,7 +24,7 @@ def refusal(call, *arguments, **more):
 
 
 def convert(values=VALUES, images=IMAGES, regions=None, **more):
-    return responses_from_arrays(values, images, regions, "a.npy", test_size=3, **more)
+    return responses_from_arrays(values, images, regions, "a.npy", splits=5, test_size=3, **more)
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "u1"])
