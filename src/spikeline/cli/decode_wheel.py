@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options, "decode-wheel")
     if options.seed < 0:
         raise InputError(f"--seed: {options.seed}; expected a whole number from 0")
-    run = _training_run.run_of(options, settings, __name__)
+    training = _training_run.run_of(options, settings, __name__)
     data = sessions.read(options.session)
     task = task_of(data, settings, options.session)
     shifts = control_shifts(task.spikes.duration, settings["shuffles"], options.seed)
@@ -57,11 +57,11 @@ def run(options: argparse.Namespace) -> None:
         "ridge_shuffled": _ridge(map(control, shifts), settings),
     }
     units = [str(name) for name in data.units.id]
-    with run:
+    with training:
         for name, one in (("poyo", task), ("poyo_shuffled", control(shifts[0]))):
             found[name] = _poyo(
-                one, units, str(data.session.id), settings, options.seed, run.fabric,
-                run.state_file(name),
+                one, units, str(data.session.id), settings, options.seed, training.fabric,
+                training.state_file(name),
             )  # fmt: skip
         for name in decodings.DECODERS:
             sums = found[name]

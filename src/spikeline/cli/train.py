@@ -24,9 +24,9 @@ def run(options: argparse.Namespace) -> None:
 
     start_log()
     settings = settings_of(options, "train")
-    run = _training_run.run_of(options, settings, __name__)
+    training = _training_run.run_of(options, settings, __name__)
     data = _training_data.read(options, settings)
-    with run:
+    with training:
         decoder, history = fit_network(
             data.responses,
             data.embeddings,
@@ -36,10 +36,10 @@ def run(options: argparse.Namespace) -> None:
             settings,
             seed=options.seed,
             gallery=data.gallery,
-            fabric=run.fabric,
-            state_file=run.state_file(),
+            fabric=training.fabric,
+            state_file=training.state_file(),
         )
-        if not run.writes:
+        if not training.writes:
             return
         record = _training_data.save(decoder, options, __name__, settings, data)
         write_history(options.history, history, record)

@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> None:
     from spikeline.horizon.sessions.normalisation import check_sessions
     from spikeline.training.runner import write_history
 
-    run = _training_run.run_of(options, settings, __name__)
-    device = run.fabric.device
+    training = _training_run.run_of(options, settings, __name__)
+    device = training.fabric.device
     counts, features, embeddings, mapped = _recordings.read(options)
     normalisation = features_artifact.read_normalisation(options.normalisation)
     check_sessions(normalisation, [one.session for one in counts], options.normalisation)
@@ -77,18 +77,18 @@ def run(options: argparse.Namespace) -> None:
         for one, described in zip(counts, features, strict=True)
     ]
     scale = [normalisation.mean.tolist(), normalisation.std.tolist()]
-    with run:
+    with training:
         history = fit_forecaster(
             model,
             recordings,
             geometry,
             settings,
             seed=options.seed,
-            fabric=run.fabric,
-            state_file=run.state_file(),
+            fabric=training.fabric,
+            state_file=training.state_file(),
             fingerprint=fingerprint_of({**settings, "scale": scale}, options.seed, recordings),
         )
-        if not run.writes:
+        if not training.writes:
             return
         inputs = [*options.counts, *options.features, *options.embeddings, options.normalisation]
         record = provenance.describe(__name__, settings, inputs, seed=options.seed)
