@@ -52,12 +52,14 @@ rule train:
         gpu=1,
         mem=scaled(4),
         runtime=minutes(120),
+        state_interval_s=20,
     params:
         settings=lambda wildcards: training_settings(wildcards.model),
         code=code("train"),
     shell:
         "spikeline train --responses {input.responses:q} --embeddings {input.embeddings:q}"
         " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " --state-interval {resources.state_interval_s}"
         " --output {output.decoder:q} --history {output.history:q} 2> {log:q}"
 
 

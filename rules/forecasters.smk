@@ -79,6 +79,7 @@ rule train_forecaster:
         gpu=forecaster_gpu,
         mem=scaled(8),
         runtime=minutes(600),
+        state_interval_s=20,
     params:
         budget=lambda wildcards, resources: resources.mem_mb // 2,
         device=lambda wildcards: option("--device", forecaster_gpu(wildcards) == 0 and "cpu"),
@@ -89,6 +90,7 @@ rule train_forecaster:
         "spikeline train-forecaster --counts {input.counts:q} --features {input.features:q}"
         " --normalisation {input.normalisation:q} {params.embeddings}"
         " {params.device} --budget-mb {params.budget} --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " --state-interval {resources.state_interval_s}"
         " --output {output.forecaster:q} --history {output.history:q} 2> {log:q}"
 
 

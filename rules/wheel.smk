@@ -21,6 +21,7 @@ rule decode_wheel:
         gpu=1,
         mem=scaled(8),
         runtime=minutes(120),
+        state_interval_s=20,
     params:
         settings=as_settings(
             {k: v for k, v in config["wheel"].items() if k not in ("sessions", "seeds")}
@@ -28,7 +29,8 @@ rule decode_wheel:
         code=code("decode-wheel"),
     shell:
         "spikeline decode-wheel --session {input.session:q} --settings {params.settings:q}"
-        " --seed {wildcards.seed} --states results/.states --output {output:q} 2> {log:q}"
+        " --seed {wildcards.seed} --states results/.states"
+        " --state-interval {resources.state_interval_s} --output {output:q} 2> {log:q}"
 
 
 rule tabulate_wheel:
