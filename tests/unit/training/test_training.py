@@ -96,7 +96,10 @@ def test_weight_decay_leaves_biases_norms_and_embeddings_alone():
     from spikeline.bridge.networks.architectures import Capoyo
     from spikeline.training.loop import _optimiser
 
-    network = Capoyo(6, 3, dim=16, depth=1, heads=1)
+    network = Capoyo(
+        6, 3, readout_queries=8, hidden=8, dim=16, latents=8, depth=1, heads=1, dropout=0.0,
+        checkpointing=False,
+    )  # fmt: skip
     parameters = dict(network.named_parameters())
     decayed, others = _optimiser(parameters, Schedule(1, 1, 0.1, weight_decay=0.1)).param_groups
     ids = {id(p): name for name, p in parameters.items()}
@@ -124,7 +127,8 @@ data = torch.Generator().manual_seed(0)
 x, y = torch.randn(64, 9, generator=data), torch.randn(64, 4, generator=data)
 torch.manual_seed(5)
 network = StackedMlp(2, 9, 4, hidden=8, depth=1, dropout=0.3)
-model = torch.nn.ModuleDict({"network": network, "criterion": AlignmentLoss("infonce", 2)})
+criterion = AlignmentLoss("infonce", 2, 0.0, 0.1)
+model = torch.nn.ModuleDict({"network": network, "criterion": criterion})
 
 def loss(rows):
     time.sleep(pause)
