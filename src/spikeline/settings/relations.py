@@ -98,7 +98,7 @@ def _sessions_to_simulate(ibl_sessions: int, poor_sessions: int, allen_sessions:
 
 def _window_ascends(window_s: Sequence[float] | None) -> Broken:
     if window_s is not None and not window_s[0] < window_s[1]:
-        return "window_s", f"{list(window_s)} ends before it starts; give [start, end]"
+        return "window_s", f"{list(window_s)} does not ascend; give [start, end]"
     return None
 
 

@@ -185,7 +185,7 @@ def test_the_commands_train_and_score_every_session_at_every_horizon(files):
     assert not list((files / "states").iterdir())
     assert (files / "x.tsv").read_text().startswith("epoch\tmember\tlearning_rate\tloss\tscore\n")
     assert (files / "x.tsv.provenance.json").exists()
-    settings = {"horizons": [100, 200], "co_smoothing_groups": 2, "co_smoothing_horizons": [200]}
+    settings = {"horizons_ms": [100, 200], "co_smoothing_groups": 2}
     assert evaluate(files, ["seen", "seen", "held_out"], settings) == 0
     found = forecasts.read(files / "x.json")
     assert found.facts["parameters"] > 1000
@@ -213,7 +213,7 @@ def test_mistakes_are_said_in_one_line(files, capsys):
         assert code == 1 and text in message
 
     says(train(files, names="abc"), "another session list")
-    says(train(files, settings={"identity": "mean"}), "is missing")
+    says(train(files, settings={**SETTINGS, "dim": 18}), "dim: 18 is not a multiple of 4 x heads")
     says(train(files, settings={**SETTINGS, "modalities": ["image"]}), "give the embeddings")
     says(train(files, settings={**SETTINGS, "modalities": ["smell"]}), "smell")
     says(train(files, settings={**SETTINGS, "horizon_ms": 90_000}), "shorten")
@@ -221,5 +221,5 @@ def test_mistakes_are_said_in_one_line(files, capsys):
     capsys.readouterr()
     seen = ["seen", "seen", "held_out"]
     says(evaluate(files, ["seen", "seen", "seen"], {}, "y"), "never trained on it")
-    says(evaluate(files, seen, {"horizons": [500]}, "y"), "raise its horizon_ms")
-    says(evaluate(files, seen, {"horizon": [100]}, "y"), "unknown key")
+    says(evaluate(files, seen, {"horizons_ms": [500]}, "y"), "raise its horizon_ms")
+    says(evaluate(files, seen, {"horizons": [100]}, "y"), "unknown key")
