@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options, "train-forecaster")
     if options.seed < 0:
-        raise InputError(f"--seed: {options.seed}; a whole number from 0 is due")
+        raise InputError(f"--seed: {options.seed}; expected a whole number from 0")
     import torch
 
     from spikeline.horizon.forecaster import checkpoint as forecaster_file
