@@ -44,12 +44,16 @@ def step(heads: int, form: str, device: str):
     network = Capoyo(
         ELECTRODES,
         TARGET,
+        readout_queries=8,
+        hidden=512,
         dim=DIM,
         latents=LATENTS,
+        depth=6,
         heads=heads,
+        dropout=0.0,
         checkpointing=form == "checkpointed",
     ).to(device)
-    criterion = AlignmentLoss("infonce").to(device)
+    criterion = AlignmentLoss("infonce", 1, 0.0, 0.1).to(device)
     parameters = [*network.parameters(), *criterion.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
     targets = torch.randn(1, BATCH, TARGET, device=device)

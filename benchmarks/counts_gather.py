@@ -35,7 +35,7 @@ class Spiking(SpikingDatasetMixin, Dataset):
 def save_session(path: Path, seconds: float) -> None:
     rng = np.random.default_rng(0)
     spikes = rng.poisson(UNITS * RATE_HZ * seconds)
-    cut = interleaved_blocks(seconds)
+    cut = interleaved_blocks(seconds, block_s=20, guard_s=2, reference_s=60)
     data = sessions.build(
         np.sort(rng.uniform(0, seconds, spikes)),
         rng.integers(0, UNITS, spikes),

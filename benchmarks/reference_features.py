@@ -33,7 +33,7 @@ def save_session(path: Path, spikes: int, units: int) -> None:
     times = np.cumsum(rng.exponential(duration / spikes, spikes))
     times *= duration / times[-1] * (1 - 1e-9)
     index = np.searchsorted(np.cumsum(share / share.sum()), rng.random(spikes)).clip(max=units - 1)
-    cut = interleaved_blocks(duration)
+    cut = interleaved_blocks(duration, block_s=20, guard_s=2, reference_s=60)
     data = sessions.build(
         times,
         index,

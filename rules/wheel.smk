@@ -1,4 +1,4 @@
-# Sessions to decoded wheel velocity: POYO beside ridge.
+# Sessions to decoded wheel velocity: POYO and ridge.
 #
 # CONSUMES  results/sessions/{session}.h5, results/validations/{session}.json
 # PRODUCES  results/wheel/{session}/seed{seed}.json     errors of POYO, ridge and a control

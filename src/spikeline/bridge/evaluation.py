@@ -30,9 +30,9 @@ def evaluate(
     responses: Responses,
     embeddings: np.ndarray,
     seed: int,
-    test_repetitions: int | None = None,
-    repetition_draws: int = 10,
-    shuffles: int = 10,
+    test_repetitions: int | None,
+    repetition_draws: int,
+    shuffles: int,
     where: str = "responses",
 ) -> SeedEvaluation:
     """Ranks of the true partner, both ways, for one decoder on its own test images.

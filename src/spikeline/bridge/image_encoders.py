@@ -49,7 +49,7 @@ def embed(
     preprocess: Preprocess,
     device: torch.device,
     total: int,
-    batch_size: int = 256,
+    batch_size: int,
 ) -> np.ndarray:
     """(total, dim) float32, in the order of `images`, as the encoder gives them.
 

@@ -12,8 +12,8 @@ TOP = (1, 5, 10)
 
 def noise_ceiling(
     repetitions: np.ndarray | None,
-    query_repetitions: int | None = None,
-    draws: int = 20,
+    query_repetitions: int | None,
+    draws: int,
     seed: int = 0,
 ) -> dict[str, float | int] | None:
     """Identification of each image's mean response among the means of other repetitions.

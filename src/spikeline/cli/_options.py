@@ -27,13 +27,23 @@ def add_settings(parser: argparse.ArgumentParser, step: str) -> None:
         "--settings",
         default="{}",
         metavar="JSON",
-        help=f"an object or a file that holds it: {keys}",
+        help=f"an object, or a file that holds it, of these keys (defaults): {keys}",
     )
 
 
 def add_output(parser: argparse.ArgumentParser, help_text: str) -> None:
     """`--output`, the one file that the step makes."""
     parser.add_argument("--output", required=True, metavar="FILE", help=help_text)
+
+
+def add_name(parser: argparse.ArgumentParser) -> None:
+    """`--name` of the session that a conversion makes."""
+    parser.add_argument("--name", help="of the session (default: that of the output)")
+
+
+def name_of(options: argparse.Namespace) -> str:
+    """The session's `--name`, or the name of its output without the ending."""
+    return options.name or Path(options.output).stem
 
 
 def settings_of(options: argparse.Namespace, step: str) -> dict[str, Any]:

@@ -28,11 +28,12 @@ class TrainingData:
     encoder: str
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, step: str) -> None:
+    """Options of the step `fit` or `train`."""
     parser.add_argument("--responses", required=True, help="responses, HDF5")
     parser.add_argument("--embeddings", required=True, help="embeddings of its images, HDF5")
     parser.add_argument("--seed", required=True, type=int, help="chooses the split too")
-    add_settings(parser, "the model's resolved settings")
+    add_settings(parser, step)
     add_output(parser, "decoder, safetensors")
 
 
@@ -77,7 +78,7 @@ def save(
     """Write the decoder with its spread on these data, its encoder's identity and provenance.
 
     Returns:
-        the provenance, for what is written beside the decoder.
+        the provenance, for what is written next to the decoder.
     """
     record = provenance.describe(
         module, settings, [options.responses, options.embeddings], seed=options.seed

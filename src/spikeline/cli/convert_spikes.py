@@ -14,12 +14,19 @@ from typing import Any
 import numpy as np
 
 from spikeline.artifacts import provenance, sessions
-from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.artifacts.sessions import BEHAVIOURS
+from spikeline.cli._options import (
+    add_name,
+    add_output,
+    add_settings,
+    name_of,
+    settings_of,
+    start_log,
+)
 from spikeline.errors import InputError
 from spikeline.sources.arrays import read_array
-from spikeline.sources.behaviour import DEFAULTS as BEHAVIOURS
 from spikeline.sources.behaviour import Track
-from spikeline.sources.conversion import HELP, name_of, settings_with_defaults, to_session
+from spikeline.sources.conversion import to_session
 from spikeline.sources.npy import Npy
 from spikeline.sources.phy import read_clusters
 from spikeline.sources.recordings import Recording
@@ -27,7 +34,7 @@ from spikeline.sources.spikes import Spikes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--times", required=True, help=".npy, a spike a row, sorted; seconds")
+    parser.add_argument("--times", required=True, help=".npy, one spike per row, sorted; seconds")
     parser.add_argument("--clusters", required=True, help=".npy, the cluster of each spike, from 0")
     parser.add_argument(
         "--samples-per-second", type=float, help="of times counted in samples (Phy's spike_times)"
@@ -37,22 +44,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--behaviour-timestamps", help=".npy, seconds in the clock of the spikes")
     parser.add_argument("--behaviour-position", help=".npy, samples [x columns]")
-    parser.add_argument(
-        "--behaviour-kind", choices=list(BEHAVIOURS), help="what it is a position of"
-    )
+    parser.add_argument("--behaviour-kind", choices=BEHAVIOURS, help="what it is a position of")
     parser.add_argument("--subject", default="", help="the animal's name")
-    add_settings(parser, f'{HELP}, "good": "good"}}')
+    add_name(parser)
+    add_settings(parser, "convert-spikes")
     add_output(parser, "session, HDF5")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_with_defaults(settings_of(options), {"good": "good"})
+    settings = settings_of(options, "convert-spikes")
     inputs = [options.times, options.clusters, options.quality]
     inputs += [options.behaviour_timestamps, options.behaviour_position]
     inputs = [path for path in inputs if path]
     recording = _recording(options, settings)
-    # Checksums take as long as the conversion; they are taken beside it.
+    # Checksums take as long as the conversion; they are computed at the same time.
     with ThreadPoolExecutor(1) as aside:
         record = aside.submit(provenance.describe, __name__, settings, inputs)
         data = to_session(recording, settings)
@@ -62,12 +68,12 @@ def run(options: argparse.Namespace) -> None:
 def _recording(options: argparse.Namespace, settings: dict[str, Any]) -> Recording:
     rate = options.samples_per_second
     if rate is not None and not (np.isfinite(rate) and rate > 0):
-        raise InputError(f"--samples-per-second: is {rate}; a number above 0 is due")
+        raise InputError(f"--samples-per-second: is {rate}; expected a number above 0")
     table, every_cluster = None, True
     if options.quality:
         table, every_cluster = read_clusters(options.quality, settings["good"])
     return Recording(
-        name=name_of(settings, options.output),
+        name=name_of(options),
         source="arrays",
         subject=options.subject,
         spikes=Spikes(

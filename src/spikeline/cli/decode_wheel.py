@@ -1,4 +1,4 @@
-"""Decode a session's wheel velocity from its spikes: POYO beside ridge, with shuffled controls.
+"""Decode a session's wheel velocity from its spikes: POYO and ridge, with shuffled controls.
 
 Killed at any point, the same command continues from its last state and ends with the same scores.
 """
@@ -15,56 +15,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikeline.artifacts import decodings, provenance, sessions
+from spikeline.cli import _training_run
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.horizon.wheel.ridge import fit_ridge
 from spikeline.horizon.wheel.task import Sums, Task, control_shifts, score_sums, task_of
-from spikeline.settings.code_digest import code_digest
 
 if TYPE_CHECKING:
-    import torch
+    from lightning_fabric import Fabric
+
+    from spikeline.training.state import StateFile
 
 logger = logging.getLogger(__name__)
-
-COUNTS = {
-    "shuffles": 1, "latents_per_step": 1, "dim": 8, "dim_head": 8, "cross_heads": 1, "heads": 1,
-    "depth": 0, "queries": 1, "batch_size": 1, "steps_per_epoch": 1, "epochs": 1, "patience": 0,
-    "validation_samples": 1,
-}  # fmt: skip
-ABOVE_ZERO = (
-    "window_ms",
-    "sample_hz",
-    "ridge_bin_ms",
-    "latent_step_ms",
-    "shortest_period_ms",
-    "learning_rate",
-)
-FROM_ZERO = ("lookahead_ms", "weight_decay", "warmup_epochs")
-SHARES = ("dropout", "unit_dropout")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", required=True, metavar="FILE", help="session, HDF5")
     parser.add_argument("--seed", required=True, type=int, help="of POYO and of the controls")
-    parser.add_argument("--states", required=True, metavar="DIR", help="where resume state is kept")
+    _training_run.add_arguments(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
-    add_settings(parser, "window, ridge and POYO: all keys that the config schema has for them")
+    add_settings(parser, "decode-wheel")
     add_output(parser, "squared errors of each decoder, JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
-    _check(settings, options.seed)
-    from spikeline.training.device import choose_device
-    from spikeline.training.state import state_path
-
-    device = choose_device(options.device)
+    settings = settings_of(options, "decode-wheel")
+    if options.seed < 0:
+        raise InputError(f"--seed: {options.seed}; expected a whole number from 0")
+    training = _training_run.run_of(options, settings, __name__)
     data = sessions.read(options.session)
     task = task_of(data, settings, options.session)
     shifts = control_shifts(task.spikes.duration, settings["shuffles"], options.seed)
 
-    # Made when its turn comes: of a long session there is room for one.
+    # Made when its turn comes: a long session leaves room for one.
     def control(shift: float) -> Task:
         return replace(task, spikes=task.spikes.rolled(shift))
 
@@ -73,32 +57,29 @@ def run(options: argparse.Namespace) -> None:
         "ridge_shuffled": _ridge(map(control, shifts), settings),
     }
     units = [str(name) for name in data.units.id]
-    states = []
-    key = [settings, options.seed, code_digest(__name__), options.output]
-    for name, one in (("poyo", task), ("poyo_shuffled", control(shifts[0]))):
-        states.append(state_path(options.states, [*key, name]))
-        found[name] = _poyo(
-            one, units, str(data.session.id), settings, options.seed, device, states[-1]
+    with training:
+        for name, one in (("poyo", task), ("poyo_shuffled", control(shifts[0]))):
+            found[name] = _poyo(
+                one, units, str(data.session.id), settings, options.seed, training.fabric,
+                training.state_file(name),
+            )  # fmt: skip
+        for name in decodings.DECODERS:
+            sums = found[name]
+            logger.info("%s: R2 %.3f", name, 1 - sums.sse.sum() / sums.sst.sum())
+        decodings.write(
+            options.output,
+            decodings.Decodings(
+                session=Path(options.session).stem,
+                source=str(data.session.source),
+                behaviour=str(data.session.behaviour_kind),
+                units=len(units),
+                seed=options.seed,
+                velocity={"mean": task.mean, "std": task.std},
+                settings=settings,
+                decoders={name: found[name] for name in decodings.DECODERS},
+            ),
+            provenance.describe(__name__, settings, [options.session], seed=options.seed),
         )
-    for name in decodings.DECODERS:
-        sums = found[name]
-        logger.info("%s: R2 %.3f", name, 1 - sums.sse.sum() / sums.sst.sum())
-    decodings.write(
-        options.output,
-        decodings.Decodings(
-            session=Path(options.session).stem,
-            source=str(data.session.source),
-            behaviour=str(data.session.behaviour_kind),
-            units=len(units),
-            seed=options.seed,
-            velocity={"mean": task.mean, "std": task.std},
-            settings=settings,
-            decoders={name: found[name] for name in decodings.DECODERS},
-        ),
-        provenance.describe(__name__, settings, [options.session], seed=options.seed),
-    )
-    for state in states:
-        state.unlink(missing_ok=True)
 
 
 def _ridge(tasks: Iterable[Task], settings: Mapping[str, Any]) -> decodings.Decoded:
@@ -121,17 +102,14 @@ def _poyo(
     session: str,
     settings: Mapping[str, Any],
     seed: int,
-    device: torch.device,
-    state: Path,
+    fabric: Fabric,
+    state_file: StateFile,
 ) -> decodings.Decoded:
     from spikeline.horizon.wheel.poyo import fit_poyo
 
-    try:
-        decoder, history = fit_poyo(
-            task, units, session, settings, seed=seed, device=device, state_path=state
-        )
-    except FloatingPointError:
-        raise InputError("training diverged: lower learning_rate") from None
+    decoder, history = fit_poyo(
+        task, units, session, settings, seed=seed, fabric=fabric, state_file=state_file
+    )
     sums: Sums = score_sums(decoder.estimate(task.spikes, task.test.times), task.test)
     best = max(history, key=lambda row: row["score"])
     facts = {
@@ -141,29 +119,3 @@ def _poyo(
         "validation_r2": round(best["score"], 4),
     }
     return decodings.Decoded(facts, sums.sse, sums.sst, sums.samples)
-
-
-def _check(settings: Mapping[str, Any], seed: int) -> None:
-    """Raise InputError on a setting that is missing, unknown or out of its range."""
-    known = {*COUNTS, *ABOVE_ZERO, *FROM_ZERO, *SHARES}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise InputError(f"--settings: unknown key {unknown[0]!r}: known are {sorted(known)}")
-    if seed < 0:
-        raise InputError(f"--seed: {seed}; a whole number from 0 is due")
-    for key in sorted(known):
-        value = settings[key]
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"--settings: {key} is {value!r}; a number is due")
-        if key in COUNTS and (value != int(value) or value < COUNTS[key]):
-            raise InputError(
-                f"--settings: {key} is {value!r}; a whole number from {COUNTS[key]} is due"
-            )
-        if key in ABOVE_ZERO and not value > 0:
-            raise InputError(f"--settings: {key} is {value!r}; a number above 0 is due")
-        if key in FROM_ZERO and value < 0:
-            raise InputError(f"--settings: {key} is {value!r}; a number from 0 is due")
-        if key in SHARES and not 0 <= value < 1:
-            raise InputError(f"--settings: {key} is {value!r}; a share from 0 to below 1 is due")
-    if settings["dim_head"] % 4:
-        raise InputError(f"--settings: dim_head is {settings['dim_head']}; a multiple of 4 is due")

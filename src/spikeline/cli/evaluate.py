@@ -15,25 +15,19 @@ from spikeline.bridge.noise_ceiling import noise_ceiling
 from spikeline.cli._options import add_output, add_settings, seeds_of, settings_of, start_log
 from spikeline.errors import InputError
 
-DEFAULTS = {"test_repetitions": None, "repetition_draws": 10, "shuffles": 10, "ceiling_draws": 20}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--responses", required=True, help="responses, HDF5")
     parser.add_argument("--embeddings", required=True, help="embeddings of its images, HDF5")
     parser.add_argument("--decoders", required=True, nargs="+", metavar="FILE", help="one a seed")
     parser.add_argument("--seeds", nargs="+", type=int, help="of the decoders (0, 1, 2 ...)")
-    add_settings(
-        parser,
-        '{"test_repetitions": null or how many to average, "repetition_draws": 10, '
-        '"shuffles": 10, "ceiling_draws": 20}',
-    )
+    add_settings(parser, "evaluate")
     add_output(parser, "evaluation, JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = _settings(settings_of(options))
+    settings = settings_of(options, "evaluate")
     numbers = seeds_of(options.seeds, options.decoders, "decoder")
     recorded = responses.read(options.responses)
     embedded = embeddings.read(options.embeddings)
@@ -65,19 +59,6 @@ def run(options: argparse.Namespace) -> None:
         evaluations.Evaluation(settings, embedded.encoder, seeds, ceiling, facts),
         provenance.describe(__name__, settings, inputs, seeds=numbers),
     )
-
-
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Settings with defaults filled; counts are whole and positive."""
-    unknown = sorted(set(given) - set(DEFAULTS))
-    if unknown:
-        raise InputError(f"--settings: unknown key {unknown[0]!r}: known are {sorted(DEFAULTS)}")
-    settings = {**DEFAULTS, **given}
-    for key, value in settings.items():
-        absent = value is None and key == "test_repetitions"
-        if not absent and (type(value) is not int or value < 1):
-            raise InputError(f"--settings: {key} is {value!r}; a whole number from 1 is due")
-    return settings
 
 
 # --- what this step knows of a decoder beyond its two towers --------------------------------------

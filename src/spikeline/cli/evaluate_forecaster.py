@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from spikeline.artifacts.counts import Counts
     from spikeline.horizon.scores.tiled import Forecast
 
-DEFAULTS = {
-    "horizons": [100, 200, 500, 1000],
-    "co_smoothing_groups": 4,
-    "co_smoothing_horizons": None,
-    "shuffle_history": None,
-}
-
-
 # Scores of one forecaster on one session, {horizon: sums}, under the prefixes of its label.
 Scored = dict[str, dict[str, forecasts.Sums]]
 
@@ -36,18 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--seeds", nargs="+", type=int, help="of the networks (0, 1, 2 ...)")
     _recordings.add_roles(parser)
-    add_settings(
-        parser,
-        '{"horizons": [100, 200, 500, 1000], "co_smoothing_groups": 4 (0: none), '
-        '"co_smoothing_horizons": null (the longest), "shuffle_history": null (as in training), '
-        "true or false}",
-    )
+    add_settings(parser, "evaluate-forecaster")
     add_output(parser, "forecasts, JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = _settings(settings_of(options))
+    settings = settings_of(options, "evaluate-forecaster")
     _recordings.check_roles(options)
     from tqdm import tqdm
 
@@ -81,31 +68,6 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(given) - set(DEFAULTS))
-    if unknown:
-        raise InputError(f"--settings: unknown key {unknown[0]!r}: known are {sorted(DEFAULTS)}")
-    settings = {**DEFAULTS, **given}
-    for key in ("horizons", "co_smoothing_horizons"):
-        if settings[key] is None and key != "horizons":
-            settings[key] = [max(settings["horizons"])]
-        values = settings[key]
-        if (
-            not isinstance(values, list)
-            or not values
-            or not all(type(value) is int and value > 0 for value in values)
-        ):
-            raise InputError(f"--settings: {key} is {values!r}; whole milliseconds are due")
-    groups = settings["co_smoothing_groups"]
-    if type(groups) is not int or groups < 0 or groups == 1:
-        raise InputError(
-            f"--settings: co_smoothing_groups is {groups!r}; 0, or at least 2 groups are due"
-        )
-    if settings["shuffle_history"] not in (None, True, False):
-        raise InputError("--settings: shuffle_history must be true, false or null")
-    return settings
-
-
 # --- regressions ----------------------------------------------------------------------------------
 
 
@@ -135,7 +97,7 @@ def _prepare_regressions(
             partial(one.regression.forecasts, session.counts),
             session,
             settings,
-            shuffled=bool(settings["shuffle_history"]),
+            shuffled=False,
         )
 
     return counts, [0], score, sum(one.parameters for one in fitted)
@@ -167,7 +129,7 @@ def _tiled(forecast: Forecast, session: Counts, settings: dict[str, Any], shuffl
 
     null = training_mean(session.counts, session.domains)
     arguments = (
-        forecast, session.counts, session.domains, null, settings["horizons"], session.bin_s,
+        forecast, session.counts, session.domains, null, settings["horizons_ms"], session.bin_s,
     )  # fmt: skip
     if shuffled:
         return {"": score_horizons(*arguments, shuffled=True)}
@@ -227,13 +189,10 @@ def _check(one, seed: int, path: str, counts, options: argparse.Namespace, embed
 
 
 def _check_horizons(one, path: str, settings: dict[str, Any]) -> None:
-    used = [*settings["horizons"]]
-    if settings["co_smoothing_groups"]:
-        used += settings["co_smoothing_horizons"]
-    longest = one.settings["horizon_ms"]
-    if max(used) > longest:
+    asked, longest = max(settings["horizons_ms"]), one.settings["horizon_ms"]
+    if asked > longest:
         raise InputError(
-            f"--settings: a horizon of {max(used)} ms, but {path} was trained for {longest} ms; "
+            f"--settings.horizons_ms: {asked} ms, but {path} was trained for {longest} ms; "
             "raise its horizon_ms"
         )
 
@@ -257,16 +216,14 @@ def _scored(one, session, features, embeddings, settings, mapped, device):
         embeddings=embeddings if "image" in one.settings["modalities"] else (),
         mapped=mapped,
     )
-    shuffled = settings["shuffle_history"]
-    if shuffled is None:
-        shuffled = one.settings["shuffle_history"]
+    shuffled = one.settings["shuffle_history"]
     network = (one.model, recording, geometry)
-    scored = _tiled(partial(forecast, *network), session, settings, bool(shuffled))
+    scored = _tiled(partial(forecast, *network), session, settings, shuffled)
     if settings["co_smoothing_groups"] and not shuffled:
         scored["co_smoothing:"] = co_smoothing(
             *network,
             training_mean(session.counts, session.domains),
-            settings["co_smoothing_horizons"],
+            [max(settings["horizons_ms"])],
             one.bin_s,
             settings["co_smoothing_groups"],
         )

@@ -10,7 +10,7 @@ from spikeline.cli._options import settings_of, start_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _training_data.add_arguments(parser)
+    _training_data.add_arguments(parser, "fit")
 
 
 def run(options: argparse.Namespace) -> None:

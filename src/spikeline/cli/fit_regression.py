@@ -17,7 +17,7 @@ from spikeline.cli._options import add_output, add_settings, settings_of, start_
 from spikeline.errors import InputError
 from spikeline.horizon.regression import checkpoint as regression_file
 from spikeline.horizon.regression.checkpoint import SessionRegression
-from spikeline.horizon.regression.fitting import DEFAULTS, fit_regression
+from spikeline.horizon.regression.fitting import fit_regression
 from spikeline.horizon.scores.windows import split_mask
 
 
@@ -26,14 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--role", required=True, choices=("seen", "held_out"), help="what may be learnt from"
     )
-    add_settings(parser, f"the model's resolved settings: {', '.join(DEFAULTS)}")
+    add_settings(parser, "fit-regression")
     add_output(parser, "regression, safetensors")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    given = settings_of(options)
-    settings = {key: given[key] for key in DEFAULTS}
+    settings = settings_of(options, "fit-regression")
     session = counts_artifact.read(options.counts, mapped=True)
     try:
         known = _known_bins(session, options.role)
@@ -42,8 +41,10 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"{options.counts}: {error}") from None
     regression_file.save(
         options.output,
-        SessionRegression(session.session, options.role, list(session.unit_ids), given, regression),
-        provenance.describe(__name__, given, [options.counts]),
+        SessionRegression(
+            session.session, options.role, list(session.unit_ids), settings, regression
+        ),
+        provenance.describe(__name__, settings, [options.counts]),
     )
 
 

@@ -15,22 +15,19 @@ from spikeline.cli._options import add_settings, settings_of, start_log
 from spikeline.simulate.behaving import store
 from spikeline.simulate.behaving.pictures import draw_movie, draw_scenes
 from spikeline.simulate.behaving.sessions import simulate
-from spikeline.simulate.behaving.settings import behaving_settings, plans
+from spikeline.simulate.behaving.settings import BehavingSettings, plans
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
-    add_settings(
-        parser,
-        "seed, ibl_sessions, ...: see spikeline.simulate.behaving.settings.BehavingSettings",
-    )
+    add_settings(parser, "simulate-behaving")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make")
 
 
 def run(options: argparse.Namespace) -> None:
     """Write every session beside its place, then move the folder there."""
     start_log()
-    settings = behaving_settings(settings_of(options))
+    settings = BehavingSettings(**settings_of(options, "simulate-behaving"))
     record = provenance.describe(
         __name__,
         dataclasses.asdict(settings),

@@ -12,18 +12,18 @@ from spikeline.artifacts.files import atomic_folder
 from spikeline.artifacts.provenance import describe
 from spikeline.cli._options import add_settings, settings_of
 from spikeline.simulate.dataset import write_twin
-from spikeline.simulate.settings import twin_settings
+from spikeline.simulate.settings import TwinSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
-    add_settings(parser, "seed, concepts, ...: see spikeline.simulate.settings.TwinSettings")
+    add_settings(parser, "simulate-ventral")
     parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the dataset beside its place, then move it there."""
-    settings = twin_settings(settings_of(args))
+    settings = TwinSettings.of(settings_of(args, "simulate-ventral"))
     name = f"simulated ventral twin, seed {settings.seed}"
     provenance = describe(
         "spikeline.cli.simulate_ventral", dataclasses.asdict(settings), origin={"name": name}

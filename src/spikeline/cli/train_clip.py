@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="table with the columns things_path, caption and split (train or test)",
     )
-    add_settings(parser, "seed, epochs, ...: see spikeline.simulate.clip.ClipSettings")
+    add_settings(parser, "train-clip")
     parser.add_argument("--output", type=Path, required=True, help="folder of the model")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
 
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     from spikeline.training.device import choose_device
 
     start_log()
-    settings = clip.clip_settings(settings_of(args))
+    settings = clip.ClipSettings(**settings_of(args, "train-clip"))
     device = choose_device(args.device)
     rows = read_captions(args.captions)
     images = clip.preprocess(read_images(args.images, [r["things_path"] for r in rows]), settings)

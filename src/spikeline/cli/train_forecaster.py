@@ -9,29 +9,26 @@ import argparse
 
 from spikeline.artifacts import features as features_artifact
 from spikeline.artifacts import provenance
-from spikeline.artifacts.files import write_text
-from spikeline.cli import _recordings
+from spikeline.cli import _recordings, _training_run
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
-from spikeline.settings.code_digest import code_digest
-from spikeline.training.history import to_tsv
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _recordings.add_arguments(parser)
     parser.add_argument("--normalisation", required=True, metavar="FILE", help="of the features")
     parser.add_argument("--seed", required=True, type=int, help="of weights, batches and dropout")
-    parser.add_argument("--history", required=True, metavar="FILE", help="a row an epoch, TSV")
-    parser.add_argument("--states", required=True, metavar="DIR", help="where resume state is kept")
-    add_settings(parser, "the model's resolved settings")
+    _training_run.add_model_arguments(parser)
+    _training_run.add_arguments(parser)
+    add_settings(parser, "train-forecaster")
     add_output(parser, "forecaster, safetensors")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
+    settings = settings_of(options, "train-forecaster")
     if options.seed < 0:
-        raise InputError(f"--seed: {options.seed}; a whole number from 0 is due")
+        raise InputError(f"--seed: {options.seed}; expected a whole number from 0")
     import torch
 
     from spikeline.horizon.forecaster import checkpoint as forecaster_file
@@ -40,10 +37,10 @@ def run(options: argparse.Namespace) -> None:
     from spikeline.horizon.forecaster.recordings import build_recording, mean_rate, unit_keys
     from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster
     from spikeline.horizon.sessions.normalisation import check_sessions
-    from spikeline.training.device import choose_device
-    from spikeline.training.state import state_path
+    from spikeline.training.runner import write_history
 
-    device = choose_device(options.device)
+    training = _training_run.run_of(options, settings, __name__)
+    device = training.fabric.device
     counts, features, embeddings, mapped = _recordings.read(options)
     normalisation = features_artifact.read_normalisation(options.normalisation)
     check_sessions(normalisation, [one.session for one in counts], options.normalisation)
@@ -79,35 +76,32 @@ def run(options: argparse.Namespace) -> None:
         )
         for one, described in zip(counts, features, strict=True)
     ]
-    key = [settings, options.seed, code_digest(__name__), options.output]
-    state = state_path(options.states, key)
     scale = [normalisation.mean.tolist(), normalisation.std.tolist()]
-    try:
+    with training:
         history = fit_forecaster(
             model,
             recordings,
             geometry,
             settings,
             seed=options.seed,
-            state_path=state,
+            fabric=training.fabric,
+            state_file=training.state_file(),
             fingerprint=fingerprint_of({**settings, "scale": scale}, options.seed, recordings),
         )
-    except FloatingPointError:
-        raise InputError("training diverged: lower learning_rate") from None
-    inputs = [*options.counts, *options.features, *options.embeddings, options.normalisation]
-    record = provenance.describe(__name__, settings, inputs, seed=options.seed)
-    write_text(options.history, to_tsv(history))
-    trained = forecaster_file.TrainedForecaster(
-        model,
-        settings,
-        bin_s,
-        rate,
-        [one.session for one in counts],
-        learned,
-        image_dim,
-        encoder,
-        options.seed,
-    )
-    forecaster_file.save(options.output, trained, record)
-    provenance.write_beside(options.history, record)
-    state.unlink(missing_ok=True)
+        if not training.writes:
+            return
+        inputs = [*options.counts, *options.features, *options.embeddings, options.normalisation]
+        record = provenance.describe(__name__, settings, inputs, seed=options.seed)
+        trained = forecaster_file.TrainedForecaster(
+            model,
+            settings,
+            bin_s,
+            rate,
+            [one.session for one in counts],
+            learned,
+            image_dim,
+            encoder,
+            options.seed,
+        )
+        forecaster_file.save(options.output, trained, record)
+        write_history(options.history, history, record)

@@ -20,20 +20,14 @@ from spikeline.horizon.sessions.validation import refused, summary, validate
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", required=True, metavar="FILE", help="session, HDF5")
     parser.add_argument("--report", metavar="FILE", help="a second copy, kept when a check fails")
-    add_settings(parser, '{"min_units": 1}')
+    add_settings(parser, "validate")
     add_output(parser, "verdict, JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = settings_of(options)
-    unknown = sorted(set(settings) - {"min_units"})
-    if unknown:
-        raise InputError(f"--settings: unknown key {unknown[0]!r}; known is min_units")
-    min_units = settings.get("min_units", 1)
-    if type(min_units) is not int or min_units < 1:
-        raise InputError(f"--settings: min_units is {min_units!r}; a whole number from 1 is due")
-    verdict = _verdict(options.session, min_units)
+    settings = settings_of(options, "validate")
+    verdict = _verdict(options.session, settings["min_units"])
     record = provenance.describe(
         __name__, settings, [path for path in [options.session] if Path(path).is_file()]
     )

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from spikeline.errors import InputError
-from spikeline.settings.schema import kind_schema, unknown, validated, with_section_defaults
+from spikeline.settings.schema import unknown, validated_entry, with_section_defaults
 
 ENTRY_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 
@@ -198,7 +198,7 @@ class Models:
                 value = sorted(value, key=_place(entry.get(key, [])))
             typed[key] = value
         own = {key: value for key, value in typed.items() if key in properties}
-        settings = validated({**entry, **own}, kind_schema(entry, self.kinds, where), where)
+        settings = validated_entry("models", {**entry, **own}, self.kinds, where)
         # What an ensemble hands on is written out: its members may differ in it.
         differing = {k: v for k, v in typed.items() if k not in own or v != entry.get(k)}
         canonical = entry_name + "".join(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,24 @@ import jsonschema
 import yaml
 
 from spikeline.errors import InputError
+from spikeline.settings import relations
 
+
+def _is_number(checker: Any, value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_integer(checker: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# JSON Schema calls 5.0 an integer and takes infinity; as a count or a time they fail later.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 
 
@@ -47,8 +65,8 @@ def validated(instance: Mapping[str, Any], schema: Mapping[str, Any], where: str
     Raises:
         InputError: on the first violation, naming the place below `where`.
     """
-    filled = _with_defaults(instance, schema)
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(filled)
+    filled = with_defaults(instance, schema)
+    errors = _Validator(schema).iter_errors(filled)
     first = jsonschema.exceptions.best_match(errors)
     if first is not None:
         # Of alternatives, not the nearest one's complaint: that none fits is the point.
@@ -59,17 +77,22 @@ def validated(instance: Mapping[str, Any], schema: Mapping[str, Any], where: str
 
 
 def validated_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole config checked and filled: top level, then each section's entries by kind."""
+    """The whole config checked and filled: top level, each section's entries by kind, relations.
+
+    Raises:
+        InputError: on the first violation, naming the section, the entry and the key.
+    """
     filled = validated(config, schema, "config")
     _check_defaults(filled, schema)
     for section, section_schema in schema["properties"].items():
         kinds = section_schema.get("x-kinds")
         if kinds is None:
+            relations.check(section, None, filled.get(section, {}), f"config {section}")
             continue
         for name, entry in filled.get(section, {}).items():
             entry = with_section_defaults(entry, filled.get("defaults", {}).get(section, {}), kinds)
             place = f"config {section}.{name}"
-            filled[section][name] = validated(entry, kind_schema(entry, kinds, place), place)
+            filled[section][name] = validated_entry(section, entry, kinds, place)
     return filled
 
 
@@ -100,7 +123,24 @@ def kind_schema(entry: Mapping[str, Any], kinds: Mapping[str, Any], where: str) 
     return kinds[entry["kind"]]
 
 
-def _with_defaults(instance: Any, schema: Mapping[str, Any]) -> Any:
+def validated_entry(
+    section: str, entry: Mapping[str, Any], kinds: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """A copy of an entry with defaults filled; its keys are checked, and so is how they fit.
+
+    Args:
+        kinds: `x-kinds` of the section.
+
+    Raises:
+        InputError: on the first violation, naming the key below `where`.
+    """
+    filled = validated(entry, kind_schema(entry, kinds, where), where)
+    relations.check(section, filled["kind"], filled, where)
+    return filled
+
+
+def with_defaults(instance: Any, schema: Mapping[str, Any]) -> Any:
+    """A copy of `instance` with the schema's defaults filled at every depth; nothing is checked."""
     if not isinstance(instance, Mapping):
         return copy.deepcopy(instance)
     filled = {key: copy.deepcopy(value) for key, value in instance.items()}
@@ -108,11 +148,11 @@ def _with_defaults(instance: Any, schema: Mapping[str, Any]) -> Any:
         if key not in filled and "default" in subschema:
             filled[key] = copy.deepcopy(subschema["default"])
         if key in filled:
-            filled[key] = _with_defaults(filled[key], subschema)
+            filled[key] = with_defaults(filled[key], subschema)
     rest = schema.get("additionalProperties")
     if isinstance(rest, Mapping):
         for key in filled.keys() - schema.get("properties", {}).keys():
-            filled[key] = _with_defaults(filled[key], rest)
+            filled[key] = with_defaults(filled[key], rest)
     return filled
 
 

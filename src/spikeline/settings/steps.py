@@ -1,4 +1,4 @@
-"""What each step of the workflow is told: which keys of which part of the config are its settings.
+"""The settings of each step of the workflow: which keys of which part of the config they are.
 
 The plan selects them from a resolved entry and hands them to the step as JSON; by hand the step
 checks and completes what it is given against the same part of the schema. So a setting has one
@@ -7,13 +7,14 @@ type, range and default, wherever it comes from.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from spikeline.errors import InputError
-from spikeline.settings.schema import kind_schema, load_schema, unknown, validated
+from spikeline.settings import relations
+from spikeline.settings.schema import kind_schema, load_schema, unknown, validated, with_defaults
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Part:
     keys: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     stage: str | None = None
+
+    def kind_of(self, kind: str | None) -> str | None:
+        """The kind itself if the part takes it, else the first that it takes, if any."""
+        return kind if kind in self.kinds else (*self.kinds, None)[0]
 
     def properties(self, kind: str | None) -> dict[str, Any]:
         """{key: its schema} of an entry of this kind."""
@@ -95,7 +100,7 @@ def selected(step: str, *values: Mapping[str, Any]) -> dict[str, Any]:
     """
     chosen: dict[str, Any] = {}
     for part, given in zip(STEPS[step], values, strict=True):
-        kind = given.get("kind") if given.get("kind") in part.kinds else (*part.kinds, None)[0]
+        kind = part.kind_of(given.get("kind"))
         chosen |= {key: given[key] for key in part.properties(kind) if key in given}
     return chosen
 
@@ -104,9 +109,16 @@ def completed(step: str, given: Mapping[str, Any], where: str = "--settings") ->
     """Settings given by hand, checked and filled with the schema's defaults.
 
     Raises:
-        InputError: an unknown key, a wrong type or range, or a key that has no default.
+        InputError: an unknown key, a wrong type or range, a key that is missing and has no default,
+            or keys that do not fit together.
     """
-    return validated(given, schema_of(step, _kind(step, given, where)), where)
+    kind = _kind(step, given, where)
+    filled = validated(given, schema_of(step, kind), where)
+    for part in STEPS[step]:
+        name = part.kind_of(kind)
+        own = {key: filled[key] for key in part.properties(name) if key in filled}
+        relations.check(part.section, name, own, where)
+    return filled
 
 
 @cache
@@ -115,12 +127,16 @@ def schema_of(step: str, kind: str | None) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required: list[str] = []
     for part in STEPS[step]:
-        own = part.properties(kind if kind in part.kinds else (*part.kinds, None)[0])
-        properties |= own
+        name = part.kind_of(kind)
+        own = part.properties(name)
+        # A constant, such as the kind where a step takes only one, need not be given.
+        properties |= {
+            key: {"default": value["const"], **value} if "const" in value else value
+            for key, value in own.items()
+        }
         if part.kinds and "." not in part.section and part.stage is None:
-            needed = load_schema()["properties"][part.section]["x-kinds"]
-            name = kind if kind in part.kinds else part.kinds[0]
-            required += [key for key in needed[name].get("required", ()) if key in own]
+            needed = load_schema()["properties"][part.section]["x-kinds"][name]
+            required += [key for key in needed.get("required", ()) if key in own]
     return {
         "type": "object",
         "additionalProperties": False,
@@ -146,25 +162,12 @@ def help_text(step: str) -> str:
     kinds = next((p.kinds for p in STEPS[step] if len(p.kinds) > 1 and p.stage is None), (None,))
     texts = []
     for kind in kinds:
-        schema = schema_of(step, kind)
         keys = ", ".join(
-            key if "default" not in value else f"{key} ({_short(value['default'])})"
-            for key, value in schema["properties"].items()
+            f"{key} ({json.dumps(with_defaults(value['default'], value))})"
+            if "default" in value
+            else key
+            for key, value in schema_of(step, kind)["properties"].items()
             if "const" not in value
         )
-        texts.append(f"{kind}: {keys}" if kind else keys)
+        texts.append(f"kind {kind}: {keys}" if kind else keys)
     return "; ".join(texts)
-
-
-def _short(value: Any) -> str:
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
-
-
-def stated(name: str) -> str:
-    """The step of a subcommand's module, `spikeline.cli.fit_regression` for one."""
-    step = name.rpartition(".")[2].replace("_", "-")
-    if step not in STEPS:
-        raise InputError(f"{step}: takes no settings; known are {list(STEPS)}")
-    return step

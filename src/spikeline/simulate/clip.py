@@ -1,8 +1,8 @@
 """A tiny CLIP for the demo: open_clip's own classes, trained on simulated images and captions."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from PIL import Image
 from safetensors.torch import save
 from torch.nn import functional
 
-from spikeline.errors import InputError
 from spikeline.training.device import mixed_precision
 
 _CPU = torch.device("cpu")
@@ -22,46 +21,21 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """Size and training of the tiny CLIP.
+    """Size and training of the tiny CLIP; the schema (`encoders`, kind demo_clip) describes each
+    key, with its unit, range and default."""
 
-    Attributes:
-        seed: of the initial weights, the order of the images and their augmentation.
-        image_size: side the images are resized to, pixels; a multiple of 32.
-        embed_dim: dimensions of the joint embedding.
-        vision_width: channels of the residual network's first stage; a multiple of 8.
-        text_width, text_layers: of the text transformer.
-        context_length: tokens of a caption, start and end included.
-        epochs: passes over the training images.
-        batch_size: images contrasted with one another.
-        learning_rate, weight_decay: of AdamW; the rate warms up, then falls along a cosine.
-        shift: largest random displacement of a training image, pixels.
-    """
-
-    seed: int = 0
-    image_size: int = 64
-    embed_dim: int = 64
-    vision_width: int = 8
-    text_width: int = 64
-    text_layers: int = 2
-    context_length: int = 24
-    epochs: int = 20
-    batch_size: int = 100
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.1
-    shift: int = 3
-
-
-def clip_settings(values: Mapping[str, Any]) -> ClipSettings:
-    """Settings from a JSON object; whatever it leaves out keeps its default.
-
-    Raises:
-        InputError: an unknown key.
-    """
-    known = [f.name for f in fields(ClipSettings)]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InputError(f"settings: unknown key {unknown[0]}; known: {', '.join(known)}")
-    return ClipSettings(**values)
+    seed: int
+    image_size: int
+    embed_dim: int
+    vision_width: int
+    text_width: int
+    text_layers: int
+    context_length: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    shift: int
 
 
 def open_clip_config(settings: ClipSettings) -> dict[str, Any]:

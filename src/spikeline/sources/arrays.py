@@ -58,11 +58,12 @@ def responses_from_arrays(
     images: np.ndarray,
     regions: Mapping[str, Sequence[Sequence[int]]] | None,
     where: str,
+    *,
+    splits: int,
+    test_size: int,
     test_values: np.ndarray | None = None,
     test_images: np.ndarray | None = None,
     test_where: str | None = None,
-    splits: int = 5,
-    test_size: int = 100,
     categories: Mapping[str, str] | None = None,
 ) -> Responses:
     """A responses artifact from plain arrays.

@@ -3,7 +3,7 @@
 The position is unwrapped, interpolated linearly, and differentiated by a Savitzky-Golay filter
 (quadratic; Savitzky and Golay 1964, Analytical Chemistry 36:1627). Outside the recording, and in
 gaps of the tracking, both are NaN. How far a velocity looks ahead of its moment, by half the
-filter's window and to the next sample, is told with it.
+filter's window and to the next sample, is part of the result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts.sessions import BEHAVIOURS, Behaviour
+from spikeline.artifacts.sessions import Behaviour
 from spikeline.errors import InputError
 
 # A wheel that sends no sample for so long rests, seconds.
@@ -23,14 +23,6 @@ REST_S = 0.05
 _LATE = 1.5
 # So many timestamps exactly one apart are frame numbers, not seconds.
 _FRAMES = 100
-# smoothing_s: the filter's window. wrap: the position's period. max_gap_s: time without a sample
-# beyond which nothing is known, since a line across it would know the future; longer where samples
-# are always further apart. A wheel at rest sends none.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "wheel": {"rate_hz": 100, "smoothing_s": 0.05, "wrap": 2 * np.pi, "max_gap_s": None},
-    "running": {"rate_hz": 100, "smoothing_s": 0.05, "wrap": None, "max_gap_s": 0.05},
-    "position": {"rate_hz": 100, "smoothing_s": 0.1, "wrap": None, "max_gap_s": 0.05},
-}
 
 
 @dataclass(frozen=True)
@@ -53,21 +45,24 @@ class Track:
     position_where: str = ""
 
 
-def sampled(
-    track: Track, origin: float, duration: float, settings: Mapping[str, Any] | None = None
-) -> Behaviour:
+def sampled(track: Track, origin: float, duration: float, settings: Mapping[str, Any]) -> Behaviour:
     """The track over [origin, origin + duration), regularly sampled from the session's start.
 
     Velocity is the derivative of a position of one column, and the speed of one of several. A track
     of velocities is interpolated, and its position is their integral.
 
+    Args:
+        settings: those of the track's kind. rate_hz, samples per second; smoothing_s, the filter's
+            window; wrap, the position's period, or None; max_gap_s, the time without a sample
+            beyond which nothing is known, since a line across it would know the future (longer
+            where samples are always further apart), or None for a source that sends none at rest.
+
     Raises:
-        InputError: senseless settings; timestamps that are NaN or jump back; columns of different
-            length; no sample inside the session.
+        InputError: timestamps that are NaN or jump back; columns of different length; no sample
+            inside the session.
     """
-    chosen = _settings(track.kind, settings or {})
     timestamps, values = _checked(track)
-    rate = float(chosen["rate_hz"])
+    rate = float(settings["rate_hz"])
     grid = np.arange(int(np.floor(duration * rate + 1e-6))) / rate
     own = timestamps - origin
     if not ((own >= 0) & (own < duration)).any():
@@ -75,41 +70,24 @@ def sampled(
             f"{track.where}: none of its samples ({timestamps[0]:.6g} to {timestamps[-1]:.6g} s) "
             f"lies in the session ({origin:.6g} to {origin + duration:.6g} s); is it another clock?"
         )
-    if track.position is not None and chosen["wrap"]:
-        values = np.unwrap(values, period=chosen["wrap"], axis=0)
-    if chosen["max_gap_s"] is None:
+    if track.position is not None and settings["wrap"]:
+        values = np.unwrap(values, period=settings["wrap"], axis=0)
+    if settings["max_gap_s"] is None:
         own, values = _held(own, values, 1 / rate)
     regular = np.stack([np.interp(grid, own, column) for column in values.T], axis=1)
-    known, ahead = _known(grid, own, chosen["max_gap_s"])
+    known, ahead = _known(grid, own, settings["max_gap_s"])
     regular[~known] = np.nan
     if track.position is None:
         velocity = regular[:, 0]
         path = np.cumsum(np.nan_to_num(velocity)) / rate
         position = np.where(np.isnan(velocity), np.nan, path)
         return Behaviour(track.kind, rate, position, velocity, ahead)
-    window = max(3, 2 * round(chosen["smoothing_s"] * rate / 2) + 1)
+    window = max(3, 2 * round(settings["smoothing_s"] * rate / 2) + 1)
     ahead += window // 2 / rate
     slopes = np.stack([_derivative(c, rate, window) for c in regular.T], axis=1)
     velocity = slopes[:, 0] if slopes.shape[1] == 1 else np.linalg.norm(slopes, axis=1)
     position = regular[:, 0] if regular.shape[1] == 1 else regular
     return Behaviour(track.kind, rate, position, velocity, ahead)
-
-
-def _settings(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    if kind not in BEHAVIOURS:
-        raise InputError(f"behaviour: kind is {kind!r}; known are {list(BEHAVIOURS)}")
-    unknown = sorted(set(given) - set(DEFAULTS[kind]))
-    if unknown:
-        raise InputError(
-            f"behaviour: unknown key {unknown[0]!r}; known are {sorted(DEFAULTS[kind])}"
-        )
-    chosen = {**DEFAULTS[kind], **given}
-    for key, value in chosen.items():
-        optional = value is None and key in ("wrap", "max_gap_s")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not optional and not (number and value > 0):
-            raise InputError(f"behaviour: {key} is {value!r}; a number above 0 is due")
-    return chosen
 
 
 def _checked(track: Track) -> tuple[np.ndarray, np.ndarray]:
@@ -120,19 +98,19 @@ def _checked(track: Track) -> tuple[np.ndarray, np.ndarray]:
     if timestamps.ndim == 2 and 1 in timestamps.shape:
         timestamps = timestamps.ravel()
     if values.ndim == 2 and len(values) != len(timestamps) == values.shape[1]:
-        raise InputError(f"{source}: position has swapped axes; samples x columns are due")
+        raise InputError(f"{source}: position has swapped axes; expected (samples, columns)")
     if timestamps.ndim != 1 or values.ndim not in (1, 2) or len(values) != len(timestamps):
         raise InputError(
-            f"{source}: has {values.shape} positions for {timestamps.shape} timestamps; one for "
-            "each is due"
+            f"{source}: has {values.shape} positions for {timestamps.shape} timestamps; expected "
+            "one for each"
         )
     if not len(timestamps):
         raise InputError(f"{track.where}: holds no samples; leave the behaviour out")
     if not np.isfinite(timestamps).all():
         bad = int(np.argmin(np.isfinite(timestamps)))
-        raise InputError(f"{track.where}: timestamp {bad} is {timestamps[bad]}; seconds are due")
+        raise InputError(f"{track.where}: timestamp {bad} is {timestamps[bad]}; expected seconds")
     if len(timestamps) > _FRAMES and (np.diff(timestamps) == 1).all():
-        raise InputError(f"{track.where}: counts frames 0, 1, 2 ...; seconds are due")
+        raise InputError(f"{track.where}: counts frames 0, 1, 2 ...; expected seconds")
     back = np.flatnonzero(np.diff(timestamps) < 0)
     if len(back):
         raise InputError(
@@ -150,8 +128,8 @@ def _checked(track: Track) -> tuple[np.ndarray, np.ndarray]:
 def _known(grid: np.ndarray, own: np.ndarray, max_gap_s: float | None) -> tuple[np.ndarray, float]:
     """(samples,) bool: between two recorded samples that are near enough to interpolate.
 
-    Beside it, how many seconds after a sample the later of its two may be; a wheel that rests moves
-    on a straight line to where it was, which tells nothing.
+    And how many seconds after a sample the later of its two may be; a wheel that rests moves on a
+    straight line to where it was, which reveals nothing.
     """
     gap = np.diff(own, append=own[-1])
     most = REST_S
@@ -166,7 +144,7 @@ def _known(grid: np.ndarray, own: np.ndarray, max_gap_s: float | None) -> tuple[
 def _held(own: np.ndarray, values: np.ndarray, step_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Samples that hold a resting position until just before the next tick.
 
-    A line across the gap would tell, seconds ahead, where the wheel is going to turn.
+    A line across the gap would reveal, seconds ahead, where the wheel is going to turn.
     """
     rests = np.flatnonzero(np.diff(own) > REST_S)
     own = np.insert(own, rests + 1, own[rests + 1] - step_s)

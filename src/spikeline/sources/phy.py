@@ -16,9 +16,7 @@ REGIONS = ("region", "brain_region", "acronym", "area")
 DEPTHS = ("depth", "depths")
 
 
-def read_clusters(
-    path: str | os.PathLike[str], good: str = "good"
-) -> tuple[dict[str, np.ndarray], bool]:
+def read_clusters(path: str | os.PathLike[str], good: str) -> tuple[dict[str, np.ndarray], bool]:
     """Columns cluster, id, region, depth and good of a .tsv or .csv file with a header.
 
     Args:

@@ -1,1 +1,1 @@
-"""Training shared by both systems: devices, the epoch loop, histories."""
+"""Training shared by both systems: device and processes, the epoch loop, resume, histories."""

@@ -1,4 +1,4 @@
-"""What happened in each epoch, as rows of a TSV table."""
+"""The history of a training, one row per epoch, as TSV text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 def to_tsv(history: Sequence[Mapping[str, object]]) -> str:
     """The rows as tab-separated text with a header line; columns are those of the first row.
 
-    Numbers are written to six significant digits; a row without a column leaves it empty.
+    Numbers are written to six significant digits; a missing value is an empty cell.
     """
     if not history:
         return ""

@@ -7,18 +7,34 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from spikeline.artifacts.files import atomic_path
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class StateFile:
+    """Where a training keeps its state, and how often it writes it.
+
+    Attributes:
+        path: of the state.
+        interval_s: least time between two states in seconds; 0 writes one after each epoch.
+    """
+
+    path: Path
+    interval_s: float = 20.0
+
+
 def state_path(folder: str | os.PathLike[str], key: Sequence[Any]) -> Path:
-    """Where a training keeps its state; what a kill left half-written of it is removed.
+    """Where a training keeps its state; an unfinished write that a kill left there is removed.
 
     Args:
         folder: made if it is not there.
@@ -32,8 +48,25 @@ def state_path(folder: str | os.PathLike[str], key: Sequence[Any]) -> Path:
     return folder / f"{name}.pt"
 
 
+def fingerprint(described: Sequence[Any], *arrays: np.ndarray | Tensor) -> str:
+    """Identity of a training: the same settings and data, and nothing else, give it.
+
+    Args:
+        described: settings, seed, names: anything that JSON holds.
+        arrays: the data, of any dtype and shape; text as str or object.
+    """
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for array in arrays:
+        array = array.cpu().numpy() if isinstance(array, Tensor) else array
+        if array.dtype.kind == "O":
+            array = array.astype(str)
+        digest.update(f"{array.shape}{array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def write_state(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
-    """Write atomically. A state is a convenience: a full disk costs it, not the training."""
+    """Write atomically. A state is a convenience: on a full disk the training goes on without."""
     try:
         with atomic_path(path) as temporary:
             torch.save(state, temporary)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from defaults import blocks
 from torch_brain.datasets import Dataset
 from torch_brain.datasets.dataset import DatasetIndex
 
 from spikeline.artifacts import sessions
 from spikeline.errors import InputError
-from spikeline.sources.domains import interleaved_blocks
 
 RECORD = {"step": "test", "origins": {}}
 DURATION = 120.0
@@ -18,7 +18,7 @@ DURATION = 120.0
 
 def make(behaviour=True, stimuli=True, trials=True):
     rng = np.random.default_rng(0)
-    domains = interleaved_blocks(DURATION)
+    domains = blocks(DURATION)
     start = np.arange(0, 100, 0.5)
     return sessions.build(
         times=np.sort(rng.uniform(0, DURATION - 0.01, 5000)),

@@ -61,6 +61,10 @@ def recording(test=20, train=30, dim=12, repetitions=6, noise=0.0, seed=0):
     return recorded, embedded
 
 
+def evaluated(decoder, recorded, embedded, seed, repetitions=None, draws=10, shuffles=10):
+    return evaluate(decoder, recorded, embedded, seed, repetitions, draws, shuffles)
+
+
 def in_splits(recorded):
     """The same rows with two test splits and no repetitions."""
     test = np.stack([recorded.test[0], np.roll(recorded.test[0], 20)])
@@ -72,7 +76,7 @@ def test_each_seed_is_tested_on_the_images_of_its_own_split():
     recorded = in_splits(recorded)
     for seed in (0, 1, 2, 3):
         rows = recorded.test[seed % 2]
-        found = evaluate(SameSpace(), recorded, embedded[rows], seed)
+        found = evaluated(SameSpace(), recorded, embedded[rows], seed)
         assert found.images.tolist() == recorded.images[rows].tolist()
         assert found.categories.tolist() == recorded.categories[rows].tolist()
         assert not found.draws[0].neural_to_image.rank.any()
@@ -81,7 +85,7 @@ def test_each_seed_is_tested_on_the_images_of_its_own_split():
 
 def test_ranks_equal_a_loop_over_cosines():
     recorded, embedded = recording(noise=6.0)
-    found = evaluate(SameSpace(), recorded, embedded[:20], 0).draws[0]
+    found = evaluated(SameSpace(), recorded, embedded[:20], 0).draws[0]
     cosines = np.array(
         [
             [np.dot(x, e) / np.linalg.norm(x) / np.linalg.norm(e) for e in embedded[:20]]
@@ -97,7 +101,7 @@ def test_ranks_equal_a_loop_over_cosines():
 def test_r_repetitions_are_averaged_over_several_choices_without_replacement():
     recorded, embedded = recording(noise=1.0)
     decoder = SameSpace()
-    found = evaluate(decoder, recorded, embedded[:20], 0, test_repetitions=2, repetition_draws=7)
+    found = evaluated(decoder, recorded, embedded[:20], 0, 2, draws=7)
     assert len(found.draws) == 7
     assert len({tuple(draw.repetitions) for draw in found.draws}) > 1
     for draw, seen in zip(found.draws, decoder.seen, strict=True):
@@ -110,15 +114,15 @@ def test_r_repetitions_are_averaged_over_several_choices_without_replacement():
 
 def test_choices_of_fewer_repetitions_are_within_those_of_more():
     recorded, embedded = recording()
-    few, many = (evaluate(SameSpace(), recorded, embedded[:20], 3, r) for r in (2, 4))
+    few, many = (evaluated(SameSpace(), recorded, embedded[:20], 3, r) for r in (2, 4))
     for a, b in zip(few.draws, many.draws, strict=True):
         assert set(a.repetitions) < set(b.repetitions)
 
 
 def test_all_repetitions_are_one_draw_that_equals_the_mean_in_the_file():
     recorded, embedded = recording(noise=3.0)
-    every = evaluate(SameSpace(), recorded, embedded[:20], 0, 6)
-    mean = evaluate(SameSpace(), recorded, embedded[:20], 0, None)
+    every = evaluated(SameSpace(), recorded, embedded[:20], 0, 6)
+    mean = evaluated(SameSpace(), recorded, embedded[:20], 0, None)
     assert len(every.draws) == len(mean.draws) == 1
     assert every.draws[0].neural_to_image.rank.tolist() == (
         mean.draws[0].neural_to_image.rank.tolist()
@@ -128,21 +132,21 @@ def test_all_repetitions_are_one_draw_that_equals_the_mean_in_the_file():
 def test_repetitions_that_do_not_exist_are_an_error():
     recorded, embedded = recording()
     with pytest.raises(InputError, match="there are 6 repetitions"):
-        evaluate(SameSpace(), recorded, embedded[:20], 0, 7)
+        evaluated(SameSpace(), recorded, embedded[:20], 0, 7)
     with pytest.raises(InputError, match="no single repetitions"):
-        evaluate(SameSpace(), in_splits(recorded), embedded[:20], 0, 1)
+        evaluated(SameSpace(), in_splits(recorded), embedded[:20], 0, 1)
 
 
 def test_one_test_image_is_an_error():
     recorded, embedded = recording(test=1)
     with pytest.raises(InputError, match="two or more"):
-        evaluate(SameSpace(), recorded, embedded[:1], 0)
+        evaluated(SameSpace(), recorded, embedded[:1], 0)
 
 
 @pytest.mark.parametrize("noise", [0.0, 3.0])
 def test_the_shuffled_control_of_any_decoder_is_at_chance(noise):
     recorded, embedded = recording(noise=noise)
-    draw = evaluate(SameSpace(), recorded, embedded[:20], 0, shuffles=2000).draws[0]
+    draw = evaluated(SameSpace(), recorded, embedded[:20], 0, shuffles=2000).draws[0]
     assert draw.neural_to_image.hits(1).mean() > 0.3
     for direction in ("neural_to_image", "image_to_neural"):
         assert draw.shuffled[direction].rank.shape == (2000, 20)
@@ -153,7 +157,7 @@ def test_the_shuffled_control_of_any_decoder_is_at_chance(noise):
 
 def test_the_same_seed_gives_the_same_evaluation():
     recorded, embedded = recording(noise=3.0)
-    first, second = (evaluate(SameSpace(), recorded, embedded[:20], 1, 2) for _ in range(2))
+    first, second = (evaluated(SameSpace(), recorded, embedded[:20], 1, 2) for _ in range(2))
     for a, b in zip(first.draws, second.draws, strict=True):
         assert a.neural_to_image.rank.tolist() == b.neural_to_image.rank.tolist()
         assert a.shuffled["image_to_neural"].rank.tolist() == (
@@ -165,7 +169,7 @@ def test_a_decoder_that_gives_nan_is_an_error():
     recorded, embedded = recording()
     embedded[0] = 0
     with pytest.raises(InputError, match="not finite"), np.errstate(invalid="ignore"):
-        evaluate(SameSpace(), recorded, embedded[:20], 0)
+        evaluated(SameSpace(), recorded, embedded[:20], 0)
 
 
 # --- the JSON contract ----------------------------------------------------------------------------
@@ -173,7 +177,7 @@ def test_a_decoder_that_gives_nan_is_an_error():
 
 def an_evaluation(noise=3.0, repetitions=2):
     recorded, embedded = recording(noise=noise)
-    seeds = [evaluate(SameSpace(), recorded, embedded[:20], s, repetitions) for s in (0, 4)]
+    seeds = [evaluated(SameSpace(), recorded, embedded[:20], s, repetitions) for s in (0, 4)]
     ceiling = {"query_repetitions": 3, "top1": 0.5, "top5": 0.8, "top10": 1.0}
     return Evaluation({"test_repetitions": repetitions}, "clip-1", seeds, ceiling, {"members": 1})
 
@@ -364,8 +368,8 @@ def test_a_decoder_is_not_tested_on_the_split_of_another_seed(files, capsys):
     [
         ({"test_repetitions": 7}, {}, "r.h5: test_repetitions=7"),
         ({"test_repetition": 7}, {}, "unknown key 'test_repetition'"),
-        ({"shuffles": 0}, {}, "shuffles is 0"),
-        ({"shuffles": True}, {}, "shuffles is True"),
+        ({"shuffles": 0}, {}, "--settings.shuffles: 0 is less than"),
+        ({"shuffles": True}, {}, "--settings.shuffles: True is not of type"),
         ({}, {"seeds": [0]}, "--seeds"),
         ({}, {"seeds": [1, 1]}, "--seeds"),
     ],

@@ -21,6 +21,10 @@ def pair():
 SCALE = torch.tensor(7.0)
 
 
+def alignment(kind, members=1):
+    return losses.AlignmentLoss(kind, members, label_smoothing=0.0, softclip_temperature=0.1)
+
+
 def test_infonce_equals_open_clip(pair):
     expected = ClipLoss()(*pair, SCALE)
     torch.testing.assert_close(losses.infonce(*pair, SCALE), expected)
@@ -91,9 +95,9 @@ def test_each_member_has_the_loss_it_would_have_alone(kind):
     predictions, targets = torch.randn(2, 3, 8, 5)
     image = torch.tensor([0, 1, 2, 3, 4, 5, 6, 0])
     same = (image[:, None] == image) & ~torch.eye(8, dtype=torch.bool)
-    together = losses.AlignmentLoss(kind, 3)(predictions, targets, same.expand(3, 8, 8))
+    together = alignment(kind, 3)(predictions, targets, same.expand(3, 8, 8))
     for member in range(3):
-        alone = losses.AlignmentLoss(kind)(predictions[member, None], targets[member, None], same)
+        alone = alignment(kind)(predictions[member, None], targets[member, None], same)
         torch.testing.assert_close(together[member], alone[0])
 
 
@@ -103,7 +107,7 @@ def test_perfect_predictions_have_no_cosine_or_squared_error(pair):
 
 
 def test_learned_temperature_stays_in_its_bounds_and_comes_back(pair):
-    criterion = losses.AlignmentLoss("infonce")
+    criterion = alignment("infonce")
     criterion.log_scale.data.fill_(9.0)
     loss = criterion(pair[0][None], pair[1][None])
     assert float(criterion.log_scale.detach().exp()) == pytest.approx(100)

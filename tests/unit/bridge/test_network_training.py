@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from spikeline.bridge.aligned_member import AffineMap
 from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
@@ -12,8 +11,10 @@ from spikeline.bridge.networks.training import fit_network
 from spikeline.bridge.splits import training_rows, validation_split
 from spikeline.bridge.targets import fit_target_space
 from spikeline.errors import InputError
+from spikeline.training.device import make_fabric
+from spikeline.training.state import StateFile
 
-CPU = torch.device("cpu")
+FABRIC = make_fabric("cpu")
 ELECTRODES = 40
 TABLE = {
     "region": np.array(["V1"] * 10 + ["V4"] * 10 + ["IT"] * 20),
@@ -84,7 +85,7 @@ KINDS = {
 def fit(recording, settings, rows=slice(400), **options):
     arrays = [array[rows] for array in recording]
     return fit_network(
-        *arrays, TABLE, settings, seed=options.pop("seed", 0), gallery=50, device=CPU, **options
+        *arrays, TABLE, settings, seed=options.pop("seed", 0), gallery=50, fabric=FABRIC, **options
     )
 
 
@@ -159,7 +160,7 @@ def test_a_trained_decoder_read_back_from_its_file_is_the_same(recording, tmp_pa
 def test_an_interrupted_fit_resumes_to_the_same_decoder(recording, tmp_path, kind, monkeypatch):
     settings = {**KINDS[kind], "epochs": 6}
     unbroken, whole = fit(recording, settings)
-    state = tmp_path / "x.state"
+    state = StateFile(tmp_path / "x.state", interval_s=0)
     calls = []
     original = fitting._Alignment.score
 
@@ -171,8 +172,8 @@ def test_an_interrupted_fit_resumes_to_the_same_decoder(recording, tmp_path, kin
 
     monkeypatch.setattr(fitting._Alignment, "score", failing)
     with pytest.raises(KeyboardInterrupt):
-        fit(recording, settings, state_path=state, state_interval_s=0)
-    resumed, history = fit(recording, settings, state_path=state, state_interval_s=0)
+        fit(recording, settings, state_file=state)
+    resumed, history = fit(recording, settings, state_file=state)
     assert len(calls) == 4 + 3
     assert history == whole
     responses = recording[0]
@@ -267,11 +268,11 @@ def test_nothing_fitted_depends_on_validation_rows(recording):
 
 def epochs_trained_from_a_state(recording, tmp_path, table, categories):
     """Epochs of a fit that finds the last state of a fit with `TABLE` and the recording's own."""
-    state = tmp_path / "x.state"
+    state = StateFile(tmp_path / "x.state", interval_s=0)
     settings = {**KINDS["linear"], "epochs": 2, "patience": 0}
     arrays = [array[:400] for array in recording]
-    options = {"seed": 0, "gallery": 50, "device": CPU, "state_path": state}
-    fit_network(*arrays, TABLE, settings, **options, state_interval_s=0)
+    options = {"seed": 0, "gallery": 50, "fabric": FABRIC, "state_file": state}
+    fit_network(*arrays, TABLE, settings, **options)
     arrays[3] = categories[:400]
     calls = []
     original = fitting._Alignment.score

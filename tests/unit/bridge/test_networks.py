@@ -19,6 +19,8 @@ FULL_SIZE = {
     "checkpointing": False,
 }
 
+ENCODER = {"dim": 16, "latents": 8, "depth": 1, "heads": 2, "dropout": 0.0, "checkpointing": False}
+
 
 def parameters(module):
     return sum(parameter.numel() for parameter in module.parameters())
@@ -47,13 +49,13 @@ def test_larger_capoyo_with_checkpointing_has_the_same_gradients():
 
 def test_capoyo_with_plain_tokens_predicts_the_same():
     torch.manual_seed(0)
-    network = Capoyo(30, 7, dim=32, depth=2, heads=2, hidden=16)
+    network = Capoyo(30, 7, **{**ENCODER, "dim": 32, "depth": 2}, readout_queries=8, hidden=16)
     values, keep = torch.randn(1, 9, 30), torch.rand(1, 9, 30) > 0.3
     torch.testing.assert_close(network(values, keep), network(values, keep, plain=True))
 
 
 def test_encoder_gives_latents_times_dim():
-    encoder = CapoyoEncoder(12, dim=16, latents=5, depth=1, heads=2)
+    encoder = CapoyoEncoder(12, **{**ENCODER, "latents": 5})
     assert encoder(torch.randn(3, 12)).shape == (3, 5, 16)
 
 

@@ -143,15 +143,15 @@ def options(text):
 
 
 def test_settings_are_json_or_a_file_that_holds_it(tmp_path):
-    (tmp_path / "s.json").write_text('{"splits": 5}')
-    assert settings_of(options('{"splits": 5}')) == {"splits": 5}
-    assert settings_of(options(str(tmp_path / "s.json"))) == {"splits": 5}
+    (tmp_path / "s.json").write_text('{"min_units": 5}')
+    assert settings_of(options('{"min_units": 5}'), "validate") == {"min_units": 5}
+    assert settings_of(options(str(tmp_path / "s.json")), "validate") == {"min_units": 5}
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "5", "gone.json", '{"a": NaN}', "{'a': 1}"])
 def test_settings_that_are_no_json_object_are_refused(text):
     with pytest.raises(InputError, match="--settings"):
-        settings_of(options(text))
+        settings_of(options(text), "validate")
 
 
 def test_a_missing_setting_is_named_in_one_line(tmp_path, capsys):

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from defaults import settings
 
 from spikeline.artifacts import provenance, sessions
 from spikeline.cli.main import main
@@ -30,14 +31,14 @@ def files(tmp_path):
     return folder
 
 
-def convert(folder, *more, settings=None, wheel=False):
+def convert(folder, *more, given=None, wheel=False):
     output = folder.parent / "results" / "mouse.h5"
     if wheel:
         more += ("--behaviour-timestamps", str(folder / "stamps.npy"), "--behaviour-position",
                  str(folder / "position.npy"), "--behaviour-kind", "wheel")  # fmt: skip
     status = main(
         ["convert-spikes", "--times", str(folder / "times.npy"),
-         "--clusters", str(folder / "clusters.npy"), "--settings", json.dumps(settings or {}),
+         "--clusters", str(folder / "clusters.npy"), "--settings", json.dumps(given or {}),
          "--output", str(output), *more]
     )  # fmt: skip
     return status, output
@@ -125,8 +126,8 @@ BAD = {
         change("times", lambda t: np.stack([t, t], 1)), (), {}, r"has shape \(2400, 2\)"
     ),
     "no times": (lambda folder: (folder / "times.npy").unlink(), (), {}, "times.npy: no such file"),
-    "an unknown setting": ((), (), {"blocks": 3}, "unknown key 'blocks'"),
-    "a window of nothing": ((), (), {"window_s": [5, 5]}, "window_s"),
+    "an unknown setting": ((), (), {"blocks": 3}, "--settings: unknown key 'blocks'"),
+    "a window of nothing": ((), (), {"window_s": [5, 5]}, "window_s: .5, 5. does not ascend"),
     "a window after the end": ((), (), {"window_s": [200, 300]}, "no spikes in the window"),
     "a wheel that jumps back": (
         change("stamps", put(400, 1.0)), "wheel", {}, "stamps.npy: timestamps jump back at sample"
@@ -163,13 +164,13 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_nothing_is_written(case, files, capsys):
-    edit, more, settings, words = BAD[case]
+    edit, more, given, words = BAD[case]
     if edit:
         edit(files)
     wheel, more = more == "wheel", () if more == "wheel" else more
     capsys.readouterr()
     status, output = convert(
-        files, *(text.format(files) for text in more), settings=settings, wheel=wheel
+        files, *(text.format(files) for text in more), given=given, wheel=wheel
     )
     text = capsys.readouterr().err
     assert status == 1 and text.count("\n") == 1
@@ -189,7 +190,12 @@ def test_a_session_holds_the_spikes_and_says_where_they_came_from(files):
     assert data.domain.end[-1] == 100.0
     record = provenance.read(output)
     assert record["step"] == "convert-spikes" and len(record["inputs"]) == 4
-    assert record["settings"]["split"] == {"kind": "interleaved"}
+    assert record["settings"] == settings("convert-spikes")
+
+
+def test_a_session_may_have_another_name_than_its_file(files):
+    _, output = convert(files, "--name", "rat")
+    assert sessions.read(output).session.id == "rat"
 
 
 def test_units_below_the_rate_are_left_out_and_the_rest_counted_anew(files):
@@ -197,7 +203,7 @@ def test_units_below_the_rate_are_left_out_and_the_rest_counted_anew(files):
     clusters[clusters == 3] = 4
     clusters[0] = 3
     np.save(files / "clusters.npy", clusters)
-    _, output = convert(files, settings={"min_rate_hz": 1})
+    _, output = convert(files, given={"min_rate_hz": 1})
     data = sessions.read(output)
     assert list(data.units.id) == [str(k) for k in range(12) if k != 3]
     kept = clusters != 3
@@ -215,7 +221,7 @@ def test_phys_samples_become_seconds(files):
 
 def test_phys_table_says_which_units_are_good(files):
     (files / "quality.tsv").write_text("cluster_id\tgroup\n1\tgood\n4\tmua\n7\tgood\n")
-    _, output = convert(files, "--quality", str(files / "quality.tsv"))
+    _, output = convert(files, "--quality", str(files / "quality.tsv"), given={"min_units": 2})
     assert list(sessions.read(output).units.id) == ["1", "7"]
 
 
@@ -233,7 +239,7 @@ def test_a_recording_that_begins_late_begins_at_its_first_second(files):
 
 
 def test_a_window_cuts_the_recording(files):
-    _, output = convert(files, settings={"window_s": [10, 95.5], "split": {"reference_s": 30}})
+    _, output = convert(files, given={"window_s": [10, 95.5], "split": {"reference_s": 30}})
     data, times = sessions.read(output), np.load(files / "times.npy")
     inside = times[(times >= 10) & (times < 95.5)]
     np.testing.assert_allclose(data.spikes.timestamps, inside - 10, atol=1e-12)
@@ -263,13 +269,13 @@ def test_a_full_disk_leaves_nothing(files, tiny_disk, capsys):
 def test_real_spikes_keep_144_units_at_one_hertz(real_data, tmp_path):
     folder = real_data / "ibl_spikes"
     output = tmp_path / "ibl_spikes.h5"
-    settings = {"min_rate_hz": 1, "split": {"kind": "chronological"}}
+    given = {"min_rate_hz": 1, "split": {"kind": "chronological"}}
     status = main(
         ["convert-spikes", "--times", str(folder / "spikes.times.npy"),
          "--clusters", str(folder / "spikes.clusters.npy"),
          "--behaviour-timestamps", str(folder / "wheel.timestamps.npy"),
          "--behaviour-position", str(folder / "wheel.position.npy"), "--behaviour-kind", "wheel",
-         "--settings", json.dumps(settings), "--output", str(output)]
+         "--settings", json.dumps(given), "--output", str(output)]
     )  # fmt: skip
     assert status == 0
     data = sessions.read(output)

@@ -7,25 +7,24 @@ import json
 
 import numpy as np
 import pytest
+from defaults import settings
 
 from spikeline.artifacts import counts as artifact
 from spikeline.artifacts import forecasts, provenance
 from spikeline.artifacts.counts import Counts
 from spikeline.cli import main
 from spikeline.horizon.regression import checkpoint as regression_file
-from spikeline.horizon.regression.fitting import DEFAULTS
 from spikeline.horizon.scores.bits_per_spike import pooled_bits
 
-SETTINGS = {
-    **DEFAULTS,
-    "bands_ms": [20, 100, 200],
-    "principal_components": 3,
-    "reduced_ranks": [2],
-    "rank_ridges": [3],
-    "kind": "regression",
-}
+SETTINGS = settings(
+    "fit-regression",
+    bands_ms=[20, 100, 200],
+    principal_components=3,
+    reduced_ranks=[2],
+    rank_ridges=[3],
+)
 ROLES = {"a": "seen", "b": "held_out"}
-HORIZONS = '{"horizons": [100, 200]}'
+HORIZONS = '{"horizons_ms": [100, 200]}'
 
 
 def session(name: str, seed: int) -> Counts:
@@ -60,10 +59,10 @@ def run(tmp_path_factory):
     return folder
 
 
-def fit(folder, name, role, output="", settings=SETTINGS) -> int:
+def fit(folder, name, role, output="", given=SETTINGS) -> int:
     return main.main([
         "fit-regression", "--counts", str(folder / f"{name}.h5"), "--role", role,
-        "--settings", json.dumps(settings),
+        "--settings", json.dumps(given),
         "--output", str(folder / f"{output or name}.safetensors"),
     ])  # fmt: skip
 
@@ -142,17 +141,18 @@ def test_counts_of_other_units_are_refused(run, tmp_path, capsys):
     assert "its units are not those" in refused(capsys, evaluate(tmp_path, "a", ["seen"]))
 
 
-def test_a_damaged_file_and_missing_settings_are_refused(run, capsys):
+def test_a_damaged_file_and_ranks_without_their_ridge_are_refused(run, capsys):
     content = (run / "a.safetensors").read_bytes()
     (run / "cut.safetensors").write_bytes(content[: len(content) // 2])
     assert "cut.safetensors: cannot be read" in refused(capsys, evaluate(run, fitted=("cut", "b")))
-    few = {key: value for key, value in SETTINGS.items() if key != "folds"}
-    assert "'folds' is missing" in refused(capsys, fit(run, "a", "seen", "new", few))
+    wrong = {**SETTINGS, "reduced_ranks": [2, 3]}
+    assert "--settings.rank_ridges: 1 for 2 reduced_ranks" in refused(
+        capsys, fit(run, "a", "seen", "new", wrong)
+    )
     assert not (run / "new.safetensors").exists()
 
 
 def test_a_session_too_short_to_fit_is_named(run, capsys):
-    settings = {**SETTINGS, "bands_ms": [20, 20_000]}
-    said = refused(capsys, fit(run, "a", "seen", "new", settings))
+    said = refused(capsys, fit(run, "a", "seen", "new", {**SETTINGS, "bands_ms": [20, 20_000]}))
     assert str(run / "a.h5") in said and "windows of 1000 bins" in said
     assert not (run / "new.safetensors").exists()

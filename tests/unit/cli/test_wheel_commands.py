@@ -117,12 +117,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_poyo(sessio
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"nonsense": 1}, "unknown key 'nonsense'"),
-        ({"epochs": 0}, "epochs is 0; a whole number from 1 is due"),
-        ({"dropout": 1}, "dropout is 1; a share"),
-        ({"dim_head": 10}, "dim_head is 10; a multiple of 4"),
-        ({"window_ms": "long"}, "window_ms is 'long'; a number is due"),
-        ({"sample_hz": 7}, "one.h5 has behaviour at 100 Hz; a divisor"),
+        ({"nonsense": 1}, "--settings: unknown key 'nonsense'"),
+        ({"epochs": 0}, "--settings.epochs: 0 is less than the minimum of 1"),
+        ({"dropout": 1}, "--settings.dropout: 1 is greater than or equal to"),
+        ({"dim_head": 10}, "--settings.dim_head: 10 is not a multiple of 4"),
+        ({"window_ms": "long"}, "--settings.window_ms: 'long' is not of type 'number'"),
+        ({"sample_hz": 7}, "one.h5 has behaviour at 100 Hz; give a divisor"),
+        ({"lookahead_ms": 400}, "--settings.lookahead_ms: 400 is not below window_ms, 400"),
+        ({"ridge_bin_ms": 30}, "--settings.ridge_bin_ms: window_ms, 400, is no multiple of 30"),
     ],
 )
 def test_a_senseless_setting_is_one_line_and_writes_nothing(

@@ -7,6 +7,7 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
+from defaults import blocks
 
 from spikeline.artifacts import counts as artifact
 from spikeline.artifacts import forecasts
@@ -16,7 +17,6 @@ from spikeline.errors import InputError
 from spikeline.horizon.baselines import rates as baselines
 from spikeline.horizon.scores.bits_per_spike import pooled_bits
 from spikeline.horizon.sessions.binning import bin_counts, bin_domains
-from spikeline.sources.domains import chronological_blocks, interleaved_blocks
 
 # Of the real recording: bits/spike at 100, 200, 500 and 1000 ms of a plain Poisson regression.
 REFERENCE = {"100": 0.204, "200": 0.149, "500": 0.101, "1000": 0.057}
@@ -49,7 +49,7 @@ def drifting() -> tuple[Counts, np.ndarray]:
     loads = rng.choice([-0.5, 0.5], size=units)
     rates = np.geomspace(3, 20, units) * 0.02 * np.exp(np.outer(latent, loads))
     values = rng.poisson(rates).astype(np.uint8)
-    cut = interleaved_blocks(240.0)
+    cut = blocks(240.0)
     return session(values, cut, (0, 3000)), rates.astype(np.float32)
 
 
@@ -91,7 +91,7 @@ def test_the_reference_rate_is_drawn_to_the_population_and_positive_for_silent_u
 
 def test_the_running_mean_knows_no_bin_of_its_window(drifting):
     values = drifting[0].counts
-    domains = session(values, chronological_blocks(240.0), (0, 3000)).domains
+    domains = session(values, blocks(240.0, kind="chronological"), (0, 3000)).domains
     changed = values.copy()
     before, facts = baselines.running_mean(values, domains, {100: 5}, 0.02)
     changed[baselines.forecast_starts(domains, "test", 5)[0][-1] :] = 50
@@ -105,7 +105,7 @@ def test_a_session_that_is_nearly_silent_is_scored_without_infinities():
     values = (rng.random((6000, 4)) < 0.001).astype(np.uint8)
     values[:, 0] = 0
     values[:5000, 1] = 0
-    quiet = session(values, interleaved_blocks(120.0, reference_s=30.0), (0, 1500))
+    quiet = session(values, blocks(120.0, reference_s=30.0), (0, 1500))
     found = baselines.score_baselines(quiet, (100,))
     for sums in found.sums.values():
         assert np.isfinite(sums["100"].units["nll"]).all()
@@ -118,7 +118,7 @@ def test_scores_of_a_counts_file_are_a_forecasts_file(tmp_path, drifting, capsys
     with h5py.File(tmp_path / "r.h5", "w") as handle:
         handle["rates"] = np.concatenate([np.full((100, 10), 9, np.float32), rates])
     arguments = ["score-baselines", "--counts", str(tmp_path / "c.h5")]
-    arguments += ["--settings", '{"horizons": [200]}', "--output", str(tmp_path / "b.json")]
+    arguments += ["--settings", '{"horizons_ms": [200]}', "--output", str(tmp_path / "b.json")]
     assert main.main([*arguments, "--rates", str(tmp_path / "r.h5")]) == 0
     (found,) = forecasts.read(tmp_path / "b.json").sessions.values()
     assert found.role == "-" and found.units == 10 and found.source == "arrays"
@@ -144,11 +144,11 @@ def test_scores_of_a_counts_file_are_a_forecasts_file(tmp_path, drifting, capsys
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ('{"horizons": []}', "distinct whole ms"),
-        ('{"horizons": [100, 100]}', "distinct whole ms"),
-        ('{"horizon": [100]}', "unknown key 'horizon'"),
-        ('{"horizons": [110]}', "multiple of the bin"),
-        ('{"horizons": [60000]}', "the session is short"),
+        ('{"horizons_ms": []}', "--settings.horizons_ms"),
+        ('{"horizons_ms": [100, 100]}', "--settings.horizons_ms"),
+        ('{"horizons": [100]}', "did you mean 'horizons_ms'"),
+        ('{"horizons_ms": [110]}', "110 is not a multiple of 20"),
+        ('{"horizons_ms": [60000]}', "the session is short"),
     ],
 )
 def test_horizons_that_make_no_sense_are_refused(tmp_path, drifting, capsys, settings, words):
@@ -175,7 +175,7 @@ def test_a_real_recording_gives_the_reference_table(real_data):
     values = np.ascontiguousarray(values[:, np.bincount(index) >= 120])
     assert values.shape[1] == 144
     found = baselines.score_baselines(
-        session(values, chronological_blocks(120.0), (0, 3000)), tuple(map(int, REFERENCE))
+        session(values, blocks(120.0, kind="chronological"), (0, 3000)), tuple(map(int, REFERENCE))
     )
     bits = {
         label: {ms: pooled_bits(sums) for ms, sums in horizons.items()}

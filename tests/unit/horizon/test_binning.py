@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from defaults import blocks
 from torch_brain.data import Interval, IrregularTimeSeries
 from torch_brain.utils.binning import bin_spikes
 
@@ -12,7 +13,6 @@ from spikeline.cli import main
 from spikeline.errors import InputError
 from spikeline.horizon.sessions import binning
 from spikeline.sources.behaviour import Track, sampled
-from spikeline.sources.domains import interleaved_blocks
 
 BIN_S = 0.02
 
@@ -111,7 +111,7 @@ def test_a_bin_belongs_to_a_domain_only_where_it_lies_wholly_inside():
 
 def saved_session(path, duration=200.0, stimuli=None, behaviour=None, units=5):
     times, index, ids = spikes(duration, units, 10.0)
-    cut = interleaved_blocks(duration)
+    cut = blocks(duration)
     data = sessions.build(
         times,
         index,

@@ -28,7 +28,10 @@ from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster
 from spikeline.horizon.scores.bits_per_spike import pooled_bits, training_mean
 from spikeline.horizon.scores.tiled import score_horizons
 from spikeline.horizon.sessions.normalisation import fit as fit_normalisation
+from spikeline.training.device import make_fabric
+from spikeline.training.state import StateFile
 
+FABRIC = make_fabric("cpu")
 SESSIONS = [session("a", bins=3000), session("b", 1, units=9, bins=3000)]
 LONG = {**SETTINGS, "epochs": 8, "steps_per_epoch": 30}
 
@@ -37,8 +40,8 @@ def trained(settings, seed=0, **more):
     model = forecaster(settings, seed=seed, awake=False)
     recordings = [recording_of(one, settings) for one in SESSIONS]
     history = fit_forecaster(
-        model, recordings, geometry_of(settings), settings, seed=seed, **more
-    )  # fmt: skip
+        model, recordings, geometry_of(settings), settings, seed=seed, fabric=FABRIC, **more
+    )
     return model, history
 
 
@@ -77,7 +80,7 @@ def test_hidden_units_are_forecast_from_the_others(model):
 
 def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path, monkeypatch):
     unbroken, whole = trained(SETTINGS)
-    state = tmp_path / "x.pt"
+    state = StateFile(tmp_path / "x.pt", interval_s=0)
     calls = []
     original = forecaster_training._Validation.bits_per_spike
 
@@ -89,8 +92,8 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path, monkeypat
 
     monkeypatch.setattr(forecaster_training._Validation, "bits_per_spike", failing)
     with pytest.raises(KeyboardInterrupt):
-        trained(SETTINGS, state_path=state, state_interval_s=0)
-    resumed, history = trained(SETTINGS, state_path=state, state_interval_s=0)
+        trained(SETTINGS, state_file=state)
+    resumed, history = trained(SETTINGS, state_file=state)
     assert len(calls) == 3 + 2
     assert history == whole
     for name, tensor in unbroken.state_dict().items():
@@ -182,7 +185,7 @@ def test_the_commands_train_and_score_every_session_at_every_horizon(files):
     assert not list((files / "states").iterdir())
     assert (files / "x.tsv").read_text().startswith("epoch\tmember\tlearning_rate\tloss\tscore\n")
     assert (files / "x.tsv.provenance.json").exists()
-    settings = {"horizons": [100, 200], "co_smoothing_groups": 2, "co_smoothing_horizons": [200]}
+    settings = {"horizons_ms": [100, 200], "co_smoothing_groups": 2}
     assert evaluate(files, ["seen", "seen", "held_out"], settings) == 0
     found = forecasts.read(files / "x.json")
     assert found.facts["parameters"] > 1000
@@ -210,7 +213,7 @@ def test_mistakes_are_said_in_one_line(files, capsys):
         assert code == 1 and text in message
 
     says(train(files, names="abc"), "another session list")
-    says(train(files, settings={"identity": "mean"}), "is missing")
+    says(train(files, settings={**SETTINGS, "dim": 18}), "dim: 18 is not a multiple of 4 x heads")
     says(train(files, settings={**SETTINGS, "modalities": ["image"]}), "give the embeddings")
     says(train(files, settings={**SETTINGS, "modalities": ["smell"]}), "smell")
     says(train(files, settings={**SETTINGS, "horizon_ms": 90_000}), "shorten")
@@ -218,5 +221,5 @@ def test_mistakes_are_said_in_one_line(files, capsys):
     capsys.readouterr()
     seen = ["seen", "seen", "held_out"]
     says(evaluate(files, ["seen", "seen", "seen"], {}, "y"), "never trained on it")
-    says(evaluate(files, seen, {"horizons": [500]}, "y"), "raise its horizon_ms")
-    says(evaluate(files, seen, {"horizon": [100]}, "y"), "unknown key")
+    says(evaluate(files, seen, {"horizons_ms": [500]}, "y"), "raise its horizon_ms")
+    says(evaluate(files, seen, {"horizons": [100]}, "y"), "unknown key")

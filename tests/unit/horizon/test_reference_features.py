@@ -8,6 +8,7 @@ import neo
 import numpy as np
 import pytest
 import quantities as pq
+from defaults import blocks
 from elephant.statistics import cv, fanofactor, isi, mean_firing_rate
 
 from spikeline.artifacts import features as artifact
@@ -17,7 +18,6 @@ from spikeline.cli import main
 from spikeline.errors import InputError
 from spikeline.horizon.sessions import normalisation
 from spikeline.horizon.sessions import reference_features as features
-from spikeline.sources.domains import interleaved_blocks
 
 SHAPES = slice(2, 22)
 LAGS = slice(22, 32)
@@ -174,7 +174,7 @@ def test_a_session_given_twice_and_another_session_list_are_refused_by_name():
 
 def save_session(path, duration=200.0, name="one", reference=None):
     times, index = population(duration)
-    cut = interleaved_blocks(duration)
+    cut = blocks(duration)
     ids = [f"u{k}" for k in range(12)]
     data = sessions.build(
         times,

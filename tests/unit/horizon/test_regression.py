@@ -6,25 +6,25 @@ from functools import partial
 
 import numpy as np
 import pytest
+from defaults import blocks, settings
 
 from spikeline.errors import InputError
-from spikeline.horizon.regression.fitting import DEFAULTS, fit_regression
+from spikeline.horizon.regression.fitting import fit_regression
 from spikeline.horizon.regression.windows import Windows
 from spikeline.horizon.scores import bits_per_spike as scores
 from spikeline.horizon.scores.tiled import score_horizons
 from spikeline.horizon.scores.windows import forecast_starts, gather
 from spikeline.horizon.sessions.binning import bin_counts, bin_domains
-from spikeline.settings.schema import load_schema
-from spikeline.sources.domains import chronological_blocks
 
 BIN_S = 0.02
-SMALL = {
-    **DEFAULTS,
-    "bands_ms": [20, 100, 400],
-    "principal_components": 6,
-    "reduced_ranks": [3],
-    "rank_ridges": [3.0],
-}
+DEFAULTS = settings("fit-regression")
+SMALL = settings(
+    "fit-regression",
+    bands_ms=[20, 100, 400],
+    principal_components=6,
+    reduced_ranks=[3],
+    rank_ridges=[3.0],
+)
 # Of the real recording: bits/spike at 100, 200, 500 and 1000 ms that its regression must reach.
 GOAL = {"100": 0.23, "200": 0.17, "500": 0.12, "1000": 0.08}
 
@@ -153,10 +153,10 @@ def test_thinned_starts_forecast_almost_as_well(session, regression):
 
 
 def test_windows_lie_in_the_mask_and_on_the_grid():
-    settings = {**SMALL, "most_windows": 200}
+    thinned = {**SMALL, "most_windows": 200}
     mask = np.zeros(900, bool)
     mask[100:300] = mask[400:800] = True
-    windows = Windows.of(int(mask.sum()), BIN_S, settings)
+    windows = Windows.of(int(mask.sum()), BIN_S, thinned)
     assert windows.grid == 3
     for band, (first, end) in enumerate(windows.bands):
         starts = windows.of_band(mask, band)
@@ -172,28 +172,9 @@ def test_too_few_bins_are_refused_with_what_is_due(session):
         fit_regression(counts, np.arange(len(counts)) < 60, BIN_S, SMALL)
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"own_traces_s": []}, "own_traces_s"),
-        ({"population_traces_s": [0.1, 0.1]}, "population_traces_s"),
-        ({"bands_ms": [100, 20]}, "ascending"),
-        ({"bands_ms": [30]}, "30 ms is no multiple"),
-        ({"reduced_ranks": [3, 4]}, "rank_ridges"),
-        ({"temper_long": 0}, "temper_long"),
-        ({"folds": 1}, "folds"),
-        ({"most_windows": 3}, "most_windows"),
-    ],
-)
-def test_settings_that_make_no_sense_are_named(session, change, said):
-    with pytest.raises(InputError, match=said):
-        fit_regression(*session, BIN_S, {**SMALL, **change})
-
-
-def test_the_config_schema_gives_the_same_defaults(repository):
-    schema = load_schema()
-    described = schema["properties"]["models"]["x-kinds"]["regression"]["properties"]
-    assert {key: described[key]["default"] for key in DEFAULTS} == DEFAULTS
+def test_a_band_that_is_no_whole_number_of_bins_is_refused(session):
+    with pytest.raises(InputError, match="30 ms is no multiple"):
+        fit_regression(*session, BIN_S, {**SMALL, "bands_ms": [30]})
 
 
 def test_counts_of_other_units_are_refused(session, regression):
@@ -208,9 +189,9 @@ def test_a_real_recording_is_forecast_as_well_as_asked_for(real_data):
     ids, index = np.unique(np.load(folder / "spikes.clusters.npy"), return_inverse=True)
     counts = bin_counts(times, index, ids, 6000, BIN_S)
     counts = np.ascontiguousarray(counts[:, np.bincount(index) >= 120])
-    cut = chronological_blocks(120.0)
+    cut = blocks(120.0, kind="chronological")
     domains = bin_domains(cut.train, cut.valid, cut.test, len(counts), BIN_S)
-    regression = fit_regression(counts, np.isin(domains, (1, 2)), BIN_S)
+    regression = fit_regression(counts, np.isin(domains, (1, 2)), BIN_S, DEFAULTS)
     null = scores.training_mean(counts, domains)
     forecast = partial(regression.forecasts, counts)
     arguments = forecast, counts, domains, null, tuple(map(int, GOAL)), BIN_S

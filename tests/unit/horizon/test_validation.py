@@ -32,14 +32,14 @@ def test_a_sound_session_passes_every_check(path):
 
 def test_a_session_without_behaviour_or_stimuli_is_sound(tmp_path):
     sessions.save(tmp_path / "a.h5", make(False, False, False), RECORD)
-    assert validate(sessions.read(tmp_path / "a.h5"))["valid"]
+    assert validate(sessions.read(tmp_path / "a.h5"), 1)["valid"]
 
 
 def test_units_without_spikes_are_counted(path):
     with h5py.File(path, "r+") as handle:
         index = handle["spikes/unit_index"]
         index[...] = np.where(index[...] == 2, 3, index[...])
-    assert validate(sessions.read(path))["counts"]["units_without_spikes"] == 1
+    assert validate(sessions.read(path), 1)["counts"]["units_without_spikes"] == 1
 
 
 def put(name, index, value):
@@ -106,7 +106,7 @@ def test_other_ways_to_be_unsound(spoil, name, path):
     with h5py.File(path, "r+") as handle:
         spoil(handle)
     with sessions.opened(path) as data:
-        assert name in failed(validate(data))
+        assert name in failed(validate(data, 1))
 
 
 def run(path, tmp_path, settings="{}"):

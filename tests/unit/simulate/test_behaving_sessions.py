@@ -5,16 +5,24 @@ import itertools
 
 import numpy as np
 import pytest
+from defaults import settings
 
 from spikeline.simulate.behaving.behaviour import ENCODER_RAD, STEP_S
 from spikeline.simulate.behaving.pictures import draw_movie, draw_scenes, drives
 from spikeline.simulate.behaving.screen import MOVIE, SCENES, shown
 from spikeline.simulate.behaving.sessions import simulate
-from spikeline.simulate.behaving.settings import BIN_S, behaving_settings, plans
+from spikeline.simulate.behaving.settings import BIN_S, BehavingSettings, plans
 from spikeline.simulate.behaving.unit_types import TYPES
 
-SETTINGS = behaving_settings(
-    {"duration_s": 120, "scenes": 8, "movie_frames": 90, "image_height": 48, "image_width": 60}
+SETTINGS = BehavingSettings(
+    **settings(
+        "simulate-behaving",
+        duration_s=120,
+        scenes=8,
+        movie_frames=90,
+        image_height=48,
+        image_width=60,
+    )
 )
 
 

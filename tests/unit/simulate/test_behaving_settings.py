@@ -1,13 +1,18 @@
 """Settings of the behaving twin, and the sessions they name."""
 
 import pytest
+from defaults import settings
 
 from spikeline.errors import InputError
-from spikeline.simulate.behaving.settings import behaving_settings, plans
+from spikeline.simulate.behaving.settings import BehavingSettings, plans
+
+
+def planned(**given):
+    return plans(BehavingSettings(**settings("simulate-behaving", **given)))
 
 
 def test_sessions_are_named_by_rule_whatever_the_seed():
-    found = plans(behaving_settings({"seed": 7, "ibl_sessions": 2, "allen_sessions": 1}))
+    found = planned(seed=7, ibl_sessions=2, allen_sessions=1)
     assert [(plan.name, plan.reference) for plan in found] == [
         ("ibl_01", "TWIN01/2030-01-01/001"),
         ("ibl_02", "TWIN02/2030-01-02/001"),
@@ -19,24 +24,27 @@ def test_sessions_are_named_by_rule_whatever_the_seed():
 
 
 def test_a_session_keeps_its_name_when_others_are_added():
-    few = {plan.name: plan for plan in plans(behaving_settings({"poor_sessions": 0}))}
-    more = {plan.name: plan for plan in plans(behaving_settings({"ibl_sessions": 9}))}
+    few = {plan.name: plan for plan in planned(poor_sessions=0)}
+    more = {plan.name: plan for plan in planned(ibl_sessions=9)}
     assert all(more[name] == plan for name, plan in few.items())
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"session": 5}, "unknown key session; known: seed, ibl_sessions"),
-        ({"duration_s": 5}, "duration_s is 5; give 20 to 7200"),
-        ({"duration_s": "long"}, "duration_s is 'long'; a number is due"),
-        ({"seed": 1.5}, "seed is 1.5; a whole number is due"),
-        ({"min_units": True}, "min_units is True"),
-        ({"min_units": 80}, "max_units is 70; give 80 to 350"),
-        ({"ibl_sessions": 0, "poor_sessions": 0, "allen_sessions": 0}, "no session is asked for"),
+        ({"session": 5}, "unknown key 'session': known are .'seed', 'ibl_sessions'"),
+        ({"duration_s": 5}, "duration_s: 5 is less than the minimum of 20"),
+        ({"duration_s": "long"}, "duration_s: 'long' is not of type 'number'"),
+        ({"seed": 1.5}, "seed: 1.5 is not of type 'integer'"),
+        ({"min_units": True}, "min_units: True is not"),
+        ({"min_units": 80}, "max_units: 70 is less than min_units, 80"),
+        ({"min_bad_units": 30}, "max_bad_units: 20 is less than min_bad_units, 30"),
+        ({"image_width": 60}, "image_width: 60 is less than image_height, 96"),
+        ({"ibl_sessions": 90, "poor_sessions": 20}, "more than 99 together"),
+        ({"ibl_sessions": 0, "poor_sessions": 0, "allen_sessions": 0}, "no session is simulated"),
     ],
 )
 def test_a_mistake_in_the_twin_is_named_in_one_line(values, message):
     with pytest.raises(InputError, match=message) as caught:
-        behaving_settings(values)
+        settings("simulate-behaving", **values)
     assert "\n" not in str(caught.value)

@@ -8,11 +8,12 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from defaults import settings
 from PIL import Image
 from scipy.io import loadmat
 
 from spikeline.simulate.dataset import git_environment, write_twin
-from spikeline.simulate.settings import twin_settings
+from spikeline.simulate.settings import TwinSettings
 
 SETTINGS = {
     "concepts": 6,
@@ -36,7 +37,7 @@ def run(*command, cwd):
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory):
     folder = tmp_path_factory.mktemp("origin") / "twin"
-    write_twin(folder, twin_settings(SETTINGS))
+    write_twin(folder, TwinSettings.of(settings("simulate-ventral", **SETTINGS)))
     return folder
 
 
@@ -108,7 +109,7 @@ def test_responses_have_a_row_per_listed_image(twin):
 
 def test_the_same_settings_give_the_same_files(twin, tmp_path):
     # git-annex names a file by its checksum.
-    write_twin(tmp_path / "again", twin_settings(SETTINGS))
+    write_twin(tmp_path / "again", TwinSettings.of(settings("simulate-ventral", **SETTINGS)))
     keys, captions = [], []
     for folder in (twin, tmp_path / "again"):
         keys.append(run("git", "annex", "find", "--format=${key}\\n", cwd=folder).splitlines())

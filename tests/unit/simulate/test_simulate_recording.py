@@ -6,26 +6,28 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from defaults import settings
 from sklearn.linear_model import RidgeClassifier
 
 from spikeline.simulate import filters
 from spikeline.simulate.electrodes import FILTER_SIZE, V4Maps
 from spikeline.simulate.images import design_stimuli, render
 from spikeline.simulate.recording import TIME, WINDOWS, noise_free_responses, record
-from spikeline.simulate.settings import Subject, twin_settings
+from spikeline.simulate.settings import Subject, TwinSettings
 
-SETTINGS = twin_settings(
-    {
-        "concepts": 60,
-        "test_images": 60,
-        "images_per_concept": 8,
-        "repetitions": 6,
-        "image_size": 48,
-        "subjects": {
+SETTINGS = TwinSettings.of(
+    settings(
+        "simulate-ventral",
+        concepts=60,
+        test_images=60,
+        images_per_concept=8,
+        repetitions=6,
+        image_size=48,
+        subjects={
             "monkeyF": {"regions": {"V1": [[0, 80]], "IT": [[80, 160]], "V4": [[160, 240]]}},
             "monkeyN": {"regions": {"V1": [[0, 80]], "V4": [[80, 160]], "IT": [[160, 240]]}},
         },
-    }
+    )
 )
 
 

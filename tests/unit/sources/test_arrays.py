@@ -24,7 +24,7 @@ def refusal(call, *arguments, **more):
 
 
 def convert(values=VALUES, images=IMAGES, regions=None, **more):
-    return responses_from_arrays(values, images, regions, "a.npy", test_size=3, **more)
+    return responses_from_arrays(values, images, regions, "a.npy", splits=5, test_size=3, **more)
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "u1"])
@@ -183,5 +183,5 @@ def test_test_responses_without_their_image_list_are_refused():
 
 
 def test_a_recording_too_small_for_its_test_splits_is_refused():
-    text = refusal(responses_from_arrays, VALUES, IMAGES, None, "a.npy", test_size=12)
+    text = refusal(responses_from_arrays, VALUES, IMAGES, None, "a.npy", splits=5, test_size=12)
     assert "a.npy: 12 test images asked of 12" in text

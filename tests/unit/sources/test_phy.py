@@ -15,9 +15,8 @@ def write(tmp_path, text, name="cluster_info.tsv"):
 
 
 def test_labels_regions_and_depths_are_read_in_order_of_cluster(tmp_path):
-    table, every = read_clusters(
-        write(tmp_path, "cluster_id\tgroup\tdepth\tregion\n5\tmua\t20\tCA1\n2\tgood\t\tDG\n")
-    )
+    text = "cluster_id\tgroup\tdepth\tregion\n5\tmua\t20\tCA1\n2\tgood\t\tDG\n"
+    table, every = read_clusters(write(tmp_path, text), "good")
     assert list(table["cluster"]) == [2, 5] and list(table["id"]) == ["2", "5"]
     assert list(table["good"]) == [True, False] and list(table["region"]) == ["DG", "CA1"]
     np.testing.assert_array_equal(table["depth"], [np.nan, 20])
@@ -25,7 +24,7 @@ def test_labels_regions_and_depths_are_read_in_order_of_cluster(tmp_path):
 
 
 def test_a_table_of_labels_alone_leaves_out_what_nobody_labelled(tmp_path):
-    _, every = read_clusters(write(tmp_path, "cluster_id\tgroup\n1\tgood\n"))
+    _, every = read_clusters(write(tmp_path, "cluster_id\tgroup\n1\tgood\n"), "good")
     assert not every
 
 
@@ -46,4 +45,4 @@ def test_another_label_may_be_the_good_one(tmp_path):
 )
 def test_a_table_that_is_none_is_refused(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
-        read_clusters(write(tmp_path, text))
+        read_clusters(write(tmp_path, text), "good")

@@ -31,7 +31,6 @@ from spikeline.bridge.bayesian.member import (
 )
 from spikeline.bridge.bayesian.model_selection import Mixture, Trials, choose_mixture
 from spikeline.bridge.kernel_ridge import (
-    KERNELS,
     Smoother,
     fit_smoother,
     shrunk_to_diagonal,
@@ -84,8 +83,8 @@ def fit_bayesian(
         seed: of the folds.
 
     Raises:
-        InputError: no kernel on either side, an unknown one, too few images, no electrode that
-            varies, or what `ResponseScaler` and `TargetSpace` raise.
+        InputError: too few images, no electrode that varies, or what `ResponseScaler` and
+            `TargetSpace` raise.
     """
     plan = _Plan.of(settings)
     images = np.unique(np.asarray(images), return_inverse=True)[1]
@@ -128,30 +127,13 @@ class _Plan:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> _Plan:
-        kernels = {}
-        for side in ("encoding", "decoding"):
-            key = f"{side}_kernels"
-            names = tuple(dict.fromkeys(settings[key]))
-            if unknown := [name for name in names if name not in (*KERNELS, "none")]:
-                raise InputError(f"{key}: {unknown[0]!r} is not one of {', '.join(KERNELS)}, none")
-            if "none" in names and len(names) > 1:
-                raise InputError(f"{key}: 'none' cannot be combined with other kernels")
-            if names and names != ("none",):
-                kernels[side] = names
-        if not kernels:
-            raise InputError(
-                "encoding_kernels, decoding_kernels: both are none; name a kernel for one of them"
-            )
-        if settings["target_transform"] not in ("none", "sqrt"):
-            raise InputError(
-                f"target_transform: {settings['target_transform']!r} is not one of none, sqrt"
-            )
+        sides = {side: tuple(settings[f"{side}_kernels"]) for side in ("encoding", "decoding")}
         return cls(
             transform=settings["transform"],
             root=settings["target_transform"] == "sqrt",
             normalise=bool(settings["target_normalise"]),
             components=int(settings["target_components"]),
-            kernels=kernels,
+            kernels={side: names for side, names in sides.items() if names != ("none",)},
         )
 
 

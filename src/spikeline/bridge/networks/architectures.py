@@ -93,7 +93,7 @@ class StackedMlp(nn.Module):
 class GatedFeedForward(nn.Module):
     """LayerNorm, then the GEGLU block of Shazeer 2020, four times as wide; without residual."""
 
-    def __init__(self, dim: int, dropout: float = 0.0, expansion: int = 4):
+    def __init__(self, dim: int, dropout: float, expansion: int = 4):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.value = nn.Linear(dim, expansion * dim)  # two maps: splitting one costs copies
@@ -109,7 +109,7 @@ class GatedFeedForward(nn.Module):
 class TokenAttention(nn.Module):
     """Pre-norm multi-head attention among tokens, or from queries to a context; no residual."""
 
-    def __init__(self, dim: int, heads: int, dropout: float = 0.0, cross: bool = False):
+    def __init__(self, dim: int, heads: int, dropout: float, cross: bool = False):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(dim)
@@ -156,12 +156,12 @@ class CapoyoEncoder(nn.Module):
     def __init__(
         self,
         electrodes: int,
-        dim: int = 128,
-        latents: int = 8,
-        depth: int = 6,
-        heads: int = 4,
-        dropout: float = 0.0,
-        checkpointing: bool = False,
+        dim: int,
+        latents: int,
+        depth: int,
+        heads: int,
+        dropout: float,
+        checkpointing: bool,
         groups: Tensor | None = None,
     ):
         super().__init__()
@@ -188,7 +188,7 @@ class CapoyoEncoder(nn.Module):
 class Readout(nn.Module):
     """Learned queries attend to the latents: (batch, latents, dim) to (batch, queries, dim)."""
 
-    def __init__(self, dim: int, queries: int, heads: int, dropout: float = 0.0):
+    def __init__(self, dim: int, queries: int, heads: int, dropout: float):
         super().__init__()
         self.queries = nn.Parameter(torch.randn(queries, dim) * 0.02)
         self.attention = TokenAttention(dim, heads, dropout, cross=True)
@@ -210,14 +210,14 @@ class Capoyo(nn.Module):
         self,
         electrodes: int,
         target_dim: int,
-        readout_queries: int = 8,
-        hidden: int = 512,
+        readout_queries: int,
+        hidden: int,
         **encoder: Any,
     ):
         super().__init__()
         self.encoder = CapoyoEncoder(electrodes, **encoder)
-        dim, dropout = encoder.get("dim", 128), encoder.get("dropout", 0.0)
-        self.readout = Readout(dim, readout_queries, encoder.get("heads", 4), dropout)
+        dim, dropout = encoder["dim"], encoder["dropout"]
+        self.readout = Readout(dim, readout_queries, encoder["heads"], dropout)
         self.projector = nn.Sequential(
             nn.LayerNorm(dim),
             nn.Linear(dim, hidden),

@@ -98,9 +98,9 @@ class AlignmentLoss(nn.Module):
     def __init__(
         self,
         kind: str,
-        members: int = 1,
-        label_smoothing: float = 0.0,
-        softclip_temperature: float = 0.1,
+        members: int,
+        label_smoothing: float,
+        softclip_temperature: float,
     ):
         super().__init__()
         if kind not in LOSSES:

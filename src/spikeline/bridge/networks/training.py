@@ -7,9 +7,6 @@ member are fitted to that member's own training rows, without its validation row
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +20,9 @@ from spikeline.bridge.targets import fit_target_space
 
 if TYPE_CHECKING:
     import torch
+    from lightning_fabric import Fabric
+
+    from spikeline.training.state import StateFile
 
 
 def fit_network(
@@ -35,9 +35,8 @@ def fit_network(
     *,
     seed: int,
     gallery: int,
-    device: torch.device,
-    state_path: str | os.PathLike[str] | None = None,
-    state_interval_s: float = 20.0,
+    fabric: Fabric,
+    state_file: StateFile | None = None,
 ) -> tuple[Decoder, list[dict]]:
     """Train a `linear`, `mlp` or `capoyo` decoder, or `members` of them side by side.
 
@@ -52,7 +51,7 @@ def fit_network(
         settings: resolved settings of the entry; `members` only of linear and mlp.
         seed: of validation images, initial weights, shuffling and augmentation.
         gallery: number of test images: validation is scored among as many.
-        state_path: see `spikeline.training.loop.train`.
+        fabric, state_file: see `spikeline.training.loop.train`.
 
     Returns:
         The decoder, and one history row per epoch and member.
@@ -60,8 +59,11 @@ def fit_network(
     import torch
 
     from spikeline.bridge.networks.architectures import build_network
+    from spikeline.bridge.networks.batches import ShuffledRows
     from spikeline.bridge.networks.losses import AlignmentLoss
-    from spikeline.training.loop import Schedule, train
+    from spikeline.training.loop import train
+    from spikeline.training.schedule import Schedule
+    from spikeline.training.state import fingerprint
 
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
@@ -103,22 +105,29 @@ def fit_network(
         settings["label_smoothing"],
         settings["softclip_temperature"],
     )
+    device = fabric.device
     model = torch.nn.ModuleDict({"network": network, "criterion": criterion}).to(device)
     alignment = _Alignment(
         model, settings, scalers, spaces, splits, responses_chosen, embeddings, images, device
     )
+    batches = ShuffledRows(
+        [torch.from_numpy(split.train).to(device) for split in splits],
+        settings["batch_size"],
+        2 * seed + 1,
+        fabric.world_size,
+    )
     history = train(
         model,
-        alignment.loss,
-        [torch.from_numpy(split.train).to(device) for split in splits],
-        Schedule.of(settings, settings["batch_size"]),
+        lambda number: alignment.loss(batches(number)),
+        Schedule.of(settings, batches.steps),
+        fabric=fabric,
         seed=2 * seed + 1,
+        members=members,
         score=alignment.score if settings["validation_images"] else None,
-        state_path=state_path,
-        fingerprint=_fingerprint(
+        state_file=state_file,
+        fingerprint=fingerprint(
             [settings, seed, gallery, regions], responses_chosen, embeddings, images, categories
         ),
-        state_interval_s=state_interval_s,
     )
     trained = [
         AlignedMember(
@@ -221,14 +230,3 @@ def _map(
     if settings["kind"] == "linear":
         return AffineMap(state["output.weight"][0], state["output.bias"][0])
     return NetworkMap(dict(settings), list(regions), components, state)
-
-
-def _fingerprint(described: Sequence[Any], *arrays: np.ndarray) -> str:
-    """Identity of a training: the same settings and data, and nothing else, give it."""
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for array in arrays:
-        if array.dtype.kind == "O":
-            array = array.astype(str)
-        digest.update(f"{array.shape}{array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

@@ -12,17 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_brain.nn import RotaryCrossAttention, RotarySelfAttention, RotaryTimeEmbedding
 
-from spikeline.errors import InputError
-
 
 def head_dim(dim: int, heads: int) -> int:
-    """Features of one attention head.
-
-    Raises:
-        InputError: dim is no multiple of heads, or a head cannot be rotated by halves.
-    """
-    if dim % heads or (dim // heads) % 4:
-        raise InputError(f"dim: {dim} features in {heads} heads; a multiple of 4 a head is due")
+    """Features of one attention head: a multiple of 4, half of which are rotated in pairs."""
     return dim // heads
 
 

@@ -217,7 +217,13 @@ class TrainingBatches:
         geometry: Geometry,
         settings: Mapping[str, Any],
         seed: int,
+        stride: int = 1,
     ):
+        """
+        Args:
+            stride: from one batch that is asked for to the next, which is read meanwhile.
+        """
+        self.stride = stride
         self.recordings, self.geometry, self.seed = recordings, geometry, seed
         self.batch_size = settings["batch_size"]
         self.unit_dropout = settings["unit_dropout"]
@@ -238,7 +244,8 @@ class TrainingBatches:
             draw, rows, future = self._read(step)
         else:
             waiting = self._waiting.pop(step, None) or self._reader.submit(self._read, step)
-            self._waiting = {step + 1: self._reader.submit(self._read, step + 1)}
+            following = step + self.stride
+            self._waiting = {following: self._reader.submit(self._read, following)}
             draw, rows, future = waiting.result()
         recording = self.recordings[draw.session]
         device = recording.kept.device

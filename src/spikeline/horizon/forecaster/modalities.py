@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch_brain.nn import RotaryTimeEmbedding
 
-from spikeline.errors import InputError
 from spikeline.horizon.forecaster.attention import (
     FeedForward,
     at_start_of,
@@ -30,16 +29,10 @@ class ModalityTokens(nn.Module):
         dim: features of a token.
         patch_bins: bins of a patch.
         image_dim: length of an image embedding, for `image`.
-
-    Raises:
-        InputError: an unknown modality.
     """
 
     def __init__(self, modalities: list[str], dim: int, patch_bins: int, image_dim: int):
         super().__init__()
-        for name in modalities:
-            if name not in MODALITIES:
-                raise InputError(f"modalities: {name!r} is not one of {', '.join(MODALITIES)}")
         self.names = [name for name in MODALITIES if name in modalities]
         self.always = small_normal(len(self.names), dim)
         if "behaviour" in self.names:

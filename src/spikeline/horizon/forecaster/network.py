@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeline.errors import InputError
 from spikeline.horizon.forecaster.decoder import FutureDecoder
 from spikeline.horizon.forecaster.encoder import PastEncoder
 from spikeline.horizon.forecaster.head import UnitHead
@@ -82,7 +81,7 @@ class Forecaster(nn.Module):
         image_dim: length of an image embedding.
 
     Raises:
-        InputError: settings that do not fit together.
+        InputError: a setting in ms that is not a multiple of the bin.
     """
 
     def __init__(
@@ -98,11 +97,6 @@ class Forecaster(nn.Module):
         dim, heads, dropout = settings["dim"], settings["heads"], settings["dropout"]
         self.patch_bins = setting_bins(settings, "patch_ms", bin_s)
         history_bins = setting_bins(settings, "history_ms", bin_s)
-        if history_bins % self.patch_bins:
-            raise InputError(
-                f"history_ms: {settings['history_ms']} is no multiple of patch_ms, "
-                f"{settings['patch_ms']}"
-            )
         self.patches = history_bins // self.patch_bins
         self.knots = middles(future_edges(settings, bin_s))
         self.identity = build_identity(

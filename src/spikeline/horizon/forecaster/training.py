@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spikeline.errors import InputError
 from spikeline.horizon.forecaster.batches import Geometry, Recording, TrainingBatches
@@ -21,22 +18,17 @@ from spikeline.horizon.forecaster.traces import STRIDE
 from spikeline.horizon.scores.bits_per_spike import training_mean
 from spikeline.horizon.scores.windows import elsewhere, forecast_starts
 from spikeline.training.device import mixed_precision
-from spikeline.training.loop import Schedule, train
+from spikeline.training.loop import train
+from spikeline.training.schedule import Schedule
+from spikeline.training.state import StateFile, fingerprint
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 # 1 would weigh all spikes of the future alike, 0 all stretches.
 _STRETCH_WEIGHT = 0.4
 
 logger = logging.getLogger(__name__)
-
-
-class _Steps(nn.Module):
-    """The forecaster, and how many steps it has taken: part of the state, so a resumed run draws
-    the batches that an unbroken one would."""
-
-    def __init__(self, forecaster: Forecaster):
-        super().__init__()
-        self.forecaster = forecaster
-        self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
 
 
 def fit_forecaster(
@@ -46,9 +38,9 @@ def fit_forecaster(
     settings: Mapping[str, Any],
     *,
     seed: int,
-    state_path: str | os.PathLike[str] | None = None,
+    fabric: Fabric,
+    state_file: StateFile | None = None,
     fingerprint: str = "",
-    state_interval_s: float = 20.0,
 ) -> list[dict]:
     """Train in place; it ends with the weights of the best epoch.
 
@@ -57,25 +49,23 @@ def fit_forecaster(
         recordings: training sessions.
         settings: resolved settings of the model.
         seed: of batches and dropout.
-        state_path, fingerprint, state_interval_s: see `spikeline.training.loop.train`.
+        fabric, state_file, fingerprint: see `spikeline.training.loop.train`.
 
     Returns:
-        One row an epoch: epoch, member, learning_rate, loss (see `stretch_loss`), score (bits
+        One row per epoch: epoch, member, learning_rate, loss (see `stretch_loss`), score (bits
         per spike of the valid blocks against each unit's mean count in the train domain).
     """
     device = recordings[0].kept.device
     logger.info("forecaster: %s parameters", f"{forecaster.parameters_count:,}")
-    batches = TrainingBatches(recordings, geometry, settings, seed)
-    model = _Steps(forecaster)
+    batches = TrainingBatches(recordings, geometry, settings, seed, stride=fabric.world_size)
     validation = None
     if settings["validation_windows"]:
         validation = _Validation(
             recordings, geometry, settings["validation_windows"], settings["shuffle_history"]
         )
 
-    def loss(_: Tensor) -> Tensor:
-        batch = batches(int(model.taken))
-        model.taken += 1
+    def loss(number: int) -> Tensor:
+        batch = batches(number)
         with mixed_precision(device):
             log_rates = forecaster(batch.past, batch.population)
         return stretch_loss(log_rates, batch.target, batch.lengths)[None]
@@ -84,16 +74,14 @@ def fit_forecaster(
         return {"score": torch.tensor([validation.bits_per_spike(forecaster)])}
 
     return train(
-        model,
+        forecaster,
         loss,
-        [torch.arange(settings["steps_per_epoch"], device=device)],
-        # a row of the loop is a step: a batch of windows of one session
-        Schedule.of(settings, batch_size=1),
+        Schedule.of(settings, settings["steps_per_epoch"]),
+        fabric=fabric,
         seed=2 * seed + 1,
         score=score if validation is not None else None,
-        state_path=state_path,
+        state_file=state_file,
         fingerprint=fingerprint,
-        state_interval_s=state_interval_s,
     )
 
 
@@ -171,16 +159,14 @@ def _even(values: np.ndarray, count: int) -> np.ndarray:
 
 def fingerprint_of(settings: Mapping[str, Any], seed: int, recordings: Sequence[Recording]) -> str:
     """Identity of a training: the same settings, seed and data, and nothing else, give it."""
-    digest = hashlib.sha256(json.dumps([dict(settings), seed], sort_keys=True).encode())
+    described: list[Any] = [dict(settings), seed]
+    arrays: list[np.ndarray | Tensor] = []
     for one in recordings:
-        digest.update(f"{one.name} {tuple(one.counts.shape)} {one.reference}".encode())
+        described.append([one.name, list(one.counts.shape), list(one.reference)])
         # the checkpoints stand for all counts but the last
         last = one.counts[(len(one.kept) - 1) * STRIDE :]
-        arrays = [one.kept, last, one.domains, one.population.offset]
+        arrays += [one.kept, last, one.domains, one.population.offset]
         arrays += [one.population.units.features, one.population.units.valid]
         optional = (one.behaviour, one.image, one.population.images)
         arrays += [part for part in optional if part is not None]
-        for array in arrays:
-            array = array.cpu().numpy() if isinstance(array, Tensor) else array
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return fingerprint(described, *arrays)

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.errors import InputError
 from spikeline.horizon.regression.empirical_bayes import fit_poisson
 from spikeline.horizon.regression.model import Regression
 from spikeline.horizon.regression.subspaces import principal_components, reduced_rank
@@ -31,27 +30,13 @@ from spikeline.horizon.spike_history import Histories
 
 log = logging.getLogger(__name__)
 
-# In one place: what settings there are, and what they are if nobody says otherwise.
-DEFAULTS: dict[str, Any] = {
-    "own_traces_s": [0.04, 0.2, 1.0, 5.0],
-    "population_traces_s": [0.02, 0.06, 0.2, 0.6],
-    "bands_ms": [20, 40, 100, 200, 500, 1000],
-    "principal_components": 40,
-    "reduced_ranks": [30, 15],
-    "rank_ridges": [10.0, 3.0],
-    "temper_short": 0.6,
-    "temper_long": 0.3,
-    "iterations": 6,
-    "folds": 3,
-    "most_windows": 15000,
-}
 # Where `temper_long` begins.
 LONG_MS = 100
 _MOST_GAIN, _GAIN_STEPS = 1.5, 20
 
 
 def fit_regression(
-    counts: np.ndarray, fit: np.ndarray, bin_s: float, settings: Mapping[str, Any] = DEFAULTS
+    counts: np.ndarray, fit: np.ndarray, bin_s: float, settings: Mapping[str, Any]
 ) -> Regression:
     """Fit a session's regressions and calibrate them.
 
@@ -60,12 +45,11 @@ def fit_regression(
             history of bins inside, and for nothing else.
         fit: (bins,) bool, the bins to learn from.
         bin_s: length of a bin in seconds.
-        settings: see DEFAULTS.
+        settings: complete ones of the step fit-regression, see the config schema.
 
     Raises:
-        InputError: settings that make no sense, or too few bins to learn from.
+        InputError: too few bins to learn from.
     """
-    check_settings(settings)
     windows = Windows.of(int(fit.sum()), bin_s, settings)
     windows.check(fit)
     known = Histories.before(
@@ -91,35 +75,6 @@ def fit_regression(
     gains = np.array([_gain(found) for found in left_out])
     log.info("gains of the bands: %s", " ".join(f"{gain:.2f}" for gain in gains))
     return replace(regression, gains=gains)
-
-
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Raise InputError on a value out of range, naming its key."""
-    for key in ("own_traces_s", "population_traces_s", "bands_ms"):
-        values = settings[key]
-        if not values or min(values) <= 0 or len(set(values)) < len(values):
-            raise InputError(f"--settings: {key} is {values}; distinct positive numbers are due")
-    if list(settings["bands_ms"]) != sorted(settings["bands_ms"]):
-        raise InputError(f"--settings: bands_ms is {settings['bands_ms']}; ascending ends are due")
-    ranks, ridges = settings["reduced_ranks"], settings["rank_ridges"]
-    if len(ranks) != len(ridges):
-        raise InputError(
-            f"--settings: {len(ridges)} rank_ridges for {len(ranks)} reduced_ranks; "
-            "give each rank its ridge"
-        )
-    in_range = {
-        "principal_components": settings["principal_components"] >= 0,
-        "reduced_ranks": all(rank >= 1 for rank in ranks),
-        "rank_ridges": all(ridge >= 0 for ridge in ridges),
-        "temper_short": 0 < settings["temper_short"] <= 1,
-        "temper_long": 0 < settings["temper_long"] <= 1,
-        "iterations": settings["iterations"] >= 2,
-        "folds": settings["folds"] == 0 or settings["folds"] >= 2,
-        "most_windows": settings["most_windows"] >= 100,
-    }
-    for key, right in in_range.items():
-        if not right:
-            raise InputError(f"--settings: {key} is {settings[key]}, out of range")
 
 
 # --- the pieces -----------------------------------------------------------------------------------

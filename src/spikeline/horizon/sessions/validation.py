@@ -21,7 +21,7 @@ TOLERANCE_S = 2e-6
 UNREADABLE = (AttributeError, KeyError, ValueError, TypeError, IndexError)
 
 
-def validate(data: Data, min_units: int = 1) -> dict[str, Any]:
+def validate(data: Data, min_units: int) -> dict[str, Any]:
     """All checks of one session.
 
     Args:

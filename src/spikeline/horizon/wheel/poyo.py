@@ -9,23 +9,25 @@ spike that the other decoders do not.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch_brain.models import POYO
 
 from spikeline.errors import InputError
 from spikeline.horizon.wheel.task import Samples, Spikes, Task, Window
 from spikeline.training.device import mixed_precision
-from spikeline.training.loop import Schedule, train
+from spikeline.training.loop import train
+from spikeline.training.schedule import Schedule
+from spikeline.training.state import StateFile, fingerprint
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 logger = logging.getLogger(__name__)
 
@@ -109,16 +111,6 @@ class PoyoDecoder:
         return np.concatenate(parts)
 
 
-class _Steps(nn.Module):
-    """The network, and how many steps it has taken: part of the state, so a resumed run draws the
-    batches that an unbroken one would."""
-
-    def __init__(self, model: POYO):
-        super().__init__()
-        self.poyo = model
-        self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
-
-
 def fit_poyo(
     task: Task,
     units: list[str],
@@ -126,9 +118,8 @@ def fit_poyo(
     settings: Mapping[str, Any],
     *,
     seed: int,
-    device: torch.device,
-    state_path: str | os.PathLike[str] | None = None,
-    state_interval_s: float = 20.0,
+    fabric: Fabric,
+    state_file: StateFile | None = None,
 ) -> tuple[PoyoDecoder, list[dict]]:
     """Train on train blocks; it ends with the weights of the best epoch on valid blocks.
 
@@ -139,24 +130,23 @@ def fit_poyo(
             heads, depth, dropout, unit_dropout, queries, batch_size, steps_per_epoch, epochs,
             learning_rate, weight_decay, warmup_epochs, patience, validation_samples.
         seed: of weights, batches and dropout.
-        state_path, state_interval_s: see `spikeline.training.loop.train`.
+        fabric, state_file: see `spikeline.training.loop.train`.
 
     Returns:
-        The decoder, and one row an epoch: epoch, member, learning_rate, loss (squared error),
+        The decoder, and one row per epoch: epoch, member, learning_rate, loss (squared error),
         score (R2 on valid moments).
     """
     torch.manual_seed(2 * seed)  # the loop seeds itself, with another number
     decoder = build(task.window, units, session, settings)
+    device = fabric.device
     decoder.model.to(device)
     logger.info("POYO: %s parameters", f"{decoder.parameters:,}")
     batches = _Batches(task, settings, seed)
     valid = task.valid.evenly(settings["validation_samples"])
     deviation = float(((valid.velocity - valid.velocity.mean()) ** 2).sum())
-    steps = _Steps(decoder.model)
 
-    def loss(_: Tensor) -> Tensor:
-        times, queries, velocity, hidden = batches(int(steps.taken))
-        steps.taken += 1
+    def loss(number: int) -> Tensor:
+        times, queries, velocity, hidden = batches(number)
         inputs = decoder.inputs(task.spikes, times)
         if settings["unit_dropout"]:
             # Indexed by vocabulary, in which 0 is padding.
@@ -178,16 +168,14 @@ def fit_poyo(
         return {"score": torch.tensor([1 - error / deviation if deviation else -error])}
 
     history = train(
-        steps,
+        decoder.model,
         loss,
-        [torch.arange(settings["steps_per_epoch"], device=device)],
-        # a row of the loop is a step: a batch of windows
-        Schedule.of(settings, batch_size=1),
+        Schedule.of(settings, settings["steps_per_epoch"]),
+        fabric=fabric,
         seed=2 * seed + 1,
         score=score,
-        state_path=state_path,
+        state_file=state_file,
         fingerprint=_fingerprint(task, units, session, settings, seed),
-        state_interval_s=state_interval_s,
     )
     return decoder, history
 
@@ -264,12 +252,12 @@ def _step(dense: Samples) -> float:
 def _fingerprint(
     task: Task, units: list[str], session: str, settings: Mapping[str, Any], seed: int
 ) -> str:
-    """Identity of a training: the same settings, seed and data, and nothing else, give it."""
-    described = [dict(settings), seed, units, session, task.window.length, task.window.lookahead]
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for array in (
-        task.spikes.times, task.spikes.unit_index, task.dense.times, task.dense.velocity,
-        task.valid.times, task.valid.velocity,
-    ):  # fmt: skip
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return fingerprint(
+        [dict(settings), seed, units, session, task.window.length, task.window.lookahead],
+        task.spikes.times,
+        task.spikes.unit_index,
+        task.dense.times,
+        task.dense.velocity,
+        task.valid.times,
+        task.valid.velocity,
+    )

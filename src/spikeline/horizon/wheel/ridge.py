@@ -52,14 +52,9 @@ def fit_ridge(task: Task, bin_ms: float, penalties: Sequence[float] = PENALTIES)
         penalties: multiples of the number of training moments.
 
     Raises:
-        InputError: the window is no whole number of bins.
+        InputError: no penalty makes the normal equations solvable.
     """
     bins = round(task.window.length * 1000 / bin_ms)
-    if bins < 1 or abs(bins * bin_ms - task.window.length * 1000) > 1e-6:
-        raise InputError(
-            f"--settings: window_ms is {task.window.length * 1000:g}, no whole number of "
-            f"ridge_bin_ms, {bin_ms:g}"
-        )
     mean, scale, gram, product = _normal_equations(task, bins)
     moments = len(task.train)
     level = float(task.train.velocity.mean())

@@ -126,7 +126,7 @@ def task_of(data: Data, settings: Mapping[str, Any], where: str) -> Task:
         where: the session's file, for errors.
 
     Raises:
-        InputError: no behaviour; no spikes; settings that fit neither each other nor the behaviour;
+        InputError: no behaviour; no spikes; a sample_hz that does not divide the behaviour's rate;
             a split without a known velocity; a velocity that never changes.
     """
     if "behaviour" not in data:
@@ -135,15 +135,10 @@ def task_of(data: Data, settings: Mapping[str, Any], where: str) -> Task:
     step = rate / settings["sample_hz"]
     if step < 1 or abs(step - round(step)) > 1e-6:
         raise InputError(
-            f"--settings: sample_hz is {settings['sample_hz']}, but {where} has behaviour at "
-            f"{rate:g} Hz; a divisor of that is due"
+            f"--settings.sample_hz: {settings['sample_hz']}, but {where} has behaviour at "
+            f"{rate:g} Hz; give a divisor of that"
         )
     window = Window(settings["window_ms"] / 1000, settings["lookahead_ms"] / 1000)
-    if not 0 <= window.lookahead < window.length:
-        raise InputError(
-            f"--settings: lookahead_ms is {settings['lookahead_ms']}; from 0 to below window_ms, "
-            f"{settings['window_ms']}, is due"
-        )
     duration = float(data.domain.end[-1])
     times = np.asarray(data.spikes.timestamps, np.float64)
     if not len(times):

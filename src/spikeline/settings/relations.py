@@ -1,0 +1,242 @@
+"""Relations between settings that a schema cannot say: one must fit another, or a list itself.
+
+A relation is a small function whose parameters are the keys that it reads, so it holds wherever
+all of them are given. It returns None, or the key to correct and what is wrong with its value.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from spikeline.errors import InputError
+
+Broken = tuple[str, str] | None
+Relation = Callable[..., Broken]
+
+
+def check(section: str, kind: str | None, values: Mapping[str, Any], where: str) -> None:
+    """Raise InputError on the first relation of an entry that its validated values break.
+
+    Args:
+        section: of the config, such as `models`; a section of one object has kind None.
+        values: of the entry, or only some of them: relations of missing keys are left out.
+        where: the place below which an error names the key.
+    """
+    for relation in RELATIONS.get((section, kind), ()):
+        keys = inspect.signature(relation).parameters
+        if not values.keys() >= keys.keys():
+            continue
+        broken = relation(**{key: values[key] for key in keys})
+        if broken is not None:
+            key, problem = broken
+            raise InputError(f"{where}.{key}: {problem}")
+
+
+# --- twins ----------------------------------------------------------------------------------------
+
+
+def _a_concept_for_each_test_image(test_images: int, concepts: int) -> Broken:
+    if test_images > concepts:
+        return "test_images", f"{test_images} is more than the {concepts} concepts; lower it"
+    return None
+
+
+def _a_training_image_for_each_trial(trials: int, concepts: int, images_per_concept: int) -> Broken:
+    images = concepts * images_per_concept
+    if trials > images:
+        return "trials", f"{trials} is more than the {images} training images; lower it"
+    return None
+
+
+def _a_repetition_for_each_day(repetitions: int, subjects: Mapping[str, Any]) -> Broken:
+    for name, subject in subjects.items():
+        if subject["days"] > repetitions:
+            return "repetitions", (
+                f"{repetitions} is fewer than the {subject['days']} recording days of {name}; "
+                "raise it"
+            )
+    return None
+
+
+def _each_electrode_in_one_area(subjects: Mapping[str, Any]) -> Broken:
+    for name, subject in subjects.items():
+        ranges = sorted(tuple(r) for region in subject["regions"].values() for r in region)
+        starts, ends = zip(*ranges, strict=True)
+        if starts != (0, *ends[:-1]) or any(first >= end for first, end in ranges):
+            return f"subjects.{name}.regions", (
+                "the ranges have a gap or an overlap; cover 0 to the last electrode, each once"
+            )
+    return None
+
+
+def _units_ascend(min_units: int, max_units: int) -> Broken:
+    return _at_least("max_units", max_units, "min_units", min_units)
+
+
+def _bad_units_ascend(min_bad_units: int, max_bad_units: int) -> Broken:
+    return _at_least("max_bad_units", max_bad_units, "min_bad_units", min_bad_units)
+
+
+def _pictures_are_wide(image_height: int, image_width: int) -> Broken:
+    return _at_least("image_width", image_width, "image_height", image_height)
+
+
+def _sessions_to_simulate(ibl_sessions: int, poor_sessions: int, allen_sessions: int) -> Broken:
+    if ibl_sessions + poor_sessions + allen_sessions == 0:
+        return "ibl_sessions", "no session is simulated; raise ibl_sessions or allen_sessions"
+    # A session's number has two digits in its name, and its date lies in one season.
+    if ibl_sessions + poor_sessions > 99:
+        return "poor_sessions", f"{poor_sessions} and ibl_sessions are more than 99 together"
+    return None
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+def _window_ascends(window_s: Sequence[float] | None) -> Broken:
+    if window_s is not None and not window_s[0] < window_s[1]:
+        return "window_s", f"{list(window_s)} does not ascend; give [start, end]"
+    return None
+
+
+def _parts_leave_a_test(split: Mapping[str, Any]) -> Broken:
+    together = split["train"] + split["valid"]
+    if split["kind"] == "chronological" and together >= 1:
+        return "split.train", f"train and valid are {together:g} together; leave a share to test"
+    return None
+
+
+# --- models of the Bridge -------------------------------------------------------------------------
+
+
+def _a_kernel_on_one_side(encoding_kernels: Sequence[str], decoding_kernels: Sequence[str]):
+    sides = {"encoding_kernels": encoding_kernels, "decoding_kernels": decoding_kernels}
+    for key, kernels in sides.items():
+        if "none" in kernels and len(kernels) > 1:
+            return key, "'none' cannot be combined with other kernels"
+    if all("none" in kernels for kernels in sides.values()):
+        return "encoding_kernels", "both it and decoding_kernels are none; name a kernel for one"
+    return None
+
+
+# --- forecasters ----------------------------------------------------------------------------------
+
+
+def _whole_heads(dim: int, heads: int) -> Broken:
+    # Rotary embeddings turn pairs of half of each head's features.
+    if dim % (4 * heads):
+        return "dim", f"{dim} is not a multiple of 4 x heads, {4 * heads}"
+    return None
+
+
+def _whole_patches(history_ms: int, patch_ms: int) -> Broken:
+    if history_ms % patch_ms:
+        return "history_ms", f"{history_ms} is not a multiple of patch_ms, {patch_ms}"
+    return None
+
+
+def _co_smoothing_hides_some(co_smoothing_groups: int) -> Broken:
+    if co_smoothing_groups == 1:
+        return "co_smoothing_groups", "1 group would hide all units; give 0 or at least 2"
+    return None
+
+
+def _traces_differ(traces_s: Sequence[float]) -> Broken:
+    return _distinct("traces_s", traces_s)
+
+
+def _own_traces_differ(own_traces_s: Sequence[float]) -> Broken:
+    return _distinct("own_traces_s", own_traces_s)
+
+
+def _population_traces_differ(population_traces_s: Sequence[float]) -> Broken:
+    return _distinct("population_traces_s", population_traces_s)
+
+
+def _bands_ascend(bands_ms: Sequence[int]) -> Broken:
+    if any(later <= earlier for earlier, later in pairwise(bands_ms)):
+        return "bands_ms", f"{list(bands_ms)} does not ascend; give distinct ends in order"
+    return None
+
+
+def _a_ridge_for_each_rank(reduced_ranks: Sequence[int], rank_ridges: Sequence[float]) -> Broken:
+    if len(reduced_ranks) != len(rank_ridges):
+        return "rank_ridges", (
+            f"{len(rank_ridges)} for {len(reduced_ranks)} reduced_ranks; give each rank its ridge"
+        )
+    return None
+
+
+def _folds_leave_some(folds: int) -> Broken:
+    if folds == 1:
+        return "folds", "1 fold would leave nothing to fit; give 0 or at least 2"
+    return None
+
+
+# --- the wheel ------------------------------------------------------------------------------------
+
+
+def _window_reaches_back(window_ms: float, lookahead_ms: float) -> Broken:
+    if lookahead_ms >= window_ms:
+        return "lookahead_ms", f"{lookahead_ms:g} is not below window_ms, {window_ms:g}"
+    return None
+
+
+def _whole_ridge_bins(window_ms: float, ridge_bin_ms: float) -> Broken:
+    bins = round(window_ms / ridge_bin_ms)
+    if bins < 1 or abs(bins * ridge_bin_ms - window_ms) > 1e-6:
+        return "ridge_bin_ms", f"window_ms, {window_ms:g}, is no multiple of {ridge_bin_ms:g}"
+    return None
+
+
+# --- what several share ---------------------------------------------------------------------------
+
+
+def _at_least(key: str, value: int, other: str, least: int) -> Broken:
+    return (key, f"{value} is less than {other}, {least}; raise it") if value < least else None
+
+
+def _distinct(key: str, values: Sequence[float]) -> Broken:
+    if len(set(values)) < len(values):
+        return key, f"{list(values)} has a value twice; give distinct ones"
+    return None
+
+
+_SESSION = (_window_ascends, _parts_leave_a_test)
+
+RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
+    ("twins", "ventral"): (
+        _a_concept_for_each_test_image,
+        _a_training_image_for_each_trial,
+        _each_electrode_in_one_area,
+        _a_repetition_for_each_day,
+    ),
+    ("twins", "behaving"): (
+        _units_ascend,
+        _bad_units_ascend,
+        _pictures_are_wide,
+        _sessions_to_simulate,
+    ),
+    ("sessions", "ibl"): _SESSION,
+    ("sessions", "allen"): _SESSION,
+    ("sessions", "arrays"): _SESSION,
+    ("session_tables", "ibl"): _SESSION,
+    ("models", "bayesian"): (_a_kernel_on_one_side,),
+    ("models", "forecaster"): (
+        _whole_heads,
+        _whole_patches,
+        _traces_differ,
+        _co_smoothing_hides_some,
+    ),
+    ("models", "regression"): (
+        _own_traces_differ,
+        _population_traces_differ,
+        _bands_ascend,
+        _a_ridge_for_each_rank,
+        _folds_leave_some,
+    ),
+    ("wheel", None): (_window_reaches_back, _whole_ridge_bins),
+}
