@@ -160,12 +160,8 @@ def clients(repository, environment, tmp_path_factory) -> Clients:
     return clients
 
 
-def converted(command: str, recording: Path, output: Path, **settings: object):
-    status = main(
-        [command, "--recording", str(recording), "--settings", json.dumps(settings),
-         "--output", str(output)]
-    )  # fmt: skip
-    assert status == 0
+def converted(command: str, recording: Path, output: Path):
+    assert main([command, "--recording", str(recording), "--output", str(output)]) == 0
     return sessions.read(output)
 
 
@@ -282,11 +278,10 @@ def test_a_session_with_too_few_good_units_is_refused_by_name(clients, ibl, caps
     recording = clients.folder / "recordings" / "ibl_03"
     capsys.readouterr()
     output = clients.folder / "ibl_03.h5"
-    settings = json.dumps({"session": "ibl_03", "min_units": 10})
-    command = ["convert-ibl", "--recording", str(recording), "--settings", settings]
+    command = ["convert-ibl", "--recording", str(recording), "--name", "poor"]
     assert main([*command, "--output", str(output)]) == 1
     text = capsys.readouterr().err
-    assert text.count("\n") == 1 and "session ibl_03: 3 good units" in text
+    assert text.count("\n") == 1 and "session poor: 3 good units" in text
     assert not output.exists()
 
 

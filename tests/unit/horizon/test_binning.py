@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from defaults import blocks
+from defaults import blocks, settings
 from torch_brain.data import Interval, IrregularTimeSeries
 from torch_brain.utils.binning import bin_spikes
 
@@ -178,10 +178,12 @@ def test_behaviour_that_has_not_happened_yet_changes_no_bin_before_it(kind, step
     # times, and what is known first behind the gap lies on either side of the tenth second.
     lost = (times > 8) & (times < 10) if kind == "wheel" else (times > 9.4) & (times < 9.93)
     later = np.cumsum(np.random.default_rng(0).normal(size=(2, len(times))), axis=1)
+    given = {kind: {"wrap": None, **more}}
+    chosen = settings("convert-spikes", behaviour=given)["behaviour"][kind]
     binned = []
     for one in later:
         position = np.where(times < 10, np.sin(times), np.sin(8) + one)[~lost]
-        made = sampled(Track(kind, times[~lost], position, "x"), 0.0, 19.0, {"wrap": None, **more})
+        made = sampled(Track(kind, times[~lost], position, "x"), 0.0, 19.0, chosen)
         grid = np.arange(len(made.velocity)) / made.sampling_rate
         velocity = binning.bin_velocity(grid, made.velocity, 900, BIN_S)
         delay = binning.delay_bins(made.look_ahead_s, made.sampling_rate, BIN_S)

@@ -117,7 +117,7 @@ def run(path, tmp_path, settings="{}"):
 
 
 def test_a_verdict_is_written_for_a_sound_session(path, tmp_path):
-    assert run(path, tmp_path) == 0
+    assert run(path, tmp_path, '{"min_units": 6}') == 0
     verdict = json.loads((tmp_path / "verdict.json").read_text())
     assert verdict["valid"] and verdict["provenance"]["step"] == "validate"
 
@@ -132,8 +132,8 @@ def test_a_failed_check_is_one_line_and_its_report_is_kept(path, tmp_path, capsy
 
 
 def test_too_few_units_is_said_with_both_numbers(path, tmp_path, capsys):
-    assert run(path, tmp_path, '{"min_units": 10}') == 1
-    assert "6 units have spikes where at least 10 are due" in capsys.readouterr().err
+    assert run(path, tmp_path, '{"min_units": 7}') == 1
+    assert "6 units have spikes where at least 7 are due" in capsys.readouterr().err
 
 
 def test_a_damaged_file_gets_a_verdict_too(path, tmp_path, capsys):

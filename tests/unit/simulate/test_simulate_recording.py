@@ -147,7 +147,7 @@ def test_window_means_of_the_trials_scale_to_the_normalised_responses(twin):
 
 def test_object_factors_are_read_best_from_it_then_v4_then_v1():
     # Same number of electrodes, no noise and nothing private: what the tuning itself makes linear.
-    monkey = Subject({"V1": ((0, 200),), "V4": ((200, 400),), "IT": ((400, 600),)})
+    monkey = Subject({"V1": ((0, 200),), "V4": ((200, 400),), "IT": ((400, 600),)}, days=4)
     settings = replace(SETTINGS, idiosyncrasy={"V1": 0.0, "V4": 0.0, "IT": 0.0})
     stimuli, small = draw()
     rng = np.random.default_rng(1)

@@ -1,0 +1,103 @@
+"""Relations between settings: refused in a config, in a model's name and on the command line."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from spikeline.errors import InputError
+from spikeline.settings.entries import Models
+from spikeline.settings.relations import RELATIONS, check
+from spikeline.settings.schema import load_schema, validated_config
+from spikeline.settings.steps import completed
+
+SESSION = {"kind": "arrays", "times": "t.npy", "clusters": "c.npy"}
+BAYESIAN = {"kind": "bayesian", "encoder": "e", "regions": ["V1"]}
+FORECASTER = {"kind": "forecaster", "cohort": "c"}
+REGRESSION = {"kind": "regression", "cohort": "c"}
+# (section, an entry that is sound, what is changed, the key that the error names, its words)
+BROKEN = [
+    ("twins", {"kind": "ventral"}, {"test_images": 200}, "test_images", "than the 100 concepts"),
+    ("twins", {"kind": "ventral"}, {"trials": 1300}, "trials", "than the 1200 training"),
+    ("twins", {"kind": "ventral"}, {"repetitions": 3}, "repetitions", "days of monkeyF"),
+    (
+        "twins", {"kind": "ventral"}, {"subjects": {"a": {"regions": {"IT": [[1, 9]]}}}},
+        "subjects.a.regions", "gap",
+    ),
+    ("twins", {"kind": "behaving"}, {"max_units": 40}, "max_units", "less than min_units, 50"),
+    ("twins", {"kind": "behaving"}, {"max_bad_units": 5}, "max_bad_units", "min_bad_units, 10"),
+    ("twins", {"kind": "behaving"}, {"image_height": 200}, "image_width", "image_height, 200"),
+    ("twins", {"kind": "behaving"}, {"ibl_sessions": 99}, "poor_sessions", "more than 99"),
+    ("sessions", SESSION, {"window_s": [9, 9]}, "window_s", "does not ascend"),
+    (
+        "sessions", SESSION, {"split": {"kind": "chronological", "train": 0.95}},
+        "split.train", "1.055 together",
+    ),
+    ("models", BAYESIAN, {"decoding_kernels": ["none", "rbf"]}, "decoding_kernels", "combined"),
+    (
+        "models", BAYESIAN, {"encoding_kernels": ["none"], "decoding_kernels": ["none"]},
+        "encoding_kernels", "both",
+    ),
+    ("models", FORECASTER, {"dim": 36}, "dim", "not a multiple of 4 x heads, 8"),
+    ("models", FORECASTER, {"history_ms": 500}, "history_ms", "multiple of patch_ms, 240"),
+    ("models", FORECASTER, {"traces_s": [1, 1.0]}, "traces_s", "twice"),
+    ("models", FORECASTER, {"co_smoothing_groups": 1}, "co_smoothing_groups", "1 group"),
+    ("models", REGRESSION, {"own_traces_s": [1, 1]}, "own_traces_s", "twice"),
+    ("models", REGRESSION, {"population_traces_s": [1, 1]}, "population_traces_s", "twice"),
+    ("models", REGRESSION, {"bands_ms": [100, 20]}, "bands_ms", "does not ascend"),
+    ("models", REGRESSION, {"reduced_ranks": [3]}, "rank_ridges", "2 for 1 reduced_ranks"),
+    ("models", REGRESSION, {"folds": 1}, "folds", "1 fold"),
+]  # fmt: skip
+
+
+def config(section: str, entry: dict) -> dict:
+    return validated_config({"models": {}, "ablations": {}, section: {"one": entry}}, load_schema())
+
+
+@pytest.mark.parametrize(("section", "entry", "change", "key", "words"), BROKEN)
+def test_an_entry_whose_keys_do_not_fit_is_one_line_at_planning(section, entry, change, key, words):
+    config(section, entry)
+    with pytest.raises(InputError) as caught:
+        config(section, {**entry, **change})
+    text = str(caught.value)
+    assert text.startswith(f"config {section}.one.{key}: ") and words in text and "\n" not in text
+
+
+def test_a_section_of_one_object_is_checked_too():
+    wheel = {"window_ms": 500, "lookahead_ms": 500}
+    with pytest.raises(InputError, match=r"config wheel\.lookahead_ms: 500 is not below"):
+        validated_config({"models": {}, "ablations": {}, "wheel": wheel}, load_schema())
+    with pytest.raises(InputError, match=r"--settings\.ridge_bin_ms: .* no multiple of 30"):
+        completed("decode-wheel", {"ridge_bin_ms": 30})
+
+
+def test_a_models_override_is_checked_against_its_other_settings():
+    kinds = load_schema()["properties"]["models"]["x-kinds"]
+    models = Models(config("models", REGRESSION), kinds)
+    assert models.settings("one@folds=0")["folds"] == 0
+    with pytest.raises(InputError, match=r"model 'one@folds=1'\.folds: 1 fold"):
+        models.settings("one@folds=1")
+
+
+def test_a_relation_of_keys_that_are_not_given_is_left_out():
+    check("models", "forecaster", {"dim": 36}, "config")
+    with pytest.raises(InputError, match="co_smoothing_groups: 1 group"):
+        completed("evaluate-forecaster", {"co_smoothing_groups": 1})
+
+
+def test_relations_are_of_kinds_and_keys_that_the_schema_has():
+
+    for (section, kind), relations in RELATIONS.items():
+        schema = load_schema()["properties"][section]
+        schema = schema["x-kinds"][kind] if kind else schema
+        for relation in relations:
+            assert set(inspect.signature(relation).parameters) <= set(schema["properties"])
+
+
+@pytest.mark.parametrize("share", [0.895, 0.9])
+def test_shares_that_leave_nothing_to_test_matter_to_a_chronological_split_alone(share):
+    split = {"train": share, "valid": 0.105}
+    assert config("sessions", {**SESSION, "split": split})
+    with pytest.raises(InputError, match="leave a share to test"):
+        config("sessions", {**SESSION, "split": {**split, "kind": "chronological"}})
