@@ -56,7 +56,7 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
                 raise InputError(f"{path}: holds {found!r}, expected {contract!r}; make it again")
             yield handle
         except (OSError, RuntimeError) as error:
-            # h5py's words for damage; a full disk or another file of the caller's is none.
+            # What h5py raises on damage. A full disk, or an error of another file, is passed on.
             if isinstance(error, OSError) and (error.errno or error.filename):
                 raise
             reason = " ".join(str(error).split())[:120]

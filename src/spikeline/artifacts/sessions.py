@@ -51,11 +51,11 @@ REQUIRED = (
     "session.id", "session.source", "session.subject",
     *(f"{name}_domain.start" for name in (*SPLITS, "reference")),
 )  # fmt: skip
-# What opening a file of ours raises when some of its bytes are wrong.
+# What opening a session raises when some of its bytes are wrong.
 FORMAT_ERRORS = (
     OSError, KeyError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
-# Headers, domains and the index of seconds: more than any session's own.
+# Headers, domains and the index of seconds: more than any session needs.
 METADATA_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -203,7 +203,7 @@ def _damage(path: Path, *kinds: type[Exception]) -> Iterator[None]:
     except InputError:
         raise
     except kinds as error:
-        # A full disk, or another file of the caller's, is no damage to this one.
+        # A full disk, or an error of another file, is passed on.
         if isinstance(error, OSError) and (error.filename or error.errno in FULL):
             raise
         reason = " ".join(str(error).split())[:120]

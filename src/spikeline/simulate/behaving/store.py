@@ -21,7 +21,7 @@ from spikeline.errors import InputError
 from spikeline.simulate.behaving.settings import BIN_S, Plan
 
 PICTURES_FILE = "pictures.h5"
-# Tables that the sessions of a source have besides spikes and units.
+# Tables that the sessions of a source have in addition to spikes and units.
 TABLES = {"ibl": ("wheel", "trials"), "allen": ("running", "screen")}
 
 Columns = dict[str, np.ndarray]
@@ -135,7 +135,7 @@ class Stored:
 
     Attributes:
         plan: which session it is.
-        duration_s: from 0.
+        duration_s: the session starts at 0.
         units: one value per unit, good and bad.
         times, unit: (spikes,) sorted seconds, and the row of `units`.
         tables: those of wheel, trials, running and screen that the session has.
