@@ -236,13 +236,13 @@ BAD_TVSD: dict[str, tuple[Callable | None, Callable | None, tuple[str, ...]]] = 
         None,
         ("things_imgs.mat", "train_imgs/class"),
     ),
-    "an image list that is no struct": (
+    "an image list that is not a struct": (
         lambda files: (
             [files.images.pop(k) for k in list(files.images) if k.startswith("test")],
             files.images.update(test_imgs=np.zeros(5)),
         ),
         None,
-        ("things_imgs.mat", "test_imgs is no struct"),
+        ("things_imgs.mat", "test_imgs is not a struct"),
     ),
     "an image list that is a struct of structs": (
         lambda files: files.images.update(

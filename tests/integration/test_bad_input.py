@@ -205,7 +205,7 @@ def test_a_file_of_another_contract_stops_the_step_that_reads_it(tmp_path, capsy
          "--decoders", "d.safetensors", "--seeds", "0", "--settings", "{}",
          "--output", str(tmp_path / "a.json")]
     )  # fmt: skip
-    assert_refused(status, capsys.readouterr().err, "evaluate", "'responses/1' is due")
+    assert_refused(status, capsys.readouterr().err, "evaluate", "expected 'responses/1'")
     assert snapshot(tmp_path) == before
 
 

@@ -1,11 +1,4 @@
-"""Embeddings: one vector for every image of a stimulus set, by one encoder.
-
-| field | shape | dtype | unit |
-|---|---|---|---|
-| values | (images, dim) | float32 | as the encoder gives them, not normalised |
-| images | (images,) | str | distinct names, with '/' |
-| encoder (attribute) | | str | the encoder's identity: its name and a digest of its settings |
-"""
+"""Embeddings: one vector for every image of a stimulus set, by one encoder."""
 
 from __future__ import annotations
 
@@ -17,15 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts.hdf5 import numbers, opened, require, strings, written
+from spikeline.artifacts.contract import Contract, Field
 from spikeline.errors import InputError
 
-CONTRACT = "embeddings/1"
+
+def _check_encoder(values: Mapping[str, Any], where: str) -> None:
+    if not values["encoder"]:
+        raise InputError(f"{where}: attribute encoder is empty, expected the encoder's identity")
+
+
+CONTRACT = Contract(
+    "embeddings/1",
+    fields=(
+        Field(
+            "values", "float32", ("images", "dim"), "as the encoder gives them, not normalised",
+            finite=True,
+        ),
+        Field("images", "str", ("images",), "names, with '/'", distinct=True),
+    ),
+    attributes=(
+        Field("encoder", "str", (), "the encoder's identity: name and digest of its settings"),
+    ),
+    rules=(_check_encoder,),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """See the module's table for shapes and units."""
+    """See CONTRACT for dims and units."""
 
     values: np.ndarray
     images: np.ndarray
@@ -54,42 +66,13 @@ def identity(name: str, made_by: str) -> str:
 
 def write(path: str | os.PathLike[str], embeddings: Embeddings, record: Mapping[str, Any]) -> None:
     """Check against the contract and write with provenance."""
-    import h5py
-
-    check(embeddings, str(path))
-    with written(path, CONTRACT, record) as handle:
-        handle["values"] = np.asarray(embeddings.values, np.float32)
-        handle.create_dataset(
-            "images", data=np.asarray(list(embeddings.images), dtype=h5py.string_dtype())
-        )
-        handle.attrs["encoder"] = embeddings.encoder
+    CONTRACT.write(path, vars(embeddings), record)
 
 
 def read(path: str | os.PathLike[str]) -> Embeddings:
-    """Read and check against the contract."""
-    with opened(path, CONTRACT) as handle:
-        require(handle, ["values", "images"], path)
-        embeddings = Embeddings(
-            values=numbers(handle["values"]),
-            images=strings(handle["images"]),
-            encoder=str(handle.attrs.get("encoder", "")),
-        )
-    check(embeddings, str(path))
-    return embeddings
+    """Read and check against the contract.
 
-
-def check(embeddings: Embeddings, where: str) -> None:
-    """Raise InputError, naming `where`, on any breach of the contract."""
-    values, images = embeddings.values, embeddings.images
-    if values.ndim != 2 or len(values) != len(images) or 0 in values.shape:
-        raise InputError(
-            f"{where}: values have shape {values.shape} for {len(images)} images; "
-            "images x dimensions are due"
-        )
-    if len(set(images)) != len(images):
-        raise InputError(f"{where}: image names are not distinct")
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        raise InputError(f"{where}: the embedding of {images[bad[0]]!r} is not finite")
-    if not embeddings.encoder:
-        raise InputError(f"{where}: does not say which encoder made it")
+    Raises:
+        InputError: missing, truncated, of another contract, or in breach of this one.
+    """
+    return Embeddings(**CONTRACT.read(path))

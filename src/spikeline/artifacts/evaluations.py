@@ -4,7 +4,7 @@ A JSON object; everything a table needs, so that tables are made without the dec
 
 | key | value |
 |---|---|
-| contract | "evaluation/1" |
+| contract | "evaluations/1" |
 | settings | what the evaluation was told |
 | encoder | identity of the encoder whose embeddings were retrieved |
 | facts | of the first decoder: {members, electrodes, parameters}; any further numbers |
@@ -39,7 +39,7 @@ import numpy as np
 from spikeline.artifacts import json_file
 from spikeline.errors import InputError
 
-CONTRACT = "evaluation/1"
+CONTRACT = "evaluations/1"
 DIRECTIONS = ("neural_to_image", "image_to_neural")
 
 

@@ -1,23 +1,7 @@
 """Reference features: 33 numbers that say what kind of unit each one is, and their normalisation.
 
-Features of one session, raw and finite for every unit:
-
-| field | shape | dtype | meaning |
-|---|---|---|---|
-| values | (units, 33) | float32 | in the order of `names`; see horizon/sessions |
-| names | (33,) | str | what each column is |
-| unit_ids | (units,) | str | as in the session |
-| valid | (units,) | bool | enough spikes for the features that describe shape |
-| reference_counts | (units,) | int64 | spikes in the reference window |
-| session, reference | attributes | | name; start and end of the reference window in seconds |
-
-Normalisation, fitted on the training sessions of a cohort:
-
-| field | shape | dtype | meaning |
-|---|---|---|---|
-| mean, std | (33,) | float64 | of each feature over the units of those sessions |
-| names | (33,) | str | as above |
-| sessions | (sessions,) | str | the sessions it was fitted on |
+Features are those of one session, raw and finite for every unit; see horizon/sessions. Their
+normalisation is fitted on the training sessions of a cohort.
 """
 
 from __future__ import annotations
@@ -29,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts.hdf5 import numbers, opened, require, strings, written
+from spikeline.artifacts.contract import Contract, Field
 from spikeline.errors import InputError
 
-CONTRACT = "reference-features/1"
-NORMALISATION_CONTRACT = "feature-normalisation/1"
 ISI_BINS = 20
 LAGS = 10
 NAMES = (
@@ -45,9 +27,51 @@ NAMES = (
 )
 
 
+def _check_reference(values: Mapping[str, Any], where: str) -> None:
+    start, end = values["reference"]
+    if not start < end:
+        raise InputError(
+            f"{where}: attribute reference is {start} to {end} s, expected a window of some length"
+        )
+
+
+def _check_std(values: Mapping[str, Any], where: str) -> None:
+    bad = np.flatnonzero(values["std"] <= 0)
+    if len(bad):
+        name, std = values["names"][bad[0]], values["std"][bad[0]]
+        raise InputError(f"{where}: field std is {std} for {name}, expected positive numbers")
+
+
+CONTRACT = Contract(
+    "features/1",
+    fields=(
+        Field("values", "float32", ("units", "features"), "raw, see names", finite=True),
+        Field("unit_ids", "str", ("units",), "as in the session"),
+        Field("valid", "bool", ("units",), "enough spikes for the features that describe shape"),
+        Field("reference_counts", "int64", ("units",), "spikes in the reference window"),
+        Field("names", "str", ("features",), "what each column is", distinct=True),
+    ),
+    attributes=(
+        Field("session", "str", (), "name"),
+        Field("reference", "float64", (2,), "s, start and end of the window", finite=True),
+    ),
+    rules=(_check_reference,),
+)
+NORMALISATION = Contract(
+    "normalisation/1",
+    fields=(
+        Field("mean", "float64", ("features",), "over the units of the sessions", finite=True),
+        Field("std", "float64", ("features",), "over the units of the sessions", finite=True),
+        Field("names", "str", ("features",), "as in the features", distinct=True),
+        Field("sessions", "str", ("sessions",), "those it was fitted on", distinct=True),
+    ),
+    rules=(_check_std,),
+)
+
+
 @dataclass(frozen=True)
 class Features:
-    """See the module's first table."""
+    """See CONTRACT for dims and units."""
 
     values: np.ndarray
     unit_ids: np.ndarray
@@ -65,7 +89,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """See the module's second table."""
+    """See NORMALISATION for dims and units."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -75,15 +99,7 @@ class Normalisation:
 
 def write(path: str | os.PathLike[str], features: Features, record: Mapping[str, Any]) -> None:
     """Check against the contract and write with provenance."""
-    check(features, str(path))
-    with written(path, CONTRACT, record) as handle:
-        handle["values"] = np.asarray(features.values, np.float32)
-        handle["valid"] = np.asarray(features.valid, bool)
-        handle["reference_counts"] = np.asarray(features.reference_counts, np.int64)
-        handle.create_dataset("names", data=_text(features.names))
-        handle.create_dataset("unit_ids", data=_text(features.unit_ids))
-        handle.attrs["session"] = features.session
-        handle.attrs["reference"] = features.reference
+    CONTRACT.write(path, vars(features), record)
 
 
 def read(path: str | os.PathLike[str]) -> Features:
@@ -92,50 +108,15 @@ def read(path: str | os.PathLike[str]) -> Features:
     Raises:
         InputError: missing, truncated, of another contract, or in breach of this one.
     """
-    with opened(path, CONTRACT) as handle:
-        require(handle, ["values", "valid", "reference_counts", "names", "unit_ids"], path)
-        _require_attributes(handle, ("session", "reference"), path)
-        features = Features(
-            values=numbers(handle["values"]),
-            unit_ids=strings(handle["unit_ids"]),
-            valid=numbers(handle["valid"]).astype(bool),
-            reference_counts=numbers(handle["reference_counts"]),
-            session=str(handle.attrs["session"]),
-            reference=tuple(float(edge) for edge in handle.attrs["reference"]),
-            names=tuple(strings(handle["names"])),
-        )
-    check(features, str(path))
-    return features
-
-
-def check(features: Features, where: str) -> None:
-    """Raise InputError, naming `where`, on any breach of the contract."""
-    values = features.values
-    if values.ndim != 2 or values.shape[1] != len(features.names) or not len(values):
-        raise InputError(
-            f"{where}: values have shape {values.shape}; units x {len(features.names)} are due"
-        )
-    for name in ("unit_ids", "valid", "reference_counts"):
-        found = len(getattr(features, name))
-        if found != len(values):
-            raise InputError(f"{where}: {name} has length {found} where {len(values)} is due")
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        raise InputError(f"{where}: features of unit {features.unit_ids[bad[0]]} are not finite")
-    if not features.reference_s > 0:
-        raise InputError(f"{where}: reference window {features.reference} has no length")
+    values = CONTRACT.read(path)
+    return Features(**{**values, "names": tuple(values["names"])})
 
 
 def write_normalisation(
     path: str | os.PathLike[str], normalisation: Normalisation, record: Mapping[str, Any]
 ) -> None:
     """Check against the contract and write with provenance."""
-    check_normalisation(normalisation, str(path))
-    with written(path, NORMALISATION_CONTRACT, record) as handle:
-        handle["mean"] = np.asarray(normalisation.mean, np.float64)
-        handle["std"] = np.asarray(normalisation.std, np.float64)
-        handle.create_dataset("names", data=_text(normalisation.names))
-        handle.create_dataset("sessions", data=_text(normalisation.sessions))
+    NORMALISATION.write(path, vars(normalisation), record)
 
 
 def read_normalisation(path: str | os.PathLike[str]) -> Normalisation:
@@ -144,39 +125,7 @@ def read_normalisation(path: str | os.PathLike[str]) -> Normalisation:
     Raises:
         InputError: missing, truncated, of another contract, or in breach of this one.
     """
-    with opened(path, NORMALISATION_CONTRACT) as handle:
-        require(handle, ["mean", "std", "names", "sessions"], path)
-        normalisation = Normalisation(
-            mean=numbers(handle["mean"]),
-            std=numbers(handle["std"]),
-            sessions=tuple(strings(handle["sessions"])),
-            names=tuple(strings(handle["names"])),
-        )
-    check_normalisation(normalisation, str(path))
-    return normalisation
-
-
-def check_normalisation(normalisation: Normalisation, where: str) -> None:
-    """Raise InputError, naming `where`, on any breach of the contract."""
-    due = (len(normalisation.names),)
-    for name in ("mean", "std"):
-        values = getattr(normalisation, name)
-        if values.shape != due or not np.isfinite(values).all():
-            raise InputError(f"{where}: {name} is not {due[0]} finite numbers")
-    if not (normalisation.std > 0).all():
-        raise InputError(f"{where}: std is not positive throughout")
-    sessions = normalisation.sessions
-    if not sessions or len(set(sessions)) != len(sessions):
-        raise InputError(f"{where}: sessions are {list(sessions)}; one or more, all different")
-
-
-def _require_attributes(handle: Any, names: tuple[str, ...], path: str | os.PathLike[str]) -> None:
-    absent = [name for name in names if name not in handle.attrs]
-    if absent:
-        raise InputError(f"{path}: attribute {', '.join(absent)} is missing; make it again")
-
-
-def _text(values: Any) -> np.ndarray:
-    import h5py
-
-    return np.asarray([str(value) for value in values], dtype=h5py.string_dtype())
+    values = NORMALISATION.read(path)
+    return Normalisation(
+        values["mean"], values["std"], tuple(values["sessions"]), tuple(values["names"])
+    )

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written beside their place, synced, then renamed."""
+"""Files appear whole or not at all: written next to their place, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        # A full disk names no file, and nobody knows the temporary one.
+        # The error of a full disk names no file, or the temporary one.
         if error.errno and str(error.filename) in ("None", str(temporary)):
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_bytes
 from spikeline.errors import InputError
 
-CONTRACT = "contract"
+# Attribute of the file that names its contract.
+CONTRACT_KEY = "contract"
+TEXT = h5py.string_dtype()
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def written(
     """An open file that lands at `path`, with its contract's name and provenance, on success."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as handle:
-        handle.attrs[CONTRACT] = contract
+        handle.attrs[CONTRACT_KEY] = contract
         handle.attrs[provenance.KEY] = provenance.dumps(record)
         yield handle
     write_bytes(path, buffer.getbuffer())
@@ -49,53 +51,70 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
         raise InputError(f"{path}: {reason}; fetch or make it again") from None
     with handle:
         try:
-            found = _contract(handle)
+            found = contract_name(handle)
             if contract is not None and found != contract:
-                raise InputError(f"{path}: holds {found!r} where {contract!r} is due")
+                raise InputError(f"{path}: holds {found!r}, expected {contract!r}; make it again")
             yield handle
         except (OSError, RuntimeError) as error:
-            # h5py's words for damage; a full disk or another file of the caller's is none.
+            # What h5py raises on damage. A full disk, or an error of another file, is passed on.
             if isinstance(error, OSError) and (error.errno or error.filename):
                 raise
             reason = " ".join(str(error).split())[:120]
             raise InputError(f"{path}: is damaged ({reason}); make it again") from None
 
 
-def _contract(handle: h5py.File) -> str | None:
+def contract_name(handle: h5py.File) -> str | None:
+    """The contract that an open file names; None where another program wrote it."""
     try:
-        return handle.attrs.get(CONTRACT)
+        return handle.attrs.get(CONTRACT_KEY)
     except KeyError as error:
         raise RuntimeError(error) from None
 
 
-def strings(dataset: h5py.Dataset) -> np.ndarray:
-    """A string dataset as an array of str objects.
+def require(handle: h5py.File, names: Iterable[str]) -> None:
+    """Raise InputError naming the fields that the file lacks."""
+    missing = [name for name in names if name not in handle]
+    if missing:
+        raise InputError(
+            f"{handle.filename}: field {', '.join(missing)} is missing; it has {list(handle)}; "
+            "make it again"
+        )
+
+
+def array(dataset: h5py.Dataset) -> np.ndarray:
+    """A dataset in memory: text as str objects, numbers and booleans as they are.
 
     Raises:
-        InputError: it holds something else.
-    """
-    if not isinstance(dataset, h5py.Dataset) or h5py.check_string_dtype(dataset.dtype) is None:
-        raise InputError(f"{dataset.file.filename}: field {dataset.name[1:]} holds no strings")
-    return np.asarray(dataset.asstr()[...], dtype=object)
-
-
-def numbers(dataset: h5py.Dataset) -> np.ndarray:
-    """A numeric or boolean dataset as an array.
-
-    Raises:
-        InputError: it holds something else, or its bytes are damaged.
+        InputError: it is a group or holds something else, or its bytes are damaged.
     """
     where = f"{dataset.file.filename}: field {dataset.name[1:]}"
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiub":
-        raise InputError(f"{where} holds no numbers")
+    if not isinstance(dataset, h5py.Dataset):
+        raise InputError(f"{where} is a group, expected a dataset; make it again")
+    text = is_text(dataset)
+    if not text and dataset.dtype.kind not in "fiub":
+        raise InputError(f"{where} holds {dataset.dtype}, neither numbers nor text; make it again")
     try:
-        return dataset[...]
+        return np.asarray(dataset.asstr()[...], dtype=object) if text else dataset[...]
     except OSError:
         raise InputError(f"{where} cannot be read; the file is damaged, make it again") from None
 
 
-def require(handle: h5py.File, names: Iterator[str], path: str | os.PathLike[str]) -> None:
-    """Raise InputError naming the fields that the file lacks."""
-    missing = [name for name in names if name not in handle]
-    if missing:
-        raise InputError(f"{path}: field {', '.join(missing)} is missing; it has {list(handle)}")
+def mapped(dataset: h5py.Dataset) -> np.ndarray:
+    """A contiguous numeric dataset as a read-only np.memmap, of which nothing is read yet.
+
+    A dataset that cannot be mapped is read as by `array`.
+    """
+    numeric = isinstance(dataset, h5py.Dataset) and dataset.dtype.kind in "fiub"
+    place = dataset.id.get_offset() if numeric and dataset.size else None
+    if place is None:
+        return array(dataset)
+    return np.memmap(dataset.file.filename, dataset.dtype, "r", place, dataset.shape)
+
+
+def is_text(dataset: h5py.Dataset) -> bool:
+    return h5py.check_string_dtype(dataset.dtype) is not None
+
+
+def text(values: Iterable[Any]) -> np.ndarray:
+    """Strings in the dtype that h5py stores as UTF-8 of any length."""
+    return np.asarray([str(value) for value in values], dtype=TEXT)

@@ -36,25 +36,25 @@ def read(path: str | os.PathLike[str], contract: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except ValueError:
-        raise InputError(f"{path}: not JSON or truncated; delete it and rerun") from None
+        raise InputError(f"{path}: not JSON or truncated; make it again") from None
     found = content.get("contract") if isinstance(content, dict) else None
     if found != contract:
-        raise InputError(f"{path}: holds {found!r} where {contract!r} is due")
+        raise InputError(f"{path}: holds {found!r}, expected {contract!r}; make it again")
     return content
 
 
 @contextmanager
 def fields(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Around the use of what was read: a field that misses or does not fit is the file's fault.
+    """Wraps the use of what was read: a missing or ill-typed field is an error of the file.
 
     Raises:
-        InputError: in the place of what came of the bad field.
+        InputError: instead of the exception that the bad field caused.
     """
     try:
         yield
     except InputError:
         raise
     except KeyError as error:
-        raise InputError(f"{path}: field {error} is missing; delete it and rerun") from None
+        raise InputError(f"{path}: field {error} is missing; make it again") from None
     except (TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: a field has the wrong type; delete it and rerun") from None
+        raise InputError(f"{path}: a field has the wrong type; make it again") from None

@@ -1,6 +1,6 @@
 """Where an artifact came from: origin, settings, code, inputs and versions, kept inside the file.
 
-Formats that cannot hold it (copies of foreign files, TSV) have it beside them, in
+Formats that cannot hold it (copies of foreign files, TSV) have it next to them, in
 `FILE.provenance.json`; a folder holds `provenance.json`.
 """
 
@@ -39,7 +39,7 @@ def describe(
 
     Args:
         module: the subcommand's module, e.g. ``spikeline.cli.train``.
-        settings: what the step was told to do.
+        settings: the settings of the step.
         inputs: files the step read; their checksums and origins are recorded.
         origin: source and commit or checksum, for the steps that bring data in.
         more: further plain facts, such as a seed.
@@ -47,7 +47,7 @@ def describe(
     checksums = {Path(path).as_posix(): _checksum(Path(path)) for path in inputs}
     origins = {} if origin is None else {origin["name"]: dict(origin)}
     for path, checksum in checksums.items():
-        # What no step of ours made is where the data began.
+        # A file that no step of the workflow made is an origin itself.
         raw = {path: {"name": path, "sha256": checksum}}
         for name, inherited in _origins(Path(path), raw).items():
             origins.setdefault(name, inherited)
@@ -95,7 +95,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     except InputError:
         raise
     except (ValueError, OSError, AttributeError, MemoryError, struct.error, zipfile.BadZipFile):
-        raise InputError(f"{path}: is damaged or no {path.suffix} file; make it again") from None
+        raise InputError(f"{path}: is damaged or not a {path.suffix} file; make it again") from None
     raise InputError(f"{path}: carries no provenance; it was not made by this workflow")
 
 
@@ -132,7 +132,7 @@ def _from_hdf5(path: Path) -> str | None:
     import h5py
 
     if not h5py.is_hdf5(path):
-        raise InputError(f"{path}: is no HDF5 file or is truncated; delete it and rerun")
+        raise InputError(f"{path}: is not an HDF5 file or is truncated; make it again")
     with h5py.File(path, "r") as handle:
         return handle.attrs.get(KEY)
 
@@ -156,7 +156,7 @@ def _from_safetensors(path: Path) -> str | None:
 def _from_zip(path: Path) -> str | None:
     with zipfile.ZipFile(path) as archive:
         comment = archive.comment.decode(errors="replace")
-    # A comment that another program left is no record of ours.
+    # A comment that another program wrote is not a record.
     return comment if comment.startswith("{") else None
 
 

@@ -1,4 +1,4 @@
-"""Artifacts in safetensors: arrays, and under their contract's name a description in JSON."""
+"""Artifacts in safetensors: arrays, and a JSON description stored under their contract's name."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def read(
     with _opened(path) as file:
         header = file.metadata() or {}
         if contract not in header:
-            found = ", ".join(header) or "no contract"
-            raise InputError(f"{path}: holds {found} where {contract} is due; make it again")
+            found = ", ".join(map(repr, header)) or "no contract"
+            raise InputError(f"{path}: holds {found}, expected {contract!r}; make it again")
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     with whole(path):
         return dict(json.loads(header[contract])), arrays
@@ -68,10 +68,10 @@ def read(
 
 @contextmanager
 def whole(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Around the use of what was read: parts that miss or do not fit are the file's fault.
+    """Wraps the use of what was read: missing or wrong parts are an error of the file.
 
     Raises:
-        InputError: in the place of what came of the bad part.
+        InputError: instead of the exception that the bad part caused.
     """
     try:
         yield
@@ -79,7 +79,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: parts miss or do not fit ({reason}); make it again") from None
+        raise InputError(f"{path}: parts are missing or wrong ({reason}); make it again") from None
 
 
 @contextmanager

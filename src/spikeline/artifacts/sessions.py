@@ -39,11 +39,11 @@ from torch_brain.data import (
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_path
-from spikeline.artifacts.hdf5 import CONTRACT as CONTRACT_KEY
+from spikeline.artifacts.hdf5 import CONTRACT_KEY
 from spikeline.artifacts.hdf5 import opened as opened_hdf5
 from spikeline.errors import InputError
 
-CONTRACT = "session/1"
+CONTRACT = "sessions/1"
 SPLITS = ("train", "valid", "test")
 BEHAVIOURS = ("wheel", "running", "position")
 REQUIRED = (
@@ -51,11 +51,11 @@ REQUIRED = (
     "session.id", "session.source", "session.subject",
     *(f"{name}_domain.start" for name in (*SPLITS, "reference")),
 )  # fmt: skip
-# What opening a file of ours raises when some of its bytes are wrong.
+# What opening a session raises when some of its bytes are wrong.
 FORMAT_ERRORS = (
     OSError, KeyError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
-# Headers, domains and the index of seconds: more than any session's own.
+# Headers, domains and the index of seconds: more than any session needs.
 METADATA_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -87,7 +87,7 @@ def build(
     trials: Mapping[str, np.ndarray] | None = None,
     stimuli: Mapping[str, np.ndarray] | None = None,
 ) -> Data:
-    """A session from plain arrays; nothing is copied that has its due dtype.
+    """A session from plain arrays; nothing is copied that already has its dtype.
 
     Args:
         times: (n,) spike times in seconds from the session's start, sorted, below `duration`.
@@ -143,7 +143,7 @@ def save(path: str | os.PathLike[str], data: Data, record: Mapping[str, Any]) ->
         try:
             labelled.save(temporary)
         except (OSError, RuntimeError) as error:
-            # What h5py says where a quota ends, which no free space foretells.
+            # What h5py says where a quota ends, which the free space does not show.
             number = re.search(r"errno = (\d+)", str(error))
             if not number:
                 raise
@@ -180,7 +180,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Data]:
 
 
 def _require_room(path: Path, data: Data) -> None:
-    """Raise ENOSPC beforehand: HDF5 that meets a full disk cannot even close its file."""
+    """Raise ENOSPC before writing: on a full disk HDF5 cannot even close its file."""
     needed = _bytes(data) + METADATA_BYTES
     if shutil.disk_usage(path.parent).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent))
@@ -203,7 +203,7 @@ def _damage(path: Path, *kinds: type[Exception]) -> Iterator[None]:
     except InputError:
         raise
     except kinds as error:
-        # A full disk, or another file of the caller's, is no damage to this one.
+        # A full disk, or an error of another file, is passed on.
         if isinstance(error, OSError) and (error.filename or error.errno in FULL):
             raise
         reason = " ".join(str(error).split())[:120]

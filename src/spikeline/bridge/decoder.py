@@ -23,7 +23,7 @@ from spikeline.bridge.aligned_member import AlignedMember
 from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.errors import InputError
 
-CONTRACT = "spikeline-decoder-1"
+CONTRACT = "decoder/1"
 # Rows on which the spread is measured: as many pairs as it takes for two or three digits.
 SPREAD_ROWS = 500
 

@@ -7,9 +7,8 @@ import logging
 
 import numpy as np
 
-from spikeline.artifacts import counts, forecasts, provenance
+from spikeline.artifacts import counts, forecasts, provenance, true_rates
 from spikeline.artifacts.counts import Counts
-from spikeline.artifacts.hdf5 import numbers, opened, require
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.horizon.baselines.rates import score_baselines
@@ -53,19 +52,15 @@ def run(options: argparse.Namespace) -> None:
 
 def _true_rates(path: str, binned: Counts) -> np.ndarray:
     """(bins, units) true expected counts in the bins of the counts."""
-    with opened(path) as handle:
-        require(handle, ["rates"], path)
-        rates = numbers(handle["rates"])
+    rates = true_rates.read(path)
     bins, units = binned.counts.shape
     first = round(binned.origin_s / binned.bin_s)
-    if rates.ndim != 2 or rates.shape[1] != units or len(rates) < first + bins:
+    if rates.shape[1] != units or len(rates) < first + bins:
         raise InputError(
-            f"{path}: rates have shape {rates.shape}; {first + bins} bins or more of {units} "
-            "units are due, are they of another session?"
+            f"{path}: rates have shape {rates.shape}, expected at least {first + bins} bins of "
+            f"{units} units; are they of another session?"
         )
     rates = rates[first : first + bins]
-    if not np.isfinite(rates).all() or (rates < 0).any():
-        raise InputError(f"{path}: rates are negative or not finite; simulate them again")
     agreement = np.corrcoef(rates.mean(axis=0), binned.counts.mean(axis=0))[0, 1]
     if agreement < LEAST_AGREEMENT:
         raise InputError(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spikeline.artifacts import provenance
 from spikeline.errors import InputError
+
+if TYPE_CHECKING:
+    from spikeline.artifacts.contract import Contract
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +43,28 @@ def _contents(path: Path) -> list[str]:
     return describe(path) if describe else [f"{path.stat().st_size} bytes"]
 
 
+def contracts() -> dict[str, Contract]:
+    """The contracts of HDF5 files by name."""
+    from spikeline.artifacts import counts, embeddings, features, responses, true_rates
+    from spikeline.simulate.behaving import store
+
+    found = (
+        counts.CONTRACT, embeddings.CONTRACT, features.CONTRACT, features.NORMALISATION,
+        responses.CONTRACT, true_rates.CONTRACT, store.SESSION, store.PICTURES,
+    )  # fmt: skip
+    return {contract.name: contract for contract in found}
+
+
 def _hdf5(path: Path) -> list[str]:
-    from spikeline.artifacts.hdf5 import CONTRACT, opened
+    from spikeline.artifacts.hdf5 import contract_name, opened
 
     with opened(path) as handle:
-        lines = [f"contract {handle.attrs.get(CONTRACT)}"]
+        name = contract_name(handle)
+        lines = [f"contract {name}"]
+        contract = contracts().get(name)
+        if contract is not None:
+            return [*lines, *contract.describe(handle)]
+        # Sessions are described by torch_brain's own classes; print what the file says.
         handle.visititems(
             lambda name, item: (
                 lines.append(f"{name}  {item.dtype}  {item.shape}")
@@ -73,7 +94,7 @@ def _safetensors(path: Path) -> list[str]:
             shapes = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
             return [f"{name}  {s.get_dtype()}  {s.get_shape()}" for name, s in shapes.items()]
     except SafetensorError:
-        raise InputError(f"{path}: is damaged; delete it and rerun") from None
+        raise InputError(f"{path}: is damaged; make it again") from None
 
 
 def _archive(path: Path) -> list[str]:

@@ -8,7 +8,12 @@ from pathlib import Path
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_folder
 from spikeline.cli._options import start_log
-from spikeline.simulate.behaving.store import PICTURES, read_pictures, read_session, session_files
+from spikeline.simulate.behaving.store import (
+    PICTURES_FILE,
+    read_pictures,
+    read_session,
+    session_files,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
 
     start_log()
     files = session_files(options.simulation, "allen")
-    record = provenance.describe(__name__, {}, [*files, options.simulation / PICTURES])
+    record = provenance.describe(__name__, {}, [*files, options.simulation / PICTURES_FILE])
     scenes, movie = read_pictures(options.simulation)
     with atomic_folder(options.output) as folder:
         write_cache(folder, [read_session(path) for path in files], scenes, movie)

@@ -1,1 +1,1 @@
-"""Simulated origins: what the demo records instead of a laboratory, in that laboratory's layout."""
+"""Simulated origins: recordings for the demo, in the layout of the laboratories' own files."""

@@ -55,9 +55,9 @@ def write_twin(
 
     Args:
         folder: an existing empty folder, or one to be made.
-        settings: of the twin.
+        settings: those of the twin.
         provenance: written to provenance.json if given.
-        progress: told the name of each stage as it begins.
+        progress: called with the name of each stage as it begins.
 
     Raises:
         InputError: datalad or git-annex is missing or fails.

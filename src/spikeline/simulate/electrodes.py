@@ -1,4 +1,4 @@
-"""Tuning of the simulated electrodes: V1 and V4 look at the pixels, IT at what made them."""
+"""Tuning of the simulated electrodes: V1 and V4 see the pixels, IT the factors behind them."""
 
 from collections.abc import Sequence
 
@@ -59,7 +59,7 @@ class V4Maps:
         for maps in (curvature, texture, hue):
             rows = maps[..., ::2, :] + maps[..., 1::2, :]
             small = (rows[..., ::2] + rows[..., 1::2]) / 4
-            # Kinds mix in one electrode, so they must be of one scale.
+            # One electrode mixes several kinds of map, so all need the same scale.
             kinds.append(small / small.std(axis=(1, 2, 3), keepdims=True))
         self.maps = np.concatenate(kinds)
         self.kind_of_map = np.repeat(np.arange(3), [len(maps) for maps in kinds])
@@ -81,7 +81,7 @@ def v4_drive(shared: V4Maps, electrodes: int, rng: np.random.Generator) -> np.nd
 def factor_codes(stimuli: Stimuli) -> dict[str, np.ndarray]:
     """Each factor as numbers: (n, dimensions), levels as far apart as they look.
 
-    Shapes, textures and backgrounds have one dimension a level, colours three (their RGB), size
+    Shapes, textures and backgrounds have one dimension per level, colours three (their RGB), size
     and place their continuous values.
     """
     rgb = np.array(list(COLOURS.values()))

@@ -1,6 +1,6 @@
 """Local image measurements that stand in for what early and middle visual areas compute.
 
-Images are small (about 48 pixels a side); positions and lengths are shares of the image side.
+Images are small (about 48 pixels on each side); positions and lengths are shares of the image side.
 """
 
 import numpy as np
@@ -93,8 +93,8 @@ def energy_maps(grey: np.ndarray) -> np.ndarray:
 def curvature_maps(energy: np.ndarray) -> np.ndarray:
     """Where two edges meet at an angle: (orientations, n, size, size).
 
-    Map k is the geometric mean of edges tilted 45 degrees either way of direction k, each a little
-    to its own side: large on corners and tight curves that point along k.
+    Map k is the geometric mean of edges tilted 45 degrees to either side of direction k, each
+    shifted a little to its own side: large on corners and tight curves that point along k.
     """
     fine = energy[0]
     count, size = len(fine), fine.shape[-1]

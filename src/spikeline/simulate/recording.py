@@ -53,7 +53,7 @@ def noise_free_responses(
     settings: TwinSettings,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """What each electrode would answer to each image without noise: (images, electrodes).
+    """The response of each electrode to each image without noise: (images, electrodes).
 
     Each electrode has mean 0 and variance 1 over the images. A share `idiosyncrasy` of the
     variance is private to the image: random, the same at each presentation.
@@ -97,7 +97,7 @@ def record(
 
     Presentations spread over the subject's days; response gain and offset change from day to day.
     As in TVSD, each day's responses are z-scored per electrode by that day's presentations of test
-    images, so the training responses are neither of mean 0 nor of variance 1.
+    images, so the training responses have neither mean 0 nor variance 1.
 
     Args:
         responses: (images, electrodes) from `noise_free_responses`.

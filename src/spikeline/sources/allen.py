@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 MINIMUM = {"presence_ratio": 0.95}
 MAXIMUM = {"isi_violations": 0.5, "amplitude_cutoff": 0.1}
-OUTSIDE = ("None", "")  # places of channels that lie in no brain structure
-# Kept beside id, region and depth.
+OUTSIDE = ("None", "")  # acronyms of channels outside any brain structure
+# Kept in addition to id, region and depth.
 QUALITY = ("snr", "firing_rate", *MINIMUM, *MAXIMUM)
 SCENES = "natural_scenes"
 MOVIE = re.compile(r"natural_movie_(one|three|1|3)(_more_repeats)?$")
@@ -62,7 +62,7 @@ def read_recording(path: str | os.PathLike[str], name: str) -> Recording:
 def image_name(stimulus: str, frame: float) -> str | None:
     """Name of a presentation's image in the archive of templates.
 
-    '' for a blank sweep (frame -1), None for a stimulus that is no image, or no known one.
+    '' for a blank sweep (frame -1), None for a stimulus that is not an image or not a known one.
     """
     movie = MOVIE.match(stimulus)
     if (stimulus != SCENES and not movie) or not np.isfinite(frame):
@@ -91,13 +91,15 @@ def _opened(path: Path) -> Iterator[NWBFile]:
         raise
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: is damaged or no NWB file ({reason}); fetch it again") from None
+        raise InputError(
+            f"{path}: is damaged or not an NWB file ({reason}); fetch it again"
+        ) from None
 
 
 def _spikes(nwb: NWBFile, path: str | os.PathLike[str], good: np.ndarray) -> Spikes:
     """Spikes of the good units in order of time; a cluster is a row of the units table.
 
-    The others, often more than half, would only be sorted to be left out.
+    Spikes of other units, often more than half, are left out before the sort.
     """
     if "spike_times" not in nwb.units.colnames:
         raise InputError(f"{path}: units have no spike_times; fetch it again")
@@ -108,7 +110,7 @@ def _spikes(nwb: NWBFile, path: str | os.PathLike[str], good: np.ndarray) -> Spi
         raise InputError(f"{path}: spike_times_index does not fit spike_times; fetch it again")
     if not np.isfinite(times).all():
         bad = int(np.argmin(np.isfinite(times)))
-        raise InputError(f"{path}: spike time {bad} is {times[bad]}; seconds are due")
+        raise InputError(f"{path}: spike time {bad} is {times[bad]}; expected seconds")
     kept = np.repeat(good, lengths)
     clusters = np.repeat(np.arange(len(stops), dtype=np.int32), lengths)[kept]
     times = times[kept]
@@ -191,7 +193,7 @@ def _presentations(table: Any) -> Iterator[tuple[float, float, str]]:
 
 
 def _number(value: Any) -> float:
-    """A frame as a number: files hold floats, or text where other stimuli have none."""
+    """A frame as a number: files hold floats, or text where other stimuli have no frames."""
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
 """Allen's Visual Coding sessions and stimulus templates by their own client, AllenSDK.
 
-Runs in the client's environment (envs/allen.txt). A session stays the NWB file that it is;
-`sources/allen.py` reads it in the workflow's own.
+Runs in the client's environment (envs/allen.txt). A session stays an NWB file, which
+`sources/allen.py` reads in the workflow's environment.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ T = TypeVar("T")
 
 
 def open_cache(folder: str, attempts: int = 3) -> Any:
-    """AllenSDK's cache in a folder; what it lacks is downloaded from the Allen Institute.
+    """AllenSDK's cache in a folder; missing files are downloaded from the Allen Institute.
 
-    A folder that carries provenance is a whole origin, such as a simulated one: it is only read.
+    A folder with provenance is a complete origin, such as a simulated one: it is only read.
     """
     from allensdk.brain_observatory.ecephys import ecephys_project_cache as ecephys
 
-    # It says so for every image that it reads.
+    # It logs a line for every image that it reads.
     logging.getLogger("call_caching").setLevel(logging.WARNING)
     manifest = Path(folder, "manifest.json")
     if _is_origin(folder):
@@ -91,7 +91,7 @@ def templates(
 
 
 def scene_numbers(folder: str) -> list[int]:
-    """All scenes of the release, or those that a whole origin holds."""
+    """All scenes of the release, or those that a complete origin holds."""
     if not _is_origin(folder):
         return list(range(SCENES))
     found = Path(folder, "natural_scene_templates").glob("natural_scene_*.tiff")
@@ -112,7 +112,7 @@ def _is_origin(folder: str) -> bool:
 
 
 def _named(load: Callable[[], T], where: str) -> T:
-    """What `load` returns; whatever AllenSDK raises on a bad file or address, as one line."""
+    """What `load` returns; an exception of AllenSDK on a bad file or address becomes one line."""
     try:
         return load()
     except InputError:

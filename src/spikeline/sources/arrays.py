@@ -42,14 +42,14 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_names(path: str | os.PathLike[str]) -> np.ndarray:
-    """Image names, one a line."""
+    """Image names, one per line."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; correct the path in the config")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except ValueError:
-        raise InputError(f"{path}: is no UTF-8 text; write one image name a line") from None
+        raise InputError(f"{path}: is not UTF-8 text; write one image name per line") from None
     return np.asarray([line.strip().replace("\\", "/") for line in lines if line.strip()], object)
 
 
@@ -75,28 +75,27 @@ def responses_from_arrays(
         test_values: (images, electrodes), or (repetitions, images, electrodes) whose mean is
             decoded. None draws `splits` random test splits of `test_size` images instead.
         test_images: (images,) names of the test rows.
-        where, test_where: what errors call the rows, and the test rows.
+        where, test_where: names of the rows and of the test rows in errors.
         categories: category of an image name; the name's folder where None.
     """
     if values.ndim != 2:
-        raise InputError(f"{where}: has shape {values.shape}; images x electrodes is due")
+        raise InputError(f"{where}: has shape {values.shape}, expected (images, electrodes)")
     if len(values) != len(images):
         swapped = ": its axes are swapped" if values.shape[1] == len(images) else ""
         raise InputError(
             f"{where}: has {len(values)} rows for {len(images)} images{swapped}; "
-            "images x electrodes is due"
+            "expected (images, electrodes)"
         )
     electrodes = values.shape[1]
     repetitions = None
     if test_values is None:
         test = random_splits(images, splits, test_size, where)
     else:
-        due = None if test_images is None else (len(test_images), electrodes)
-        if test_values.ndim not in (2, 3) or test_values.shape[-2:] != due:
+        count = 0 if test_images is None else len(test_images)
+        if test_values.ndim not in (2, 3) or test_values.shape[-2:] != (count, electrodes):
             raise InputError(
-                f"{test_where or where}: test responses have shape {test_values.shape}; "
-                f"([repetitions,] {0 if test_images is None else len(test_images)} images, "
-                f"{electrodes} electrodes) is due"
+                f"{test_where or where}: test responses have shape {test_values.shape}, "
+                f"expected ([repetitions,] {count} images, {electrodes} electrodes)"
             )
         repetitions = test_values if test_values.ndim == 3 else None
         mean = test_values if repetitions is None else repetitions.mean(axis=0)

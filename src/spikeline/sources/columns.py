@@ -1,5 +1,6 @@
-"""Tables of a recording as tab-separated text that loses no digit, with nothing but the standard
-library and numpy, so that every client environment can write them.
+"""Tables of a recording as tab-separated text that loses no digit.
+
+Only the standard library and numpy are needed, so that every client environment can write them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def read_columns(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         with open(path, encoding="utf-8", newline="") as handle:
             header, *rows = csv.reader(handle, delimiter="\t")
     except (ValueError, csv.Error):
-        raise InputError(f"{path}: is no table; fetch the recording again") from None
+        raise InputError(f"{path}: is not a table; fetch the recording again") from None
     if any(len(row) != len(header) for row in rows):
         raise InputError(f"{path}: has rows of different length; fetch the recording again")
     columns = zip(*rows, strict=True) if rows else [()] * len(header)

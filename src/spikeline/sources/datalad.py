@@ -28,7 +28,7 @@ def environment() -> dict[str, str]:
     """The process environment with the tools of this Python first and a git identity.
 
     git-annex commits to its own branch, so it needs an identity even to read; a user's own
-    settings win. No prompt may wait for an answer nobody gives.
+    settings win. Prompts are off: a job would wait for an answer forever.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return {**IDENTITY, **os.environ, "PATH": path, "GIT_TERMINAL_PROMPT": "0"}
@@ -45,7 +45,7 @@ def fetch(
     """Copy `files` (path in the dataset -> destination) out of the dataset at `url`.
 
     The clone stays at `clone`, so that a second subject, or a retry after a broken transfer,
-    continues from what is there. It is made anew when the origin has moved on.
+    continues from what is there. It is cloned again when the origin has moved on.
 
     Args:
         url: a local path, file:// or https:// address.
@@ -84,7 +84,7 @@ def _refresh(url: str, clone: Path, commit: str | None, attempts: int, pause: fl
         log.info("%s: the origin has moved on, cloning again", clone)
         remove(clone)
     log.info("cloning %s", url)
-    # A clone broken off half-way must not be taken for a whole one.
+    # An interrupted clone must not be taken for a complete one.
     temporary = clone.with_name(f".{clone.name}.partial")
 
     def attempt() -> subprocess.CompletedProcess[str]:
@@ -160,7 +160,7 @@ def _remote_head(url: str, attempts: int, pause: float) -> str:
         found[:] = done.stdout.split()[:1]
         return done
 
-    _retry(attempt, f"{url}: is no dataset that can be reached", attempts, pause)
+    _retry(attempt, f"{url}: cannot be reached or is not a dataset", attempts, pause)
     if not found:
         raise InputError(f"{url}: is an empty repository")
     return found[0]

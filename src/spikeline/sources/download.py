@@ -1,4 +1,4 @@
-"""One file from a local path or an https address, its checksum proved before it is used."""
+"""One file from a local path or an https address, its checksum verified before it is used."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fetch(
         checksum: the sha256 that the content must have; None accepts any.
 
     Raises:
-        InputError: nothing there, the network gave up, or another content than promised.
+        InputError: no such file, a failed download, or another checksum.
     """
     with atomic_path(destination) as temporary:
         if is_url(location):
@@ -47,7 +47,7 @@ def fetch(
         found = sha256(temporary)
         if checksum is not None and found != checksum:
             raise InputError(
-                f"{location}: sha256 is {found} where {checksum} is due; "
+                f"{location}: sha256 is {found}, expected {checksum}; "
                 "the file is damaged or has changed"
             )
     return {"name": location, "sha256": found}
@@ -75,7 +75,7 @@ def _download(url: str, path: Path, attempts: int, pause: float) -> None:
             log.warning("attempt %d of %d: %s", attempt + 1, attempts, reason)
             status = 0 if error.response is None else error.response.status_code
             if 400 <= status < 500 and status not in (408, 429):
-                break  # The server has understood and will say the same again.
+                break  # A client error: the server would answer the same again.
             if attempt + 1 < attempts:
                 time.sleep(pause * 2**attempt)
     raise InputError(f"{url}: cannot be downloaded: {reason[:200]}")

@@ -43,7 +43,7 @@ def usable(values: np.ndarray, where: str) -> np.ndarray:
     """(electrodes,) bool: electrodes that are finite everywhere and not constant.
 
     Args:
-        values: (rows, electrodes), all rows that the electrode must serve.
+        values: (rows, electrodes), all rows that will be analysed.
 
     Raises:
         InputError: none is usable.

@@ -30,7 +30,7 @@ def read_recording(folder: str | os.PathLike[str], name: str) -> Recording:
     """The recording in a folder; several probes are merged, their units named probe/uuid.
 
     Raises:
-        InputError: a missing or damaged file, or a probe whose spikes are unsound.
+        InputError: a missing or damaged file, or a probe with invalid spikes.
     """
     folder = Path(folder)
     try:
@@ -46,7 +46,7 @@ def read_recording(folder: str | os.PathLike[str], name: str) -> Recording:
     wheel = [folder / f"wheel.{part}.npy" for part in ("timestamps", "position")]
     missing = [path for path in wheel if not path.exists()]
     if len(missing) == 1:
-        raise InputError(f"{missing[0]}: no such file beside its other half; fetch it again")
+        raise InputError(f"{missing[0]}: no such file, but its counterpart exists; fetch it again")
     if not missing:
         track = Track("wheel", *map(read_array, wheel), str(wheel[0]))
     if (folder / "trials.tsv").exists():
@@ -67,7 +67,9 @@ def _clusters(folder: Path, probe: str) -> dict[str, np.ndarray]:
     table = read_columns(folder / "clusters.tsv")
     missing = [k for k in ("cluster", "uuid", "region", "depth", "label") if k not in table]
     if missing:
-        raise InputError(f"{folder / 'clusters.tsv'}: column {missing[0]} is missing; fetch again")
+        raise InputError(
+            f"{folder / 'clusters.tsv'}: column {missing[0]} is missing; fetch it again"
+        )
     return {
         "cluster": table["cluster"].astype(np.int64),
         "id": np.asarray([f"{probe}/{uuid}" for uuid in table["uuid"]]),
@@ -85,10 +87,10 @@ def _spikes(folder: Path) -> Spikes:
 
 
 def _merged(probes: list[Spikes], counts: list[int], where: str) -> Spikes:
-    """All probes' spikes in order of time, cluster indices counted through."""
+    """All probes' spikes in order of time, cluster indices numbered on across probes."""
     if len(probes) == 1:
         return probes[0]
-    # Each probe is proved sound while its own file can still be named.
+    # Each probe is checked by itself, so that errors name its file.
     for spikes, count in zip(probes, counts, strict=True):
         survey(spikes, count)
     times = np.concatenate([spikes.times[:] for spikes in probes])

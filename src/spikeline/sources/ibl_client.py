@@ -1,7 +1,7 @@
 """IBL sessions by their own client: ONE, SpikeSortingLoader and SessionLoader.
 
-Runs in the client's environment (envs/ibl.txt). What it returns is plain arrays; `sources/ibl.py`
-reads them in the workflow's own.
+Runs in the client's environment (envs/ibl.txt). It returns plain arrays, which
+`sources/ibl.py` reads in the workflow's environment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from spikeline.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Of a public database the user's name is public too; the password is not ours to write down.
+# The public database has a public user; its password is published by IBL, not here.
 PUBLIC_USER = "intbrainlab"
 SPIKES = ("times", "clusters")
 CLUSTERS = ("acronym", "depths", "label", "uuids")
@@ -36,16 +36,16 @@ def open_one(cache: str | None, url: str | None, password: str | None) -> Any:
     """ONE on a local tree with its cache tables, or on an Alyx database.
 
     Args:
-        cache: the tree; beside `url`, the folder that downloads are kept in.
+        cache: the tree; with `url`, the folder that downloads are kept in.
         url: address of the database.
-        password: of its public user.
+        password: that of its public user.
 
     Raises:
         InputError: no tables in the tree, or no password.
     """
     from one.api import ONE
 
-    # A tree without revisions has no default one either; once per dataset is too often to hear it.
+    # A tree without revisions has no default revision; ONE would warn of it once per dataset.
     warnings.filterwarnings("ignore", message="No default revision")
     if url is None:
         missing = [n for n in ("sessions.pqt", "datasets.pqt") if not Path(cache, n).is_file()]
@@ -69,7 +69,7 @@ def find_session(one: Any, name: str) -> tuple[str, dict[str, str]]:
     try:
         eid = one.to_eid(name)
     except (AssertionError, ValueError):
-        # What is no reference at all, and a reference to nothing.
+        # An ill-formed reference, and a reference to no session.
         eid = None
     path = None if eid is None else one.eid2path(str(eid))
     if path is None:
@@ -83,7 +83,7 @@ def load_probe(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Spike times (n,) in seconds, clusters (n,), and columns of the cluster table.
 
-    The table has a row for each cluster index, with the label of IBL's quality metrics: the share
+    The table has one row per cluster index, with the label of IBL's quality metrics: the share
     of them that it passed.
 
     Raises:
@@ -92,7 +92,7 @@ def load_probe(
     from brainbox.io.one import SpikeSortingLoader
 
     where = f"session {eid}, {probe}"
-    # An atlas of its own would be downloaded; acronyms are all that is needed of it.
+    # Without it the loader downloads an atlas, of which only the acronyms are needed.
     atlas = SimpleNamespace(regions=regions)
     loader = SpikeSortingLoader(eid=eid, pname=probe, one=one, atlas=atlas)
     if not loader.collections:
@@ -152,7 +152,7 @@ def probes_of(one: Any, eid: str) -> list[str]:
 
 
 def retried(action: Callable[[], T], what: str, attempts: int = 3, pause: float = 10.0) -> T:
-    """The result of a step that needs the network, tried again where that failed.
+    """The result of a step that needs the network, retried where it failed.
 
     Raises:
         InputError: it failed every time.
@@ -180,7 +180,7 @@ def _named(load: Callable[[], T], where: str, what: str) -> T:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{where}: ALF object {what} is missing or damaged: {reason}") from None
     except (KeyError, ValueError, EOFError, AttributeError, NotImplementedError) as error:
-        # A tree whose files are not what its tables say fails deep inside the client.
+        # A tree that differs from its tables fails deep inside the client.
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{where}: ALF object {what} cannot be loaded: {reason}") from None
 
@@ -192,12 +192,12 @@ def _require(name: str, loaded: Any, attributes: Sequence[str], where: str) -> N
 
 
 def _require_files(one: Any, eid: str, probe: str, where: str) -> None:
-    """Name what a local tree lacks; the client would ask a database, or fail on a key."""
+    """Name what a local tree lacks; the client would query a database, or raise KeyError."""
     if one.mode != "local":
         return
     names = [path.name for path in (Path(one.eid2path(eid)) / "alf" / probe).rglob("*.*")]
-    for due in FILES:
-        # Places may come from electrodeSites.* as well, which is the same for every sorting.
-        ends = (due, due.replace("channels.", "electrodeSites."))
+    for expected in FILES:
+        # Channels may also come from electrodeSites.*, which all sortings share.
+        ends = (expected, expected.replace("channels.", "electrodeSites."))
         if not any(end in name for name in names for end in ends):
-            raise InputError(f"{where}: ALF object {due} is missing; have it extracted")
+            raise InputError(f"{where}: ALF object {expected} is missing; have it extracted")

@@ -29,7 +29,7 @@ def responses_of_session(
         swapped = counts.ndim == 2 and counts.shape[0] == len(images)
         raise InputError(
             f"{where}: has shape {counts.shape} for {len(images)} images"
-            f"{': its axes are swapped' if swapped else ''}; neurons x images is due"
+            f"{': its axes are swapped' if swapped else ''}; expected (neurons, images)"
         )
     if (counts < 0).any():
         raise InputError(f"{where}: has negative spike counts")

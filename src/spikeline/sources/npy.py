@@ -1,4 +1,4 @@
-"""A .npy file of one column, mapped: a long recording is never in memory twice."""
+"""A .npy file of one column, mapped, so that a long recording is never in memory twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Npy:
     """Stands in for an array of shape (n,) where only its length and slices are asked for.
 
     Raises:
-        InputError: missing, truncated, no .npy file, pickled objects, or more than one column.
+        InputError: missing, truncated, not a .npy file, pickled objects, or more than one column.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -33,12 +33,12 @@ class Npy:
                 shape, _, self.dtype = header(handle)
                 self.offset = handle.tell()
         except (ValueError, OSError, EOFError, SyntaxError):
-            raise InputError(f"{path}: is no .npy file or is damaged; write it again") from None
+            raise InputError(f"{path}: is not a .npy file or is damaged; write it again") from None
         if self.dtype.kind not in "fiu":
-            raise InputError(f"{path}: holds {self.dtype}; numbers are due")
+            raise InputError(f"{path}: holds {self.dtype}, expected numbers")
         # MATLAB and Phy write columns as (n, 1).
         if len(shape) != 1 and tuple(shape[1:]) != (1,):
-            raise InputError(f"{path}: has shape {shape}; one value a row is due")
+            raise InputError(f"{path}: has shape {shape}, expected one value per row")
         self.length = shape[0]
         found = self.path.stat().st_size - self.offset
         if found < self.length * self.dtype.itemsize:
@@ -52,7 +52,7 @@ class Npy:
 
     @cached_property
     def mapped(self) -> np.ndarray:
-        """All of it, (n,), read-only; its pages are read as they are touched, and not copied."""
+        """All of it, (n,), read-only; its pages are read on first use and not copied."""
         if not self.length:
             return np.empty(0, self.dtype)
         return np.asarray(np.memmap(self.path, self.dtype, "r", self.offset, (self.length,)))

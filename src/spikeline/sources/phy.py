@@ -1,4 +1,4 @@
-"""The cluster table that Phy keeps beside spike times and clusters: which are good units."""
+"""The cluster table that Phy keeps next to spike times and clusters: which are good units."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def read_clusters(path: str | os.PathLike[str], good: str) -> tuple[dict[str, np
 
     Returns:
         the columns, and whether the table names every cluster: one of ids and labels alone
-        (cluster_group.tsv) leaves out those that nobody labelled.
+        (cluster_group.tsv) leaves out unlabelled clusters.
 
     Raises:
-        InputError: no such file, no column of cluster ids, or ids that are no distinct numbers.
+        InputError: no such file, no column of cluster ids, or ids that are not distinct integers.
     """
     path = Path(path)
     if not path.is_file():
@@ -37,11 +37,11 @@ def read_clusters(path: str | os.PathLike[str], good: str) -> tuple[dict[str, np
             delimiter = "," if path.suffix == ".csv" else "\t"
             rows = list(csv.DictReader(handle, delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error):
-        raise InputError(f"{path}: is no text table; a .tsv or .csv with a header is due") from None
+        raise InputError(f"{path}: is not text, expected .tsv or .csv with a header") from None
     columns = list(rows[0]) if rows else []
     key = next((name for name in IDS if name in columns), None)
     if key is None:
-        raise InputError(f"{path}: has columns {columns}; one of {list(IDS)} is due")
+        raise InputError(f"{path}: has columns {columns}, expected one of {list(IDS)}")
     try:
         cluster = np.asarray([int(row[key]) for row in rows])
     except (TypeError, ValueError):

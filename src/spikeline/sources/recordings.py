@@ -48,7 +48,7 @@ class Recording:
 def chosen_units(
     recording: Recording, found: Survey, duration: float, min_rate_hz: float, min_units: int
 ) -> dict[str, np.ndarray]:
-    """Columns of the units that the session keeps: good, and at `min_rate_hz` or more all along.
+    """Columns of the units that the session keeps: good, and at `min_rate_hz` or more on average.
 
     Raises:
         InputError: fewer than `min_units`; spikes of a cluster that the table does not know.
@@ -68,12 +68,12 @@ def chosen_units(
     if len(unknown) and recording.every_cluster:
         raise InputError(
             f"{recording.spikes.clusters_name}: cluster {unknown[0]} has spikes but is out of "
-            f"range: the cluster table has {len(cluster)} and not this one"
+            f"range: the cluster table has {len(cluster)}, not this one"
         )
     known = cluster < len(found.counts)
     spikes = np.where(known, found.counts[np.where(known, cluster, 0)], 0)
     good = np.asarray(table["good"], bool)
-    # As a count: a rate at the very limit would hang on rounding.
+    # Compared as counts: a rate exactly at the limit would depend on rounding.
     fast = spikes >= np.ceil(min_rate_hz * duration - 1e-9)
     keep = good & fast & known
     if keep.sum() < max(min_units, 1):
@@ -82,7 +82,7 @@ def chosen_units(
         )
         raise InputError(
             f"session {recording.name}: {int(keep.sum())} good units kept ({int(good.sum())} good "
-            f"of {len(cluster)} clusters{slow}) where at least {max(min_units, 1)} are due; leave "
+            f"of {len(cluster)} clusters{slow}) expected at least {max(min_units, 1)}; leave "
             "the session out or lower min_units"
         )
     log.info(
@@ -96,7 +96,7 @@ def chosen_units(
 def shifted_trials(
     trials: Mapping[str, np.ndarray], origin: float, duration: float
 ) -> dict[str, np.ndarray]:
-    """Trials that begin and end inside the session, from its start on, in order."""
+    """Trials that begin and end inside the session, in order, times from its start."""
     trials = {name: np.asarray(values) for name, values in trials.items()}
     start, end = trials["start"] - origin, trials["end"] - origin
     with np.errstate(invalid="ignore"):
@@ -113,7 +113,7 @@ def shifted_trials(
 def shifted_stimuli(
     stimuli: Mapping[str, np.ndarray], origin: float, duration: float, where: str
 ) -> dict[str, np.ndarray]:
-    """Presentations inside the session, from its start on, in order and not overlapping.
+    """Presentations inside the session, in order and not overlapping, times from its start.
 
     Raises:
         InputError: presentations that end before they start, or overlap by more than a frame.

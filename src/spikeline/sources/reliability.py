@@ -1,4 +1,4 @@
-"""How well responses to the same images repeat: the `reliab` and `oracle` of TVSD.
+"""How well responses to the same images repeat: `reliab` and `oracle`, defined as in TVSD.
 
 An electrode that is constant or NaN in any repetition has no correlation there; its value is NaN.
 """
@@ -11,7 +11,7 @@ def _unit_rows(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     centred = values - values.mean(axis=1, keepdims=True)
     length = np.sqrt(np.square(centred).sum(axis=1, keepdims=True))
-    # Rounding leaves a constant row a tiny length, and a tiny length a correlation of its own.
+    # Rounding leaves a constant row a tiny length, which would give a spurious correlation.
     constant = values.max(axis=1, keepdims=True) == values.min(axis=1, keepdims=True)
     return centred / np.where(constant, np.nan, length)
 
@@ -19,8 +19,8 @@ def _unit_rows(values: np.ndarray) -> np.ndarray:
 def _check(repetitions: np.ndarray) -> None:
     if np.ndim(repetitions) != 3 or np.shape(repetitions)[0] < 2:
         raise ValueError(
-            "repetitions must be (repetitions >= 2, images, electrodes), "
-            f"not {np.shape(repetitions)}"
+            "expected repetitions of shape (repetitions >= 2, images, electrodes), "
+            f"got {np.shape(repetitions)}"
         )
 
 

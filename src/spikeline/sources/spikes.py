@@ -1,6 +1,6 @@
-"""Spike times and cluster indices of a sorter: proved sound, then reduced to the units kept.
+"""Spike times and cluster indices of a sorter: checked, then reduced to the units kept.
 
-Both passes go chunk by chunk, so that memory holds the kept spikes once and little else.
+Both passes read one chunk at a time, so that memory holds the kept spikes once and little else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from spikeline.errors import InputError
 from spikeline.sources.npy import Npy
 
-# Small enough that a chunk and what is made of it stay in the processor's cache.
+# Small enough that a chunk and its derived arrays stay in the processor's cache.
 CHUNK = 1 << 17
 # No sorter numbers clusters so high; an unsigned -1 does.
 HIGHEST_CLUSTER = 10_000_000
@@ -37,7 +37,7 @@ class Spikes:
     Args:
         times: (n,) seconds, or samples where `samples_per_second` is given.
         clusters: (n,) the cluster that fired, a whole number from 0.
-        times_name, clusters_name: what an error calls the two.
+        times_name, clusters_name: names of the two in errors.
         samples_per_second: of `times` that are counted in samples.
         window: only spikes of [start, end) seconds count; the whole recording where None.
     """
@@ -66,8 +66,8 @@ class Spikes:
 class Survey:
     """What one pass over the spikes found.
 
-    counts (clusters,) int64, spikes of each cluster index in the window; first, the first of them,
-    and last, the recording's last spike, seconds.
+    counts (clusters,) int64: spikes of each cluster index in the window; first: the first of them,
+    and last: the last spike of the recording, seconds.
     """
 
     counts: np.ndarray
@@ -76,7 +76,7 @@ class Survey:
 
 
 def survey(spikes: Spikes, clusters: int | None = None) -> Survey:
-    """Prove that the spikes are sound and count them.
+    """Check the spikes and count them.
 
     Args:
         clusters: how many clusters there are, where that is known.
@@ -133,7 +133,7 @@ def take(
             kept = unit_of[index] >= 0
             index, seconds = index[kept], seconds[kept]
         stop = filled + len(index)
-        # Straight to its place: `unit_of[index]` would first make an array of its own.
+        # Written in place: `unit_of[index]` would allocate another array.
         np.take(unit_of, index, out=units[filled:stop], mode="clip")
         if not as_they_are:
             np.subtract(seconds, origin, out=times[filled:stop])
@@ -144,9 +144,9 @@ def take(
 def duration_of(first: float, last: float, window: tuple[float, float] | None) -> tuple:
     """(origin, duration) of a session in seconds.
 
-    It starts at the whole second before the first spike, so that a recording whose clock ran for an
-    hour before it began has no empty hour; it ends on the hundredth after the last spike, because a
-    spike on the very end would lie outside.
+    It starts at the whole second before the first spike, so that a clock that ran for an hour
+    before the recording adds no empty hour. It ends on the hundredth of a second after the last
+    spike, because a spike exactly at the end would lie outside.
     """
     origin = float(np.floor(first)) if window is None else float(window[0])
     duration = (np.floor((last - origin) * 100) + 1) / 100
@@ -167,7 +167,7 @@ def _both_of(spikes: Spikes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _clusters_of(spikes: Spikes) -> Iterator[tuple[None, np.ndarray]]:
-    """Cluster indices alone, for times that need no second look."""
+    """Cluster indices alone, for times that are used as they are stored."""
     for start in range(0, len(spikes.clusters), CHUNK):
         index = np.asarray(spikes.clusters[start : start + CHUNK])
         yield None, _as_index(index)
@@ -179,7 +179,7 @@ def _as_index(index: np.ndarray) -> np.ndarray:
 
 
 def _unchanged(spikes: Spikes) -> bool:
-    """Whether the file's own bytes are the times, so that they need no copy in memory."""
+    """Whether the times are stored as they are used, so that they need no copy in memory."""
     changed = spikes.samples_per_second is not None or spikes.window is not None
     return isinstance(spikes.times, Npy) and spikes.times.dtype == np.float64 and not changed
 
@@ -191,7 +191,7 @@ def _check_columns(spikes: Spikes) -> None:
     if len(spikes.times) != len(spikes.clusters):
         raise InputError(
             f"{spikes.times_name}: holds {len(spikes.times)} spike times, but "
-            f"{spikes.clusters_name} has {len(spikes.clusters)} clusters; one for each is due"
+            f"{spikes.clusters_name} has {len(spikes.clusters)} clusters, expected one per spike"
         )
     if not len(spikes.times):
         raise InputError(f"{spikes.times_name}: holds no spikes; the session has no length")
@@ -199,23 +199,23 @@ def _check_columns(spikes: Spikes) -> None:
         raise InputError(f"{spikes.times_name}: is float16, too coarse for times; save float64")
     if spikes.samples_per_second is None and spikes.times.dtype.kind in "iu":
         raise InputError(
-            f"{spikes.times_name}: holds whole numbers, which are samples and no seconds; say how "
-            "many make a second (--samples-per-second)"
+            f"{spikes.times_name}: holds whole numbers, which are samples, not seconds; give their "
+            "number per second (--samples-per-second)"
         )
 
 
 def _check_times(times: np.ndarray, previous: float | None, start: int, where: str) -> None:
     begins = times[0] >= (0 if previous is None else previous)
-    # One comparison that fails on NaN too proves the usual, sound chunk.
+    # One comparison, which fails on NaN too, passes the usual valid chunk.
     if begins and np.isfinite(times[-1]) and (times[1:] >= times[:-1]).all():
         return
     if not np.isfinite(times).all():
         bad = int(np.argmin(np.isfinite(times)))
-        raise InputError(f"{where}: time of spike {start + bad} is {times[bad]}; seconds are due")
+        raise InputError(f"{where}: time of spike {start + bad} is {times[bad]}, expected seconds")
     if times.min() < 0:
         bad = int(np.argmax(times < 0))
         raise InputError(
-            f"{where}: time of spike {start + bad} is {times[bad]:.6g} s; times from 0 are due"
+            f"{where}: time of spike {start + bad} is {times[bad]:.6g} s, expected times from 0"
         )
     back = np.flatnonzero(times[1:] < times[:-1])
     if previous is not None and times[0] < previous:
@@ -235,13 +235,13 @@ def _whole(index: np.ndarray, clusters: int | None, start: int, where: str) -> n
         if fractional.any():
             bad = int(np.argmax(fractional))
             raise InputError(
-                f"{where}: cluster of spike {start + bad} is {index[bad]}; whole numbers are due"
+                f"{where}: cluster of spike {start + bad} is {index[bad]}, expected whole numbers"
             )
     highest = index.max()
     if index.dtype.kind != "u" and index.min() < 0:
         bad = int(np.argmax(index < 0))
         raise InputError(
-            f"{where}: cluster of spike {start + bad} is {index[bad]}; numbers from 0 are due"
+            f"{where}: cluster of spike {start + bad} is {index[bad]}, expected numbers from 0"
         )
     limit = HIGHEST_CLUSTER if clusters is None else clusters
     if highest >= limit:

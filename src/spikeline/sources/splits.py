@@ -17,7 +17,7 @@ def random_splits(images: np.ndarray, splits: int, test_images: int, where: str)
     )
     if not 0 < test_images < len(names):
         raise InputError(
-            f"{where}: {test_images} test images asked of {len(names)}; "
+            f"{where}: {test_images} test images requested of {len(names)}; "
             "set test_images to less than the number of images"
         )
     # Drawn in order of first appearance, so a split does not depend on how names sort.

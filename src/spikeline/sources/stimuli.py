@@ -1,4 +1,4 @@
-"""Stimulus images as one plain zip: whatever they came in, a step reads them by name.
+"""Stimulus images as one plain zip, from which every step reads them by name.
 
 The zip stores the images unencrypted and uncompressed (they are JPEG or PNG already), so a single
 file with one checksum replaces tens of thousands, and any image can be read at random.
@@ -43,7 +43,7 @@ def pack(
         password_variable: the environment variable that the error names when it is missing.
 
     Raises:
-        InputError: nothing there, no images, an encrypted archive without its password, a damaged
+        InputError: no such file, no images, an encrypted archive without its password, a damaged
             member, or a name that leaves the archive.
     """
     source = Path(source)
@@ -137,4 +137,4 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile:
-        raise InputError(f"{path}: is no zip archive or is truncated; fetch it again") from None
+        raise InputError(f"{path}: is not a zip archive or is truncated; fetch it again") from None

@@ -19,7 +19,7 @@ from spikeline.errors import InputError
 from spikeline.sources.electrodes import region_of_each, usable
 
 NORM_MUA_FIELDS = ("train_MUA", "test_MUA", "test_MUA_reps", "SNR_max", "oracle", "reliab")
-# test_MUA was averaged in another order than ours: equal to rounding, not to the bit.
+# test_MUA was averaged in another order than here: equal up to rounding, not bit by bit.
 MEAN_TOLERANCE = 1e-4
 
 
@@ -40,11 +40,11 @@ def read_responses(
             not match the region map, or an image list of another length.
     """
     where = str(norm_mua)
-    due = sum(last - first for ranges in regions.values() for first, last in ranges)
+    electrodes = sum(last - first for ranges in regions.values() for first, last in ranges)
     with open_matlab73(norm_mua) as handle:
         fields = {name: _field(handle, name, where) for name in NORM_MUA_FIELDS}
-    _check_shapes(fields, due, where)
-    region = region_of_each(regions, due, where)
+    _check_shapes(fields, electrodes, where)
+    region = region_of_each(regions, electrodes, where)
 
     train, test = fields["train_MUA"], fields["test_MUA"]
     repetitions = fields["test_MUA_reps"]
@@ -61,7 +61,7 @@ def read_responses(
                 f"has {len(rows)} {split} rows; they must be of the same recording"
             )
     values = np.concatenate([train, test])
-    keep = usable(np.concatenate([values, repetitions.reshape(-1, due)]), where)
+    keep = usable(np.concatenate([values, repetitions.reshape(-1, electrodes)]), where)
     is_test = np.zeros((1, len(values)), bool)
     is_test[0, len(train) :] = True
     return Responses(
@@ -84,7 +84,7 @@ def open_matlab73(path: str | os.PathLike[str]) -> h5py.File:
     """An open MATLAB v7.3 file.
 
     Raises:
-        InputError: missing, an older .mat, truncated, or no .mat at all.
+        InputError: missing, an older .mat, truncated, or not a .mat.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,7 +92,7 @@ def open_matlab73(path: str | os.PathLike[str]) -> h5py.File:
     with open(path, "rb") as handle:
         header = handle.read(128)
     if header.startswith(b"MATLAB 5.0"):
-        raise InputError(f"{path}: is a MATLAB v5 file where v7.3 is due; save it with '-v7.3'")
+        raise InputError(f"{path}: is a MATLAB v5 file, expected v7.3; save it with '-v7.3'")
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -108,7 +108,7 @@ def read_image_list(path: str | os.PathLike[str], split: str) -> tuple[np.ndarra
         if group not in handle:
             raise InputError(f"{path}: field {group} is missing; it has {_names(handle)}")
         if not isinstance(handle[group], h5py.Group):
-            raise InputError(f"{path}: {group} is no struct; fetch it again")
+            raise InputError(f"{path}: {group} is not a struct; fetch it again")
         missing = {"class", "things_path"} - set(handle[group])
         if missing:
             raise InputError(f"{path}: field {group}.{sorted(missing)[0]} is missing")
@@ -145,16 +145,16 @@ def _field(handle: h5py.File, name: str, where: str) -> np.ndarray:
 
 def _check_shapes(fields: Mapping[str, np.ndarray], electrodes: int, where: str) -> None:
     repetitions = fields["test_MUA_reps"]
-    dimensions = {"test_MUA_reps": 3}
     for name, field in fields.items():
-        if field.ndim != dimensions.get(name, 2):
-            raise InputError(f"{where}: {name} has {field.ndim} axes, {field.shape}")
+        axes = 3 if name == "test_MUA_reps" else 2
+        if field.ndim != axes:
+            raise InputError(f"{where}: {name} has shape {field.shape}, expected {axes} axes")
     for name in ("train_MUA", "test_MUA", "test_MUA_reps"):
         shape = fields[name].shape
         if shape[-1] != electrodes and electrodes in shape:
             raise InputError(
                 f"{where}: {name} has shape {shape}: its axes are swapped; "
-                f"(..., images, {electrodes} electrodes) is due as h5py reads it"
+                f"expected (..., images, {electrodes} electrodes) as h5py reads it"
             )
         if shape[-1] != electrodes:
             raise InputError(
@@ -176,7 +176,7 @@ def _check_shapes(fields: Mapping[str, np.ndarray], electrodes: int, where: str)
         ("reliab", (pairs, electrodes)),
     ):
         if fields[name].shape != shape:
-            raise InputError(f"{where}: {name} has shape {fields[name].shape}, {shape} is due")
+            raise InputError(f"{where}: {name} has shape {fields[name].shape}, expected {shape}")
 
 
 def _names(handle: h5py.File) -> list[str]:

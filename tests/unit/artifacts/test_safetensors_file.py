@@ -16,7 +16,7 @@ from spikeline.errors import InputError
 from spikeline.horizon.forecaster import checkpoint as forecaster_file
 from spikeline.horizon.regression import checkpoint as regression_file
 
-CONTRACT = "test-1"
+CONTRACT = "test/1"
 
 
 def test_arrays_of_any_shape_and_the_description_come_back(tmp_path):
@@ -39,10 +39,10 @@ def test_arrays_of_any_shape_and_the_description_come_back(tmp_path):
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
-        (None, "holds no contract where test-1 is due"),
-        ({"other-2": "{}"}, "holds other-2 where test-1 is due"),
-        ({CONTRACT: "{ cut"}, "parts miss or do not fit"),
-        ({CONTRACT: "3"}, "parts miss or do not fit"),
+        (None, "holds no contract, expected 'test/1'; make it again"),
+        ({"other/2": "{}"}, "holds 'other/2', expected 'test/1'; make it again"),
+        ({CONTRACT: "{ cut"}, "parts are missing or wrong"),
+        ({CONTRACT: "3"}, "parts are missing or wrong"),
     ],
 )
 def test_a_file_of_another_contract_or_without_a_description_is_refused(tmp_path, metadata, said):
@@ -80,5 +80,5 @@ DESCRIPTIONS = [
 def test_a_model_file_that_misses_parts_is_named(tmp_path, contract, description):
     path = tmp_path / "x.safetensors"
     safetensors_file.write(path, contract, {"a": np.zeros(2)}, description)
-    with pytest.raises(InputError, match=r"x\.safetensors: parts miss or do not fit"):
+    with pytest.raises(InputError, match=r"x\.safetensors: parts are missing or wrong"):
         READERS[contract](path)

@@ -131,7 +131,7 @@ def test_a_group_without_its_description_is_refused(path, name):
 def test_another_artifact_is_refused(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as handle:
         handle.attrs["contract"] = "counts/1"
-    with pytest.raises(InputError, match=r"'counts/1' where 'session/1' is due"):
+    with pytest.raises(InputError, match=r"'counts/1', expected 'sessions/1'; make it again"):
         sessions.read(tmp_path / "a.h5")
 
 

@@ -90,7 +90,7 @@ BAD = {
     "an unsigned -1": (
         change("clusters", put(5, 2**32 - 1)), (), {}, "cluster of spike 5 is 4294967295, out of"
     ),
-    "a fractional cluster": (change("clusters", put(5, 1.5)), (), {}, "of spike 5 is 1.5; whole"),
+    "a fractional cluster": (change("clusters", put(5, 1.5)), (), {}, "5 is 1.5, expected whole"),
     "a cluster beyond the table": (
         table("cluster_id\tgroup\tdepth\n" + ALL), QUALITY, {}, "cluster 11 has spikes but is out"
     ),
@@ -98,7 +98,7 @@ BAD = {
         table("cluster_id\tgroup\n3\tmua\n5\tnoise\n"), QUALITY, {},
         "session mouse: 0 good units kept"
     ),
-    "too few good units": ((), (), {"min_units": 20}, "session mouse: 12 good units .*20 are due"),
+    "too few good units": ((), (), {"min_units": 20}, "12 good units .*at least 20"),
     "all too slow": ((), (), {"min_rate_hz": 3}, "12 of them below 3 Hz"),
     "no spikes": (
         lambda folder: [change(name, lambda a: a[:0])(folder) for name in ("times", "clusters")],
@@ -117,10 +117,10 @@ BAD = {
     "truncated times": (truncate("times"), (), {}, "times.npy: is truncated"),
     "truncated clusters": (truncate("clusters"), (), {}, "clusters.npy: is truncated"),
     "times that are text": (
-        lambda folder: (folder / "times.npy").write_text("1\n2\n"), (), {}, "is no .npy file"
+        lambda folder: (folder / "times.npy").write_text("1\n2\n"), (), {}, "is not a .npy file"
     ),
     "times that are names": (
-        lambda folder: np.save(folder / "times.npy", np.array(["a"])), (), {}, "numbers are due"
+        lambda folder: np.save(folder / "times.npy", np.array(["a"])), (), {}, "expected numbers"
     ),
     "times of two columns": (
         change("times", lambda t: np.stack([t, t], 1)), (), {}, r"has shape \(2400, 2\)"

@@ -189,7 +189,7 @@ def test_a_decoding_that_breaks_the_contract_is_named(tmp_path):
     with pytest.raises(InputError, match=r"d.json: not JSON or truncated"):
         decodings.read(path)
     path.write_text('{"contract": "forecasts/1"}')
-    with pytest.raises(InputError, match="holds 'forecasts/1' where 'decodings/1'"):
+    with pytest.raises(InputError, match="holds 'forecasts/1', expected 'decodings/1'"):
         decodings.read(path)
     one = decoded(0)
     short = {**one.decoders, "ridge": replace(one.decoders["ridge"], sse=np.ones(2))}

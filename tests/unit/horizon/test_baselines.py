@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import h5py
 import numpy as np
 import pytest
 from defaults import blocks
 
 from spikeline.artifacts import counts as artifact
-from spikeline.artifacts import forecasts
-from spikeline.artifacts.counts import Counts
+from spikeline.artifacts import forecasts, true_rates
+from spikeline.artifacts.counts import BIN_S, Counts
 from spikeline.cli import main
 from spikeline.errors import InputError
 from spikeline.horizon.baselines import rates as baselines
@@ -115,8 +114,8 @@ def test_scores_of_a_counts_file_are_a_forecasts_file(tmp_path, drifting, capsys
     counts, rates = drifting
     later = dataclasses.replace(counts, origin_s=2.0)
     artifact.write(tmp_path / "c.h5", later, {"step": "test"})
-    with h5py.File(tmp_path / "r.h5", "w") as handle:
-        handle["rates"] = np.concatenate([np.full((100, 10), 9, np.float32), rates])
+    whole = np.concatenate([np.full((100, 10), 9, np.float32), rates])
+    true_rates.write(tmp_path / "r.h5", whole, BIN_S, {"step": "test"})
     arguments = ["score-baselines", "--counts", str(tmp_path / "c.h5")]
     arguments += ["--settings", '{"horizons_ms": [200]}', "--output", str(tmp_path / "b.json")]
     assert main.main([*arguments, "--rates", str(tmp_path / "r.h5")]) == 0
@@ -130,9 +129,7 @@ def test_scores_of_a_counts_file_are_a_forecasts_file(tmp_path, drifting, capsys
     assert pooled_bits(found.forecasters["oracle"]["200"]) > 0.05
     assert pooled_bits(found.forecasters["training_mean"]["200"]) == 0
 
-    with h5py.File(tmp_path / "r.h5", "a") as handle:
-        del handle["rates"]
-        handle["rates"] = rates[:, 1:]
+    true_rates.write(tmp_path / "r.h5", rates[:, 1:], BIN_S, {"step": "test"})
     (tmp_path / "b.json").unlink()
     capsys.readouterr()
     assert main.main([*arguments, "--rates", str(tmp_path / "r.h5")]) == 1

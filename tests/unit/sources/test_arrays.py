@@ -184,4 +184,4 @@ def test_test_responses_without_their_image_list_are_refused():
 
 def test_a_recording_too_small_for_its_test_splits_is_refused():
     text = refusal(responses_from_arrays, VALUES, IMAGES, None, "a.npy", splits=5, test_size=12)
-    assert "a.npy: 12 test images asked of 12" in text
+    assert "a.npy: 12 test images requested of 12" in text

@@ -51,5 +51,5 @@ def test_every_image_is_tested_about_equally_often():
 
 @pytest.mark.parametrize("asked", [0, 40, 41, -1])
 def test_a_test_set_that_leaves_nothing_is_refused(asked):
-    with pytest.raises(InputError, match=rf"^a\.npy: {asked} test images asked of 40"):
+    with pytest.raises(InputError, match=rf"^a\.npy: {asked} test images requested of 40"):
         random_splits(IMAGES, 5, asked, "a.npy")

@@ -12,7 +12,7 @@ import torch
 from spikeline.artifacts import safetensors_file
 from spikeline.horizon.forecaster.network import Forecaster
 
-CONTRACT = "spikeline-forecaster-1"
+CONTRACT = "forecaster/1"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from spikeline.artifacts import safetensors_file
 from spikeline.horizon.regression.model import ARRAYS, Regression
 
-CONTRACT = "spikeline-regression-2"
+CONTRACT = "regression/2"
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def write_tree(root: Path, sessions: list[Stored]) -> None:
         trials.to_parquet(folder / "_ibl_trials.table.pqt")
         for number, probe in enumerate(plan.probes):
             _write_probe(folder / probe / SORTER, session, number)
-    # Hashed below: the client's own way takes a buffer of gigabytes to every small file.
+    # Hashed below: the client allocates a buffer of gigabytes for every small file.
     make_parquet_db(root, hash_files=False)
     _complete_tables(root)
 
@@ -52,7 +52,7 @@ def _write_probe(folder: Path, session: Stored, number: int) -> None:
     rows = np.flatnonzero(units["probe"] == number)
     count = len(rows)
     rng = np.random.default_rng([session.plan.number, number])
-    # Clusters run up the probe, one to a channel and evenly spread.
+    # Clusters run up the probe, one per channel and evenly spread.
     channels = ((np.arange(count) + 0.5) * CHANNELS / count).astype(int)
     sites = np.arange(CHANNELS)
     depth = (sites // 2) * SPACING_UM
@@ -61,7 +61,7 @@ def _write_probe(folder: Path, session: Stored, number: int) -> None:
     seconds = session.times[mine]
     height = rng.uniform(6e-5, 2e-4, count)
     good = units["good"][rows].astype(bool)
-    # A cluster passes three tests, each worth a third.
+    # The label is the share of three tests that a cluster passes.
     label = np.where(good, 1.0, rng.choice([0.0, 1 / 3, 2 / 3], count))
     arrays = {
         "spikes.times": seconds,
@@ -93,18 +93,18 @@ def _write_probe(folder: Path, session: Stored, number: int) -> None:
 
 
 def _regions(regions: np.ndarray, channels: np.ndarray) -> np.ndarray:
-    """(CHANNELS,) region ids: each channel lies where the cluster nearest to it does."""
+    """(CHANNELS,) region ids: each channel lies in the region of the nearest cluster."""
     nearest = np.abs(np.arange(CHANNELS)[:, None] - channels).argmin(axis=1)
     return np.array([REGION_IDS[regions[k]] for k in nearest], dtype=np.int64)
 
 
 def _name(place: str) -> str:
-    # Version 3, which is what ONE takes for an id made of a path.
+    # Version 3: the kind that ONE accepts as an id derived from a path.
     return str(uuid.uuid3(uuid.NAMESPACE_URL, f"spikeline:{LAB}/{place}"))
 
 
 def _complete_tables(root: Path) -> None:
-    """Fill in checksums, and replace ids drawn anew at every run by ones made of the paths."""
+    """Fill in checksums, and replace the random ids by ids derived from the paths."""
     facts = {"date_created": "2030-01-01 00:00", "origin": LAB}
     sessions, _ = parquet.load(root / "sessions.pqt")
     places = sessions["subject"] + "/" + sessions["date"].astype(str) + "/"

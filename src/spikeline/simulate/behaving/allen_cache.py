@@ -5,7 +5,7 @@
     natural_scene_templates/natural_scene_<k>.tiff
     natural_movie_templates/natural_movie_1.h5      really a .npy, as the client expects
 
-So the same `EcephysProjectCache` reads the twin and the real data, one without a network. Runs in
+The same `EcephysProjectCache` thus reads the twin, without a network, and the real data. Runs in
 the Allen client's environment.
 """
 

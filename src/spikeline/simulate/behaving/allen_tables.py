@@ -30,11 +30,11 @@ class Tables:
 
 
 def tables_of(session: Stored) -> Tables:
-    """Ids are made of the session's: probe p of session s is 10 s + p, its channels and units
-    10000 s + 1000 p + row."""
+    """Tables with ids derived from the session's: probe p of session s is 10 s + p, its channels
+    and units are 10000 s + 1000 p + row."""
     plan, units = session.plan, session.units
     rng = np.random.default_rng([plan.allen_id, 5])
-    # Short numbers: the file holds ids of channels and units in 32 bits.
+    # Short numbers: the file stores ids of channels and units in 32 bits.
     base = plan.allen_id % 100_000
     probe_ids = [base * 10 + number for number in range(len(plan.probes))]
     probes = pd.DataFrame(
@@ -51,7 +51,7 @@ def tables_of(session: Stored) -> Tables:
     parts, peaks = [], np.empty(len(units["good"]), dtype=int)
     for number, probe in enumerate(probe_ids):
         rows = np.flatnonzero(units["probe"] == number)
-        # One unit to a channel, evenly spread up the probe.
+        # One unit per channel, evenly spread up the probe.
         mine = ((np.arange(len(rows)) + 0.5) * CHANNELS / max(len(rows), 1)).astype(int)
         first = base * 10_000 + number * 1000
         peaks[rows] = first + mine

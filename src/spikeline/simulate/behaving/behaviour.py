@@ -54,7 +54,7 @@ def _bout(
 
 
 def steer(rng: np.random.Generator, duration_s: float) -> Wheel:
-    """Trials of a contrast-discrimination task and the wheel movements they call for."""
+    """Trials of a contrast-discrimination task and the wheel movements that answer them."""
     velocity = np.zeros(round(duration_s / STEP_S))
     rows = []
     at, block, left = rng.uniform(1.0, 2.0), 0, 0.5
@@ -75,7 +75,7 @@ def steer(rng: np.random.Generator, duration_s: float) -> Wheel:
         answered = moved + min(length, rng.uniform(0.15, 0.4))
         off = answered + (1.0 if correct else 2.0)
         if rng.random() < 0.35:
-            # Now and then it plays on.
+            # In some trials the animal moves the wheel again.
             again, length = answered + rng.uniform(0.8, 1.6), rng.uniform(0.4, 1.8)
             _bout(rng, velocity, again, length, rng.choice([-1.0, 1.0]))
         end = off + rng.uniform(0.3, 0.6)
@@ -134,7 +134,7 @@ class Running:
 
 
 def run(rng: np.random.Generator, duration_s: float) -> Running:
-    """Bouts of some seconds, rests of some more."""
+    """Bouts of some seconds, separated by slightly longer rests."""
     steps = round(duration_s / STEP_S)
     target = np.zeros(steps)
     at, moving = 0.0, bool(rng.random() < 0.5)

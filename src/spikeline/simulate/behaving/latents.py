@@ -1,4 +1,4 @@
-"""What the units of a session share: behaviour, arousal, a turning plane, and the screen."""
+"""What the units of a session share: behaviour, arousal, a rotating latent, and the screen."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ AROUSAL_S = 20.0
 WHEEL_SCALE = 2.0
 RUNNING_SCALE = 30.0
 _DRIFT_S = (5.0, 60.0)
-# Log rates stay within these of their mean, so that no bin overflows.
+# Bounds of the log rates around their mean, so that no bin overflows.
 _LARGEST = 2.5
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Drives in bins of BIN_S, a row each.
+    """Drives, one row per bin of BIN_S.
 
     Attributes:
         speed: 0 at rest, 1 in full motion.
@@ -59,10 +59,10 @@ def of_movement(velocity: np.ndarray, bins: int, scale: float, signed: bool):
 
 
 def of_gratings(wheel: Wheel, bins: int, units: int) -> np.ndarray:
-    """Answers to a grating on one side: a transient, then a plateau while it is shown.
+    """Responses to a grating on one side: a transient, then a plateau while it is shown.
 
     Returns:
-        (bins, units), alike for all units; the right side counts in full, the left by 0.4.
+        (bins, units), the same for all units; the right side counts in full, the left by 0.4.
     """
     trials = wheel.trials
     centres = (np.arange(bins) + 0.5) * BIN_S

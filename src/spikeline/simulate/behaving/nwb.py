@@ -78,7 +78,7 @@ def _write(path: Path, session: Stored, tables: Tables) -> None:
     for index, name in enumerate(sorted(set(screen["name"]))):
         content.add_time_intervals(_presentations(screen, name, index))
     with warnings.catch_warnings():
-        # The client's own specification of a specimen asks for a field without a name.
+        # The client's own specification of a specimen requires a field without a name.
         warnings.simplefilter("ignore", UserWarning)
         with pynwb.NWBHDF5IO(str(path), "w") as handle:
             handle.write(content)
@@ -93,7 +93,7 @@ def _electrodes(channels: pd.DataFrame) -> list[dict]:
         }
     )
     table = table.assign(valid_data=True, filtering="AP band", impedance=np.nan)
-    # The client reads this word, and no other, as outside the brain.
+    # The client reads exactly this word as outside the brain.
     table["structure_acronym"] = table["structure_acronym"].fillna("None")
     return table.to_dict(orient="records")
 
@@ -121,7 +121,7 @@ def _units(session: Stored, units: pd.DataFrame) -> pynwb.misc.Units:
     ):
         by_unit = dict(zip(units.index, values, strict=True))
         with warnings.catch_warnings():
-            # How the client itself adds these columns is not how pynwb would like it.
+            # pynwb warns about the way in which the client adds these columns.
             warnings.simplefilter("ignore", UserWarning)
             nwb_util.add_ragged_data_to_dynamic_table(table, by_unit, name, text)
     return table
@@ -146,7 +146,7 @@ def _presentations(screen: Columns, name: str, index: int) -> TimeIntervals:
         "start_time": ("Start time of epoch, in seconds", screen["start"][rows]),
         "stop_time": ("Stop time of epoch, in seconds", screen["stop"][rows]),
         "stimulus_name": ("Name of stimulus", [name] * count),
-        # The client takes a column of zeros and ones for a boolean; real blocks begin later too.
+        # The client reads a column of zeros and ones as boolean; real blocks begin later too.
         "stimulus_block": ("Index of contiguous presentations", screen["block"][rows] + 2),
         "stimulus_index": ("Index of stimulus type", np.full(count, float(index))),
         "frame": ("Scene or frame of the movie; -1 is a blank sweep", screen["frame"][rows]),
@@ -164,7 +164,7 @@ def _presentations(screen: Columns, name: str, index: int) -> TimeIntervals:
 
 @contextmanager
 def _ids_in_order(session_id: int) -> Iterator[None]:
-    """Objects get ids made of their order instead of random ones: the same seed, the same file."""
+    """Objects get ids derived from their order: the same seed gives the same file."""
     numbers = itertools.count()
     drawn = container.uuid4
     container.uuid4 = lambda: uuid.uuid5(

@@ -9,7 +9,7 @@ from spikeline.simulate.images import Stimuli, design_stimuli, render
 
 # Side to which a picture is shrunk before it is measured, pixels.
 _MEASURED = 24
-# Frames of the movie between one place and the next.
+# Frames that the camera takes from one place to the next.
 _SHOT = 75
 # Share of a unit's drive that all units have in common: the contrast of the whole picture.
 _COMMON = 0.6
@@ -24,7 +24,7 @@ def draw_scenes(count: int, height: int, width: int, seed: int) -> np.ndarray:
 
 
 def draw_movie(frames: int, height: int, width: int, seed: int) -> np.ndarray:
-    """A camera that wanders over large pictures, fading from one to the next.
+    """A camera that moves over large pictures, fading from one to the next.
 
     Returns:
         (frames, height, width) uint8.

@@ -10,7 +10,7 @@ def wander(rng: np.random.Generator, steps: int, memory: np.ndarray | float) -> 
     """Ornstein-Uhlenbeck process of unit variance.
 
     Args:
-        memory: time constants in steps; one process each.
+        memory: time constants in steps, one process per time constant.
 
     Returns:
         (steps, processes), or (steps,) for a scalar memory.
@@ -25,10 +25,10 @@ def wander(rng: np.random.Generator, steps: int, memory: np.ndarray | float) -> 
 
 
 def rotation(rng: np.random.Generator, steps: int, period: float, memory: float) -> np.ndarray:
-    """A plane that turns and forgets: (steps, 2), each coordinate of unit variance.
+    """A noisy damped rotation in a plane: (steps, 2), each coordinate of unit variance.
 
-    z(t+1) = exp(-1/memory + 2 pi i / period) z(t) + noise; period and memory in steps. Where it is
-    now says where it will be for about `memory` steps.
+    z(t+1) = exp(-1/memory + 2 pi i / period) z(t) + noise; period and memory in steps. Its
+    state predicts its future for about `memory` steps.
     """
     keep = np.exp(-1 / memory)
     noise = rng.standard_normal((steps, 2)) @ np.array([1, 1j])

@@ -17,13 +17,13 @@ _BLANKS = 2
 
 @dataclass(frozen=True)
 class Schedule:
-    """Presentations in the order of time, a row each.
+    """Presentations in order of time, one row per presentation.
 
     Attributes:
         start, stop: seconds.
         name: SCENES, MOVIE or REST.
         frame: scene or frame of the movie; -1 for a blank sweep, NaN at rest.
-        block: number of the block, from 0; NaN at rest.
+        block: 0-based number of the block; NaN at rest.
     """
 
     start: np.ndarray

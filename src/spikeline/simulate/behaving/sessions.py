@@ -20,12 +20,12 @@ class Session:
     """A simulated recording.
 
     Attributes:
-        plan: which one it is.
-        duration_s: from 0.
+        plan: which session it is.
+        duration_s: the session starts at 0.
         units: good and bad, in the order of probes and clusters.
         times, index: (spikes,) sorted seconds, and the unit of each.
-        wheel, running: whichever this kind of session has.
-        screen: presentations, for the sessions that watch.
+        wheel, running: None for the one that this kind of session lacks.
+        screen: presentations; None for the sessions that watch nothing.
         rates: (bins, good units) float32, the true expectation of each bin's count.
     """
 
@@ -52,7 +52,7 @@ def simulate(plan: Plan, settings: BehavingSettings, pictures: np.ndarray) -> Se
     good = int(rng.integers(settings.min_units, settings.max_units + 1))
     bad = int(rng.integers(settings.min_bad_units, settings.max_bad_units + 1))
     if plan.poor:
-        # As many units as any session has, nearly all of them bad.
+        # As many units as in other sessions, nearly all of them bad.
         good, bad = settings.poor_units, max(1, good + bad - settings.poor_units)
     tracks = TRACKS[plan.source]
     tracks = [tracks[(plan.number - 1 + p) % len(tracks)] for p in range(len(plan.probes))]

@@ -52,7 +52,7 @@ def draw_spikes(
     total = passed[-1]
     number = int(total + 8 * np.sqrt(total / min(regularity, 1.0)) + 20)
     gaps = rng.gamma(regularity, 1 / regularity, number)
-    # At a time that the process knows nothing of, it stands anywhere in a long interval.
+    # An arbitrary time falls uniformly into an interval of length-biased distribution.
     gaps[0] = rng.random() * rng.gamma(regularity + 1, 1 / regularity)
     stamps = np.cumsum(gaps)
     times = np.interp(stamps[stamps < total], passed, edges)
@@ -65,5 +65,5 @@ def draw_spikes(
 
 
 def _at_least(first: float, burst: np.ndarray) -> np.ndarray:
-    """What the probability of each later spike is conditional on."""
+    """The probabilities that those of the later spikes are conditional on."""
     return np.array([first, max(burst[0], 1e-12)])

@@ -1,11 +1,8 @@
-"""Simulated sessions as files: one HDF5 each, the true rates of its good units beside it.
+"""Simulated sessions as files: one HDF5 per session, with a file of the true rates of its units.
 
-{session}.h5        attributes: name, source, reference, subject, date, allen_id, duration_s,
-                    probes; spikes/{times, unit}; units/{good, type, probe, cluster, region,
-                    rate, ...}; wheel/{timestamps, position} and trials/{...}, or
-                    running/{start, stop, speed} and screen/{start, stop, name, frame, block}
-{session}.rates.h5  rates (bins of 20 ms, good units): expected spikes per bin
-pictures.h5         scenes, movie (frames, height, width) uint8
+{session}.h5        SESSION
+{session}.rates.h5  see artifacts/true_rates.py; units are the good units of the session
+pictures.h5         PICTURES
 """
 
 from __future__ import annotations
@@ -16,29 +13,130 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from spikeline.artifacts import hdf5
+from spikeline.artifacts import true_rates
+from spikeline.artifacts.contract import Contract, Field
 from spikeline.errors import InputError
 from spikeline.simulate.behaving.settings import BIN_S, Plan
 
-SESSION_CONTRACT = "spikeline simulated session 1"
-RATES_CONTRACT = "spikeline true rates 1"
-PICTURES_CONTRACT = "spikeline simulated pictures 1"
-PICTURES = "pictures.h5"
+PICTURES_FILE = "pictures.h5"
+# Tables that the sessions of a source have in addition to spikes and units.
+TABLES = {"ibl": ("wheel", "trials"), "allen": ("running", "screen")}
 
 Columns = dict[str, np.ndarray]
 
 
+def _columns(table: str, dim: str, dtype: str, units: Mapping[str, str]) -> tuple[Field, ...]:
+    """Fields of one dtype along one dim."""
+    return tuple(Field(f"{table}/{name}", dtype, (dim,), unit) for name, unit in units.items())
+
+
+def _check_tables(values: Mapping[str, Any], where: str) -> None:
+    found = {name for tables in TABLES.values() for name in tables if name in values}
+    expected = TABLES.get(values["source"], ())
+    if found != set(expected):
+        raise InputError(
+            f"{where}: has tables {sorted(found)}, expected {sorted(expected)} of a session of "
+            f"source {values['source']!r}"
+        )
+
+
+def _check_spikes(values: Mapping[str, Any], where: str) -> None:
+    unit, units = values["spikes"]["unit"], len(values["units"]["good"])
+    if len(unit) and not 0 <= unit.min() <= unit.max() < units:
+        raise InputError(f"{where}: field spikes/unit points outside the {units} units")
+
+
+SESSION = Contract(
+    "simulated_sessions/1",
+    fields=(
+        Field("spikes/times", "float64", ("spikes",), "s, sorted", finite=True),
+        Field("spikes/unit", "int32", ("spikes",), "row of the units"),
+        Field("units/good", "bool", ("units",), "fit for use"),
+        Field("units/type", "str", ("units",), "name of the unit type, '' for a bad unit"),
+        Field("units/region", "str", ("units",), "acronym in the Allen atlas"),
+        Field("units/probe", "int64", ("units",), "row of probes"),
+        Field("units/cluster", "int64", ("units",), "0-based, from the tip of the probe up"),
+        Field("units/rate", "float64", ("units",), "spikes/s, mean"),
+        Field("units/regularity", "float64", ("units",), "shape of the gamma of intervals"),
+        Field("units/burst", "float64", ("units", 2), "probability of a second and a third spike"),
+        Field("units/phase", "float64", ("units",), "rad, of the fast latent"),
+        Field("units/drift", "float64", ("units",), "factor of the private log-rate drift"),
+        *_columns(
+            "units", "units", "float64",
+            {
+                "speed": "log rate per unit of speed",
+                "direction": "log rate per unit of signed velocity",
+                "arousal": "log rate per unit of the slow shared latent",
+                "rotation": "log rate per unit of the fast shared latent",
+                "stimulus": "log rate per unit of the drive from the screen",
+            },
+        ),
+        *_columns(
+            "wheel", "wheel samples", "float64",
+            {"timestamps": "s, sorted", "position": "rad, from the start"},
+        ),
+        *_columns(
+            "trials", "trials", "float64",
+            {
+                "choice": "-1 or 1",
+                "contrastLeft": "0 to 1, NaN where the stimulus is on the right",
+                "contrastRight": "0 to 1, NaN where the stimulus is on the left",
+                "feedbackType": "1 reward, -1 none", "feedback_times": "s",
+                "firstMovement_times": "s", "goCue_times": "s", "intervals_0": "s, start",
+                "intervals_1": "s, end", "probabilityLeft": "of a stimulus on the left",
+                "response_times": "s", "rewardVolume": "microlitre", "stimOff_times": "s",
+                "stimOn_times": "s",
+            },
+        ),
+        *_columns(
+            "running", "running samples", "float64",
+            {"start": "s", "stop": "s", "speed": "cm/s, mean from start to stop"},
+        ),
+        *_columns(
+            "screen", "presentations", "float64",
+            {
+                "start": "s", "stop": "s",
+                "frame": "scene or frame of the movie, -1 for a blank sweep, NaN at rest",
+                "block": "0-based, NaN at rest",
+            },
+        ),
+        Field("screen/name", "str", ("presentations",), "what is presented"),
+    ),
+    attributes=(
+        Field("name", "str", (), "of the session"),
+        Field("source", "str", (), "ibl or allen"),
+        Field("number", "int64", (), "1-based, among the sessions of its source"),
+        Field("reference", "str", (), "what the source's client calls the session"),
+        Field("subject", "str", (), "name"),
+        Field("date", "str", (), "ISO 8601"),
+        Field("allen_id", "int64", (), "session id of the Allen client"),
+        Field("probes", "str", ("probes",), "names", distinct=True),
+        Field("poor", "bool", (), "whether nearly all units are bad"),
+        Field("duration_s", "float64", (), "s", finite=True),
+    ),
+    optional=tuple(name for tables in TABLES.values() for name in tables),
+    may_be_empty=("spikes",),
+    rules=(_check_tables, _check_spikes),
+)  # fmt: skip
+PICTURES = Contract(
+    "simulated_pictures/1",
+    fields=(
+        Field("scenes", "uint8", ("scenes", "height", "width"), "0 black to 255 white"),
+        Field("movie", "uint8", ("frames", "height", "width"), "0 black to 255 white"),
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Stored:
-    """A session as its file holds it; every table is column -> values.
+    """A session as its file holds it; every table is column -> values, see SESSION.
 
     Attributes:
         plan: which session it is.
-        duration_s: from 0.
-        units: good, type (name, "" for a bad unit), probe, cluster, region, rate.
+        duration_s: the session starts at 0.
+        units: one value per unit, good and bad.
         times, unit: (spikes,) sorted seconds, and the row of `units`.
         tables: those of wheel, trials, running and screen that the session has.
     """
@@ -53,33 +151,23 @@ class Stored:
 
 def write_session(folder: Path, session, record: Mapping[str, Any]) -> None:
     """Write a `sessions.Session` and its true rates."""
-    # Unit types are no business of the clients that only read these files.
+    # The clients that only read these files do not need the unit types.
     from spikeline.simulate.behaving.unit_types import TYPES
 
-    plan = session.plan
-    with hdf5.written(folder / f"{plan.name}.h5", SESSION_CONTRACT, record) as handle:
-        handle.attrs.update(
-            name=plan.name,
-            source=plan.source,
-            number=plan.number,
-            reference=plan.reference,
-            subject=plan.subject,
-            date=plan.date.isoformat(),
-            allen_id=plan.allen_id,
-            probes=list(plan.probes),
-            poor=plan.poor,
-            duration_s=session.duration_s,
-        )
-        _write(handle, "spikes", {"times": session.times, "unit": session.index.astype(np.int32)})
-        columns = {f.name: getattr(session.units, f.name) for f in fields(session.units)}
-        kinds = [TYPES[k].name if k >= 0 else "" for k in session.units.type]
-        columns["type"] = np.array(kinds, dtype=object)
-        _write(handle, "units", columns | {"good": session.units.good})
-        for name, columns in _tables(session).items():
-            _write(handle, name, columns)
-    with hdf5.written(folder / f"{plan.name}.rates.h5", RATES_CONTRACT, record) as handle:
-        handle.attrs["bin_s"] = BIN_S
-        handle["rates"] = session.rates
+    plan, units = session.plan, session.units
+    columns = {field.name: getattr(units, field.name) for field in fields(units)}
+    kinds = [TYPES[k].name if k >= 0 else "" for k in units.type]
+    values = {
+        **{field.name: getattr(plan, field.name) for field in fields(plan)},
+        "reference": plan.reference,
+        "date": plan.date.isoformat(),
+        "duration_s": float(session.duration_s),
+        "spikes": {"times": session.times, "unit": session.index.astype(np.int32)},
+        "units": {**columns, "type": kinds, "good": units.good},
+        **_tables(session),
+    }
+    SESSION.write(folder / f"{plan.name}.h5", values, record)
+    true_rates.write(folder / f"{plan.name}.rates.h5", session.rates, BIN_S, record)
 
 
 def _tables(session) -> dict[str, Columns]:
@@ -98,25 +186,17 @@ def _tables(session) -> dict[str, Columns]:
     return tables
 
 
-def _write(handle: h5py.File, name: str, columns: Columns) -> None:
-    group = handle.create_group(name)
-    for column, values in columns.items():
-        text = values.dtype.kind in "OU"
-        group.create_dataset(column, data=values, dtype=h5py.string_dtype() if text else None)
-
-
 def write_pictures(
     folder: Path, scenes: np.ndarray, movie: np.ndarray, record: Mapping[str, Any]
 ) -> None:
     """Write the templates that the watching sessions refer to."""
-    with hdf5.written(folder / PICTURES, PICTURES_CONTRACT, record) as handle:
-        handle["scenes"], handle["movie"] = scenes, movie
+    PICTURES.write(folder / PICTURES_FILE, {"scenes": scenes, "movie": movie}, record)
 
 
 def read_pictures(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Scenes and movie, (n, height, width) uint8 each."""
-    with hdf5.opened(folder / PICTURES, PICTURES_CONTRACT) as handle:
-        return hdf5.numbers(handle["scenes"]), hdf5.numbers(handle["movie"])
+    pictures = PICTURES.read(folder / PICTURES_FILE)
+    return pictures["scenes"], pictures["movie"]
 
 
 def session_files(folder: Path, source: str) -> list[Path]:
@@ -134,39 +214,18 @@ def session_files(folder: Path, source: str) -> list[Path]:
 
 
 def read_session(path: Path) -> Stored:
-    """Read one session file.
+    """Read and check one session file.
 
     Raises:
-        InputError: missing, damaged or of another kind.
+        InputError: missing, damaged, of another contract, or in breach of this one.
     """
-    with hdf5.opened(path, SESSION_CONTRACT) as handle:
-        facts = handle.attrs
-        plan = Plan(
-            name=str(facts["name"]),
-            source=str(facts["source"]),
-            number=int(facts["number"]),
-            subject=str(facts["subject"]),
-            date=datetime.date.fromisoformat(str(facts["date"])),
-            allen_id=int(facts["allen_id"]),
-            probes=tuple(str(probe) for probe in facts["probes"]),
-            poor=bool(facts["poor"]),
-        )
-        tables = {name: _columns(handle[name]) for name in handle}
-        spikes = tables.pop("spikes")
-        return Stored(
-            plan=plan,
-            duration_s=float(facts["duration_s"]),
-            units=tables.pop("units"),
-            times=spikes["times"],
-            unit=spikes["unit"],
-            tables=tables,
-        )
-
-
-def _columns(group: h5py.Group) -> Columns:
-    return {
-        name: hdf5.strings(data)
-        if h5py.check_string_dtype(data.dtype) is not None
-        else hdf5.numbers(data)
-        for name, data in group.items()
-    }
+    values = SESSION.read(path)
+    facts = {field.name: values[field.name] for field in fields(Plan)}
+    return Stored(
+        plan=Plan(**{**facts, "date": datetime.date.fromisoformat(values["date"])}),
+        duration_s=values["duration_s"],
+        units=values["units"],
+        times=values["spikes"]["times"],
+        unit=values["spikes"]["unit"],
+        tables={name: values[name] for name in TABLES[values["source"]]},
+    )

@@ -1,10 +1,10 @@
 """Unit types: how a unit fires says what drives it.
 
-Of the real brain this is only partly true; here it is built in, on purpose. A type fixes the range
-of a unit's rate, the regularity of its intervals and its bursts, which the reference features see,
-and with them the sign and size of its coupling to the latents, which they do not. Units of a type
-differ moderately. So the features of a unit that was never trained on tell much of how it will
-answer, and a forecaster that reads them can be told from one that does not.
+This is only partly true of the real brain; here it is built in on purpose. A type fixes the range
+of a unit's rate, the regularity of its intervals and its bursts, which the reference features
+measure, and with them the sign and size of its coupling to the latents, which they do not measure.
+Units of a type differ moderately. The features of a unit that was never trained on therefore
+predict much of its responses, and a forecaster that reads them scores above one that does not.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class UnitType:
     Attributes:
         rates: lowest and highest mean rate, spikes per second.
         regularity: shape of the gamma distribution of intervals in rescaled time; their
-            coefficient of variation is its root's inverse at a constant rate.
+            coefficient of variation at a constant rate is 1 / sqrt(regularity).
         burst: probability of a second and of a third spike a few milliseconds after the first.
         speed: coupling to how fast the wheel or the animal moves.
         direction: coupling to the signed velocity of the wheel.
         arousal: coupling to the slow shared latent.
         rotation: coupling to the fast shared latent.
-        phase: where in its turn the fast latent drives the type, degrees.
+        phase: of the fast latent's rotation at which it drives the type most, degrees.
         stimulus: coupling to what is on screen.
         drift: factor of the private log-rate drift.
     """
@@ -64,7 +64,7 @@ SHARES = {
     "MOs": (3, 3, 1, 2, 1, 1),
     "CP": (2, 2, 2, 2, 1, 2),
 }
-# Regions that a probe passes, from the tip up; sessions take them in turn.
+# Regions that a probe passes, from the tip up; sessions take the tracks in turn.
 TRACKS = {
     "ibl": (("LP", "VISp"), ("CP", "MOs"), ("CA1", "VISp"), ("LP", "CA1")),
     "allen": (("LGd", "VISp"), ("CA1", "VISl")),
@@ -73,10 +73,10 @@ TRACKS = {
 
 @dataclass(frozen=True)
 class Units:
-    """The units of a session, in the order of its probes and clusters; a row each.
+    """The units of a session, one value per unit, in the order of its probes and clusters.
 
     Attributes:
-        type: index into TYPES; -1 for a unit no one should use.
+        type: index into TYPES; -1 for a bad unit, which analyses should leave out.
         probe: index into the session's probes.
         cluster: number within the probe.
         region: acronym.
@@ -121,7 +121,7 @@ def draw_units(
 
     Args:
         tracks: the regions of each probe, from the tip up.
-        good, bad: how many of either.
+        good, bad: number of good and of bad units.
         shared: factor of every coupling.
         scatter: of couplings within a type, as a share of them.
     """
@@ -156,7 +156,7 @@ def draw_units(
     units["drift"] = of("drift") * np.exp(scatter * rng.standard_normal(count))
     bad_units = rng.permutation(count)[:bad]
     kind[bad_units] = -1
-    # What the sorter could not isolate is a mixture of many units that share nothing.
+    # A cluster that the sorter could not isolate mixes many units that share nothing.
     for name in ("speed", "direction", "arousal", "rotation", "stimulus"):
         units[name][bad_units] *= 0.3
     units["burst"][bad_units] = 0

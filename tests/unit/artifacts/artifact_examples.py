@@ -1,0 +1,110 @@
+"""A valid artifact of every HDF5 contract."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeline.artifacts import counts, embeddings, features, responses, true_rates
+from spikeline.artifacts.contract import Contract
+from spikeline.artifacts.counts import Counts
+from spikeline.artifacts.embeddings import Embeddings
+from spikeline.artifacts.features import NAMES, Features, Normalisation
+from spikeline.artifacts.responses import Responses
+from spikeline.simulate.behaving import store
+
+
+def some_counts(bins: int = 100, units: int = 4) -> Counts:
+    rng = np.random.default_rng(0)
+    return Counts(
+        counts=rng.poisson(0.4, size=(bins, units)).astype(np.uint8),
+        unit_ids=np.array([f"unit{k}" for k in range(units)], object),
+        regions=np.array(["VISp"] * units, object),
+        behaviour=np.where(np.arange(bins) < 5, np.nan, 1.5).astype(np.float32),
+        behaviour_kind="wheel",
+        images=np.where(np.arange(bins) % 7 == 0, 1, -1).astype(np.int32),
+        image_names=np.array(["a.png", "b.png"], object),
+        domains=np.repeat(np.arange(4, dtype=np.uint8), bins // 4),
+        reference=(25, 50),
+        session="one",
+        source="arrays",
+    )
+
+
+def some_features(units: int = 5) -> Features:
+    rng = np.random.default_rng(0)
+    return Features(
+        values=rng.normal(size=(units, len(NAMES))).astype(np.float32),
+        unit_ids=np.array([f"unit{k}" for k in range(units)], object),
+        valid=np.arange(units) > 0,
+        reference_counts=np.arange(units) * 10,
+        session="one",
+        reference=(0.0, 60.0),
+    )
+
+
+def some_normalisation() -> Normalisation:
+    return Normalisation(np.arange(33.0), np.ones(33), ("one", "two"))
+
+
+def some_embeddings(**changed) -> Embeddings:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    images = np.array(["a/1.jpg", "a/2.jpg", "b/µ.jpg"], object)
+    return Embeddings(**{"values": values, "images": images, "encoder": "clip:0123", **changed})
+
+
+def some_responses() -> Responses:
+    rng = np.random.default_rng(0)
+    repeated = rng.normal(size=(4, 2, 3)).astype(np.float32)
+    values = rng.normal(size=(6, 3)).astype(np.float32)
+    values[-2:] = repeated.mean(axis=0)
+    return Responses(
+        values=values,
+        images=np.array([f"concept/µ_{i}.jpg" for i in range(6)], object),
+        categories=np.array(["a", "a", "b", "", "c", "d"], object),
+        test=np.arange(6)[None] >= 4,
+        repetitions=repeated,
+        electrodes={
+            "region": np.array(["V1", "V4", "IT"], object),
+            "snr": np.array([1.5, np.nan, 3], np.float32),
+            "reliability": np.array([0.1, 0.2, np.nan], np.float32),
+            "oracle": np.array([0.3, 0.4, 0.5], np.float32),
+            "channel": np.array([0, 5, 7], np.int32),
+        },
+    )
+
+
+def some_session(source: str) -> dict:
+    """Arrays of the shapes and dtypes that the contract asks for."""
+    given = {"name": f"{source}_01", "source": source, "date": "2030-01-01", "probes": ("a", "b")}
+    lengths = {"spikes": 9, "units": 5, "trials": 3, "presentations": 4}
+    values: dict = {field.name: np.zeros((), field.dtype).item()
+                    for field in store.SESSION.attributes if field.dtype != "str"}  # fmt: skip
+    values |= {field.name: "" for field in store.SESSION.attributes if field.dtype == "str"} | given
+    rng = np.random.default_rng(0)
+    absent = {name for other, tables in store.TABLES.items() if other != source for name in tables}
+    for field in store.SESSION.fields:
+        table, column = field.name.split("/")
+        if table not in absent:
+            shape = [lengths.get(dim, 7) if isinstance(dim, str) else dim for dim in field.dims]
+            numbers = rng.integers(0, 2, shape).astype(field.dtype if field.dtype != "str" else int)
+            text = np.array([f"{column}{k}" for k in range(shape[0])], object)
+            values.setdefault(table, {})[column] = text if field.dtype == "str" else numbers
+    return values
+
+
+def examples() -> dict[str, tuple[Contract, dict]]:
+    """Contract and values of each example, anew."""
+    pictures = np.arange(48, dtype=np.uint8).reshape(2, 4, 6)
+    return {
+        "counts": (counts.CONTRACT, vars(some_counts())),
+        "embeddings": (embeddings.CONTRACT, vars(some_embeddings())),
+        "features": (features.CONTRACT, vars(some_features())),
+        "normalisation": (features.NORMALISATION, vars(some_normalisation())),
+        "responses": (responses.CONTRACT, vars(some_responses())),
+        "true_rates": (
+            true_rates.CONTRACT, {"rates": np.ones((10, 3), np.float32), "bin_s": 0.02},
+        ),
+        "ibl_session": (store.SESSION, some_session("ibl")),
+        "allen_session": (store.SESSION, some_session("allen")),
+        "pictures": (store.PICTURES, {"scenes": pictures, "movie": pictures[:1]}),
+    }  # fmt: skip
