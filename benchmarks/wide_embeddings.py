@@ -1,9 +1,9 @@
 """A Bayesian fit to 8,192-dimensional embeddings against one to 1,024 dimensions.
 
 Run: python benchmarks/wide_embeddings.py [--images N] [--electrodes N]. The wide embeddings are the
-narrow ones times an orthonormal matrix, so that both pose the same problem: images of new
-presentations, 100 ways. Each fit runs in a process of its own. Prints CPU seconds and peak memory of
-both, their ratios, and whether both rank the images alike.
+narrow ones times an orthonormal matrix, so that both pose the same problem: new images, 100 ways.
+Each fit runs in a process of its own. Prints CPU seconds and peak memory of both, their ratios, and
+whether both rank the images alike.
 """
 
 from __future__ import annotations
