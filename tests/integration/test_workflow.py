@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from spikeline.artifacts import embeddings, evaluations, provenance, responses, tables
+from spikeline.bridge.tables import categories_path
 from spikeline.sources import datalad
 
 pytestmark = pytest.mark.slow
@@ -119,7 +120,7 @@ def test_each_table_has_a_figure_and_its_scores_by_category(finished):
         with Image.open((finished / path).with_suffix(".png")) as figure:
             figure.load()
             assert figure.format == "PNG" and min(figure.size) >= 300 and max(figure.size) < 8000
-        categories = tables.read(tables.categories_path(finished / path))
+        categories = tables.read(categories_path(finished / path))
         assert len(categories) == len(tables.read(finished / path)) * TEST_IMAGES
 
 

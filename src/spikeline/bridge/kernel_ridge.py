@@ -12,11 +12,12 @@ intercept: outputs are centred by the caller, and so are the features of the lin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spikeline.errors import InputError
+from spikeline.ridge import RidgePath, checked_penalties, spectrum
 
 KERNELS = ("linear", "rbf")
 # Directions with less of the kernel than this share of the first are rounding noise.
@@ -114,16 +115,22 @@ def fit_smoother(
     Raises:
         InputError: another kernel, or penalties that are not positive.
     """
-    penalties = np.asarray(penalties, dtype=np.float64)
-    if penalties.ndim != 1 or len(penalties) == 0 or not (penalties > 0).all():
-        raise InputError("penalties: a list of positive numbers is needed")
+    penalties = checked_penalties(penalties)
     if kernel not in KERNELS:
         raise InputError(f"kernel: {kernel!r} is not one of {', '.join(KERNELS)}")
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    chosen = None if kernel == "linear" else _landmarks(x, landmarks, seed)
-    eigenvalues, left, basis = _decomposed(x, chosen)
-    solution, left_out = _leave_one_out(eigenvalues, left, y, penalties, groups)
-    return Smoother(basis @ solution, chosen), left_out
+    chosen_rows = None if kernel == "linear" else _landmarks(x, landmarks, seed)
+    path, rotated = _path(x, y, chosen_rows)
+    least = np.full(y.shape[1], np.inf)
+    chosen = np.zeros(y.shape[1])
+    left_out = np.zeros_like(y)
+    missed_by_penalty = path.left_out(rotated, y, penalties, groups)
+    for penalty, missed in zip(penalties, missed_by_penalty, strict=True):
+        error = np.square(missed).mean(0)
+        better = error < least
+        least[better], chosen[better] = error[better], penalty
+        left_out[:, better] = y[:, better] - missed[:, better]
+    return Smoother(path.coefficients(chosen), chosen_rows), left_out
 
 
 def _landmarks(x: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -132,89 +139,23 @@ def _landmarks(x: np.ndarray, most: int, seed: int) -> np.ndarray:
     return x[np.sort(np.random.default_rng(seed).permutation(len(x))[:most])]
 
 
-def _decomposed(
-    x: np.ndarray, landmarks: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The kernel of the rows as U diag(l) U': l (rank,), U (rows, rank), and a basis B.
+def _path(
+    x: np.ndarray, y: np.ndarray, landmarks: np.ndarray | None
+) -> tuple[RidgePath, np.ndarray]:
+    """The regressions on phi(x), and the rows in their basis (rows, rank).
 
-    Coefficients c in the eigenbasis (of features U sqrt(l)) are B @ c for the linear kernel's
-    features, or for the landmarks of rbf.
+    Their coefficients are those of the linear kernel's features, or of k(x, landmarks) for rbf.
     """
     if landmarks is None:
-        phi, root = x, None
-    else:
-        eigenvalues, vectors = _spectrum(rbf(landmarks, landmarks))
-        if landmarks is x:  # every row: the features are the eigenvectors, scaled
-            return eigenvalues, vectors, vectors / np.sqrt(eigenvalues)
-        root = vectors / np.sqrt(eigenvalues)
-        phi = np.concatenate(
-            [rbf(x[i : i + _BLOCK_ROWS], landmarks) @ root for i in range(0, len(x), _BLOCK_ROWS)]
-        )
-    if len(phi) < phi.shape[1]:  # fewer rows than features: the small side is the rows
-        eigenvalues, left = _spectrum(phi @ phi.T)
-        basis = phi.T @ left / np.sqrt(eigenvalues)
-    else:
-        eigenvalues, basis = _spectrum(phi.T @ phi)
-        left = phi @ (basis / np.sqrt(eigenvalues))
-    return eigenvalues, left, basis if root is None else root @ basis
-
-
-def _spectrum(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    eigenvalues, vectors = np.linalg.eigh(matrix)
-    kept = eigenvalues > max(_NEGLIGIBLE * eigenvalues[-1], 0)
-    return eigenvalues[kept], vectors[:, kept]
-
-
-def _leave_one_out(
-    eigenvalues: np.ndarray,
-    left: np.ndarray,
-    y: np.ndarray,
-    penalties: np.ndarray,
-    groups: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Solution in the eigenbasis (rank, outputs) and leave-one-out predictions (rows, outputs).
-
-    With the hat matrix H = U diag(l / (l + penalty)) U', a left-out row misses by its residual over
-    1 - H_ii (Golub, Heath and Wahba 1979); a left-out group by (I - H_gg)^-1 times its residuals.
-    """
-    projected = left.T @ y
-    filters = eigenvalues[:, None] / (eigenvalues[:, None] + penalties)
-    leverages = np.concatenate(
-        [np.square(left[i : i + _BLOCK_ROWS]) @ filters for i in range(0, len(left), _BLOCK_ROWS)]
+        path = RidgePath.of_rows(x, y, intercept=False, negligible=_NEGLIGIBLE)
+        return path, path.rotated(x)
+    eigenvalues, vectors = spectrum(rbf(landmarks, landmarks), _NEGLIGIBLE)
+    root = vectors / np.sqrt(eigenvalues)
+    if landmarks is x:  # every row: its features are the eigenvectors, scaled, and X'X is diagonal
+        rotated = vectors * np.sqrt(eigenvalues)
+        return RidgePath(eigenvalues, root, rotated.T @ y), rotated
+    phi = np.concatenate(
+        [rbf(x[i : i + _BLOCK_ROWS], landmarks) @ root for i in range(0, len(x), _BLOCK_ROWS)]
     )
-    repeated = [] if groups is None else _repeated(groups)
-    least = np.full(y.shape[1], np.inf)
-    penalty = np.zeros(y.shape[1])
-    left_out = np.zeros_like(y)
-    for index, candidate in enumerate(penalties):
-        missed = y - left @ (filters[:, index, None] * projected)
-        blocks = [(rows, _block_missed(left, filters[:, index], missed, rows)) for rows in repeated]
-        missed /= 1 - leverages[:, index, None]
-        for rows, block in blocks:
-            missed[rows] = block
-        error = np.square(missed).mean(0)
-        better = error < least
-        least[better], penalty[better] = error[better], candidate
-        left_out[:, better] = y[:, better] - missed[:, better]
-    return np.sqrt(eigenvalues)[:, None] * projected / (eigenvalues[:, None] + penalty), left_out
-
-
-def _repeated(groups: np.ndarray) -> list[np.ndarray]:
-    """Row indices of the groups with several rows: arrays (groups, size) of bounded length."""
-    _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.argsort(inverse, kind="stable")
-    starts = np.cumsum(counts) - counts
-    blocks = []
-    for size in np.unique(counts[counts > 1]):
-        rows = order[starts[counts == size][:, None] + np.arange(size)]
-        at_once = max(1, _BLOCK_ROWS // size)
-        blocks += [rows[i : i + at_once] for i in range(0, len(rows), at_once)]
-    return blocks
-
-
-def _block_missed(
-    left: np.ndarray, filtered: np.ndarray, residuals: np.ndarray, rows: np.ndarray
-) -> np.ndarray:
-    u = left[rows]
-    hat = (u * filtered) @ u.transpose(0, 2, 1)
-    return np.linalg.solve(np.eye(rows.shape[1]) - hat, residuals[rows])
+    path = RidgePath.of_rows(phi, y, intercept=False, negligible=_NEGLIGIBLE)
+    return replace(path, basis=root @ path.basis), path.rotated(phi)

@@ -1,24 +1,22 @@
-"""Closed-form ridge regression: all penalties and all targets from one eigendecomposition.
+"""Ridge regression whose penalty is chosen by cross-validation, for all targets or for each.
 
-With centred X (rows, features) and Y (rows, targets), primal X'X = V diag(l) V' gives
-``W(a) = V (V'X'Y) / (l + a)``; with fewer rows than features the dual XX' = U diag(l) U' gives
-``W(a) = X'U (U'Y) / (l + a)``. The intercept is not penalised. Products run in the precision of the
-input, in blocks that are summed in float64, and eigendecompositions in float64: a float32 sum over
-tens of thousands of rows would drown the small eigenvalues that the penalty is there to judge.
+Rows of one group, such as the repeats of an image or the images of a concept, are left out
+together. Up to 5,000 rows each group is left out once, exactly; beyond, random folds are, from
+sums over rows alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import scipy.linalg
 
 from spikeline.errors import InputError
+from spikeline.ridge import Moments, RidgePath, checked_penalties
 
-_BLOCK_ROWS = 4096
+# Leave-one-out passes over all rows for each penalty; up to here that is cheap.
+EXACT_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -42,73 +40,6 @@ class RidgeFit:
         return features @ self.coefficients + self.intercept
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """Sums over rows, enough for a primal fit; moments of row sets add and subtract."""
-
-    rows: int
-    x: np.ndarray
-    y: np.ndarray
-    xx: np.ndarray
-    xy: np.ndarray
-    yy: np.ndarray
-
-    @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray) -> _Moments:
-        blocks = [slice(i, i + _BLOCK_ROWS) for i in range(0, len(x), _BLOCK_ROWS)]
-        xx = np.zeros((x.shape[1], x.shape[1]))
-        xy = np.zeros((x.shape[1], y.shape[1]))
-        for rows in blocks:
-            xx += x[rows].T @ x[rows]
-            xy += x[rows].T @ y[rows]
-        sums = [a.sum(0, dtype=np.float64) for a in (x, y)]
-        yy = sum(np.square(y[rows]).sum(0, dtype=np.float64) for rows in blocks)
-        return cls(len(x), *sums, xx, xy, yy)
-
-    def __add__(self, other: _Moments) -> _Moments:
-        return _Moments(*(a + b for a, b in zip(self._parts(), other._parts(), strict=True)))
-
-    def __sub__(self, other: _Moments) -> _Moments:
-        return _Moments(*(a - b for a, b in zip(self._parts(), other._parts(), strict=True)))
-
-    def _parts(self) -> tuple:
-        return self.rows, self.x, self.y, self.xx, self.xy, self.yy
-
-    def centred(self, x_mean: np.ndarray, y_mean: np.ndarray) -> tuple[np.ndarray, ...]:
-        """X'X, X'Y and the diagonal of Y'Y after taking these means away."""
-        xx = self.xx - np.outer(self.x, x_mean) - np.outer(x_mean, self.x)
-        xx += self.rows * np.outer(x_mean, x_mean)
-        xy = self.xy - np.outer(self.x, y_mean) - np.outer(x_mean, self.y)
-        xy += self.rows * np.outer(x_mean, y_mean)
-        yy = self.yy - 2 * y_mean * self.y + self.rows * y_mean**2
-        return xx, xy, yy
-
-
-class _Path:
-    """Ridge solutions of one set of rows along all penalties, in the eigenbasis of the features."""
-
-    def __init__(self, x: np.ndarray, y: np.ndarray, moments: _Moments | None = None):
-        if moments is not None:
-            self.x_mean, self.y_mean = moments.x / moments.rows, moments.y / moments.rows
-            xx, xy, _ = moments.centred(self.x_mean, self.y_mean)
-            self.eigenvalues, self.basis = scipy.linalg.eigh(xx, driver="evd", check_finite=False)
-            self.projected = self.basis.T @ xy
-        else:
-            self.x_mean, self.y_mean = x.mean(0, dtype=np.float64), y.mean(0, dtype=np.float64)
-            centred = x - self.x_mean
-            self.eigenvalues, left = scipy.linalg.eigh(centred @ centred.T, driver="evd")
-            self.basis = centred.T @ left
-            self.projected = left.T @ (y - self.y_mean)
-        self.eigenvalues = np.maximum(self.eigenvalues, 0)
-
-    def solution(self, penalty: float | np.ndarray) -> np.ndarray:
-        """Coefficients in the eigenbasis for one penalty, or one per target: (rank, targets)."""
-        return self.projected / (self.eigenvalues[:, None] + penalty)
-
-    def coefficients(self, penalty: float | np.ndarray) -> np.ndarray:
-        return self.basis @ self.solution(penalty)
-
-
 def fit_ridge(
     x: np.ndarray,
     y: np.ndarray,
@@ -125,11 +56,11 @@ def fit_ridge(
     Args:
         x: features (rows, features); y: targets (rows, targets).
         penalties: candidates, positive, in the scale of the summed squares of x.
-        selection: how candidates are scored when there are several: `loo` (exact leave-one-out),
-            `kfold` (random folds, mean over folds), or `auto` (loo up to 5,000 rows if none share
-            a group, else kfold).
-        folds: number of folds; fewer if there are fewer rows or groups.
-        groups: labels (rows,); rows of one group share a fold. None: each row is its own.
+        selection: how candidates are scored when there are several: `loo` (exact leave-one-out of
+            groups), `kfold` (random folds, mean over folds), or `auto` (loo up to 5,000 rows,
+            else kfold).
+        folds: number of folds; fewer if there are fewer groups.
+        groups: labels (rows,); rows of one group are left out together. None: each row alone.
         per_target: choose for each target its own penalty, instead of the best mean R2.
         seed: of the folds.
 
@@ -137,39 +68,30 @@ def fit_ridge(
         InputError: penalties that are not positive, or a single group to choose one on.
     """
     x, y = _floating(x), _floating(y)
-    penalties = np.asarray(penalties, dtype=np.float64)
-    if penalties.ndim != 1 or len(penalties) == 0 or not (penalties > 0).all():
-        raise InputError("penalties: a list of positive numbers is needed")
-    if groups is not None and len(np.unique(groups)) == len(x):
-        groups = None
+    penalties = checked_penalties(penalties)
     if selection == "auto":
-        one_by_one = groups is None and len(x) <= 5000
-        selection = "loo" if one_by_one else "kfold"
-    if selection == "loo" and groups is not None:
-        raise ValueError("selection 'loo' leaves single rows out; for groups use kfold")
+        selection = "loo" if len(x) <= EXACT_ROWS else "kfold"
+    if selection not in ("loo", "kfold"):
+        raise ValueError(f"selection {selection!r}: use auto, loo or kfold")
+    groups = np.arange(len(x)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    if len(penalties) > 1 and groups.max() == 0:
+        raise InputError("penalties: cannot choose among several with one group of rows; give one")
     # products of values far from 0 would lose the digits that the centring is to bring out
     x_shift, y_shift = (a.mean(0, dtype=np.float64).astype(a.dtype) for a in (x, y))
     x, y = x - x_shift, y - y_shift
-    primal = len(x) >= x.shape[1]
-    fold_rows, fold_moments = [], None
-    if selection == "kfold" and len(penalties) > 1:
-        order, fold_rows = _folds(len(x), folds, groups, seed)
-        x, y = x[order], y[order]
-    if primal and fold_rows:
-        fold_moments = [_Moments.of(x[rows], y[rows]) for rows in fold_rows]
-        moments = sum(fold_moments[1:], fold_moments[0])
-    else:
-        moments = _Moments.of(x, y) if primal else None
-    path = _Path(x, y, moments)
+    r2 = np.zeros((0, y.shape[1]))
     if len(penalties) == 1:
-        r2 = np.zeros((0, y.shape[1]))
+        path = RidgePath.of_rows(x, y)
     elif selection == "loo":
-        r2 = _leave_one_out(path, x, y, penalties)
-    elif selection == "kfold":
-        r2 = _k_fold(x, y, penalties, fold_rows, moments, fold_moments)
+        path = RidgePath.of_rows(x, y)
+        r2 = _leave_one_out(path, x, y, penalties, groups)
     else:
-        raise ValueError(f"selection {selection!r}: use auto, loo or kfold")
-    if len(r2) == 0:
+        order, starts = _folds(groups, folds, seed)
+        held_out = [Moments.of(x[rows], y[rows]) for rows in np.split(order, starts)]
+        whole = sum(held_out[1:], held_out[0])
+        path = RidgePath.of_moments(whole)
+        r2 = np.mean([_held_out(whole - fold, fold, penalties) for fold in held_out], axis=0)
+    if len(penalties) == 1:
         chosen = np.full(y.shape[1], penalties[0])
     elif per_target:
         chosen = penalties[r2.argmax(0)]
@@ -185,30 +107,24 @@ def _floating(array: np.ndarray) -> np.ndarray:
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
-def _folds(
-    rows: int, folds: int, groups: np.ndarray | None, seed: int
-) -> tuple[np.ndarray, list[slice]]:
-    """An order of the rows in which each fold is a slice, and the slices.
+def _folds(groups: np.ndarray, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """An order of the rows in which each fold is contiguous, and where all but the first begin.
 
-    Rows are dealt at random, for their order in a file may mean something. Groups go one by one,
-    the largest first, to the fold with the fewest rows.
+    Rows are assigned at random, for their order in a file may mean something. Groups of several
+    rows go one by one, the largest first, to the fold with the fewest rows.
     """
-    if groups is None:
-        order = np.random.default_rng(seed).permutation(rows)
-        edges = np.linspace(0, rows, min(folds, rows) + 1).astype(int)
-    else:
-        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-        if len(sizes) == 1:
-            raise InputError("penalties: one group of rows cannot choose among them; give one")
-        filled = np.zeros(min(folds, len(sizes)), dtype=int)
-        fold = np.zeros(len(sizes), dtype=int)
-        dealt = np.random.default_rng(seed).permutation(len(sizes))
-        for label in dealt[np.argsort(-sizes[dealt], kind="stable")]:
-            fold[label] = filled.argmin()
-            filled[fold[label]] += sizes[label]
-        order = np.argsort(fold[group], kind="stable")
-        edges = np.concatenate([[0], np.cumsum(filled)])
-    return order, [slice(a, b) for a, b in pairwise(edges)]
+    sizes = np.bincount(groups)
+    rng = np.random.default_rng(seed)
+    if sizes.max() == 1:
+        edges = np.linspace(0, len(groups), min(folds, len(groups)) + 1).astype(int)
+        return rng.permutation(len(groups)), edges[1:-1]
+    filled = np.zeros(min(folds, len(sizes)), dtype=int)
+    fold = np.zeros(len(sizes), dtype=int)
+    drawn = rng.permutation(len(sizes))
+    for label in drawn[np.argsort(-sizes[drawn], kind="stable")]:
+        fold[label] = filled.argmin()
+        filled[fold[label]] += sizes[label]
+    return np.argsort(fold[groups], kind="stable"), np.cumsum(filled)[:-1]
 
 
 def _explained(squared_error: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -216,61 +132,23 @@ def _explained(squared_error: np.ndarray, total: np.ndarray) -> np.ndarray:
     return 1 - np.divide(squared_error, total, out=np.ones_like(squared_error), where=total > 0)
 
 
-def _held_out(path: _Path, penalties: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    projected = (x - path.x_mean) @ path.basis
-    centred = y - path.y_mean
-    total = np.square(y - y.mean(0)).sum(0)
-    return np.stack(
-        [
-            _explained(np.square(centred - projected @ path.solution(a)).sum(0), total)
-            for a in penalties
-        ]
-    )
-
-
-def _leave_one_out(path: _Path, x: np.ndarray, y: np.ndarray, penalties: np.ndarray) -> np.ndarray:
-    """Residuals divided by one minus the leverage (Allen 1974, PRESS)."""
-    projected = (x - path.x_mean) @ path.basis
-    # basis = V in the primal form; in the dual form its columns carry the singular values
-    length = np.square(path.basis).sum(0)
-    squares = np.square(projected) / np.maximum(length, np.finfo(float).tiny)
-    squares[:, length < 1e-12 * length.max()] = 0
-    centred = y - path.y_mean
-    total = np.square(centred).sum(0) * (len(x) / (len(x) - 1)) ** 2  # the left-out mean's errors
-    scores = []
-    for penalty in penalties:
-        leverage = (squares / (path.eigenvalues + penalty)).sum(1) + 1 / len(x)
-        left_out = (centred - projected @ path.solution(penalty)) / (1 - leverage)[:, None]
-        scores.append(_explained(np.square(left_out).sum(0), total))
-    return np.stack(scores)
-
-
-def _k_fold(
-    x: np.ndarray,
-    y: np.ndarray,
-    penalties: np.ndarray,
-    folds: list[slice],
-    moments: _Moments | None,
-    fold_moments: list[_Moments] | None,
+def _leave_one_out(
+    path: RidgePath, x: np.ndarray, y: np.ndarray, penalties: np.ndarray, groups: np.ndarray
 ) -> np.ndarray:
-    scores = []
-    for index, rows in enumerate(folds):
-        if moments is not None and moments.rows - (rows.stop - rows.start) >= x.shape[1]:
-            scores.append(_fold_from_moments(moments, fold_moments[index], penalties))
-            continue
-        kept = np.ones(len(x), dtype=bool)
-        kept[rows] = False
-        scores.append(_held_out(_Path(x[kept], y[kept]), penalties, x[rows], y[rows]))
-    return np.mean(scores, 0)
+    """R2 (penalties, targets), where the total are the errors of the left-out mean."""
+    candidates = [*penalties, np.inf]
+    missed = path.left_out(path.rotated(x), y, candidates, groups)
+    *errors, total = (np.square(residuals).sum(0) for residuals in missed)
+    return np.stack([_explained(error, total) for error in errors])
 
 
-def _fold_from_moments(whole: _Moments, fold: _Moments, penalties: np.ndarray) -> np.ndarray:
-    """R2 on one fold of the fit to the others, from sums alone: no pass over the rows.
+def _held_out(others: Moments, fold: Moments, penalties: np.ndarray) -> np.ndarray:
+    """R2 (penalties, targets) on one fold of the fit to the others, without a pass over the rows.
 
     Squared error of W on the fold = diag(Y'Y - 2 W'X'Y + W'X'X W), in the fit's eigenbasis.
     """
-    path = _Path(None, None, whole - fold)
-    xx, xy, yy = fold.centred(path.x_mean, path.y_mean)
+    path = RidgePath.of_moments(others)
+    xx, xy, yy = fold.about(path.x_mean, path.y_mean)
     xx = path.basis.T @ xx @ path.basis
     xy = path.basis.T @ xy
     total = fold.yy - fold.y**2 / fold.rows

@@ -53,6 +53,8 @@ class TargetSpace:
     ) -> TargetSpace:
         """Fit to the embeddings of training images (images, dim), each image once.
 
+        Time and memory grow with the smaller of images and dim, squared, times the larger.
+
         Args:
             components: principal axes kept; 0 keeps every axis with variance.
             whitening: exponent a in 0..1; a component of variance v is divided by v^(a/2), so 0
@@ -63,14 +65,20 @@ class TargetSpace:
         """
         space = cls(np.zeros(embeddings.shape[1], np.float32), np.zeros(0), root, normalise)
         rows = space._prepared(embeddings).astype(np.float64)
+        images, dim = rows.shape
         mean = rows.mean(0)
-        variance, axes = np.linalg.eigh(np.cov(rows - mean, rowvar=False, bias=True))
+        rows -= mean
+        dual = dim > images  # the eigenvalues of XX' are those of X'X
+        covariance = rows @ rows.T / images if dual else np.cov(rows, rowvar=False, bias=True)
+        variance, axes = np.linalg.eigh(covariance)
         variance, axes = variance[::-1], axes[:, ::-1]
         if not variance[0] > 0:
             raise InputError("embeddings: all training images have the same embedding")
         rank = int((variance > NEGLIGIBLE_VARIANCE * variance[0]).sum())
         kept = min(components or rank, rank)
         variance, axes = variance[:kept], axes[:, :kept]
+        if dual:
+            axes = rows.T @ axes / np.sqrt(images * variance)
         # eigenvectors have no sign of their own: make the largest entry positive
         axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(kept)])
         matrix = axes * (variance / variance[0]) ** (-whitening / 2)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from spikeline import plotting
 from spikeline.artifacts import evaluations, provenance, tables
+from spikeline.bridge.tables import categories_path, category_table, retrieval_table
 from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
 from spikeline.errors import InputError
@@ -46,12 +47,12 @@ def run(options: argparse.Namespace) -> None:
     if len(conditions) != len(options.evaluations):
         raise InputError(
             f"--conditions: {len(conditions)} for {len(options.evaluations)} evaluations; "
-            "one for each, in their order, is due"
+            "give one for each, in their order"
         )
     resamples = resamples_of(options)
     read = [_first_seeds(evaluations.read(path), options.seeds) for path in options.evaluations]
-    table = tables.retrieval_table(read, conditions, resamples)
-    categories = tables.category_table(read, conditions)
+    table = retrieval_table(read, conditions, resamples)
+    categories = category_table(read, conditions)
     settings = {
         "conditions": conditions,
         "title": options.title,
@@ -61,15 +62,15 @@ def run(options: argparse.Namespace) -> None:
     record = provenance.describe(__name__, settings, options.evaluations)
     figure = draw(table, options.title)
     tables.write(options.output, table, record)
-    tables.write(options.categories or tables.categories_path(options.output), categories, record)
+    tables.write(options.categories or categories_path(options.output), categories, record)
     plotting.save(options.figure, figure, record)
 
 
 def draw(table: pd.DataFrame, title: str) -> Any:
-    """The figure of a retrieval table: curves over one varied number, else a row a condition.
+    """The figure of a retrieval table: curves over one varied number, else one row per condition.
 
     Args:
-        table: as `tables.retrieval_table` or `tables.read` give it.
+        table: as `retrieval_table` or `artifacts.tables.read` return it.
         title: of the figure.
 
     Returns:

@@ -2,17 +2,18 @@
 
 import json
 import logging
+import tracemalloc
 
 import numpy as np
 import pytest
 import safetensors.numpy
 from scipy.stats import multivariate_normal
 
-from spikeline.bridge.bayesian import fitting as bayesian
-from spikeline.bridge.bayesian import model_selection as identification
+from spikeline.bridge.bayesian import fitting, gaussian_models, model_selection
 from spikeline.bridge.bayesian.fitting import fit_bayesian
 from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.bridge.bayesian.model_selection import Trials
+from spikeline.bridge.kernel_ridge import fit_smoother
 from spikeline.bridge.ridge import fit_ridge
 from spikeline.errors import InputError
 
@@ -110,7 +111,7 @@ def by_hand(x, e, x_new, e_new, member):
     score = np.zeros((len(x_new), len(e_new)))
     if share < 1:
         residuals, means = side(
-            features / scale, features_new / scale, y, bayesian.ENCODING_PENALTIES
+            features / scale, features_new / scale, y, gaussian_models.ENCODING_PENALTIES
         )
         noise, total = shrunk(residuals, g["encoding"]), shrunk(y, g["encoding"])
         for j, mean in enumerate(means):
@@ -119,7 +120,7 @@ def by_hand(x, e, x_new, e_new, member):
             score[:, j] += (1 - share) * t["encoding"] * ratio
     if share > 0:
         q = np.sqrt(y.shape[1])
-        residuals, means = side(y / q, y_new / q, z, bayesian.DECODING_PENALTIES)
+        residuals, means = side(y / q, y_new / q, z, gaussian_models.DECODING_PENALTIES)
         noise = shrunk(residuals, g["decoding"])
         for i, mean in enumerate(means):
             ratio = multivariate_normal(mean, noise).logpdf(z_new)
@@ -132,7 +133,7 @@ def by_hand(x, e, x_new, e_new, member):
 def test_cosines_are_the_gaussian_log_likelihood_ratios_up_to_scale_and_constant(
     share, monkeypatch
 ):
-    monkeypatch.setattr(identification, "DECODING_SHARES", (share,))
+    monkeypatch.setattr(model_selection, "DECODING_SHARES", (share,))
     member, x, e = fitted(target_components=9)
     assert member.choices["decoding_share"] == share
     x_new, e_new = simulated(30, seed=1)
@@ -189,13 +190,13 @@ def test_what_is_not_a_selected_training_row_never_enters():
 def test_held_out_rows_do_not_reach_the_models_of_their_fold(monkeypatch):
     x, e = simulated()
     seen = []
-    original = bayesian._Models.fit.__func__
+    original = gaussian_models.Models.fit.__func__
 
     def spy(cls, plan, powers, trials, sides):
         seen.append(set(trials.images.tolist()))
         return original(cls, plan, powers, trials, sides)
 
-    monkeypatch.setattr(bayesian._Models, "fit", classmethod(spy))
+    monkeypatch.setattr(gaussian_models.Models, "fit", classmethod(spy))
     images = names(100).repeat(2)  # every image twice
     fit_bayesian(x, e[:100].repeat(2, axis=0), images, SETTINGS, 20)
     *folds, final = seen
@@ -208,21 +209,22 @@ def test_concepts_are_left_out_as_a_whole_and_shown_once_in_a_gallery(monkeypatc
     x, e = simulated()
     concepts = np.array([f"concept{row % 25}" for row in range(200)])
     seen, left_out = [], []
-    original = bayesian.fit_smoother
+    original = fit_smoother
 
     def spy(kernel, x, y, penalties, *, groups, landmarks):
         seen.append(groups)
         return original(kernel, x, y, penalties, groups=groups, landmarks=landmarks)
 
-    galleries = identification._galleries
+    galleries = model_selection._galleries
 
     def spy_galleries(columns, groups, ways, seed):
         found = galleries(columns, groups, ways, seed)
         left_out.extend(groups[rows] for rows, _ in found)
         return found
 
-    monkeypatch.setattr(bayesian, "fit_smoother", spy)
-    monkeypatch.setattr(identification, "_galleries", spy_galleries)
+    for module in (fitting, gaussian_models):
+        monkeypatch.setattr(module, "fit_smoother", spy)
+    monkeypatch.setattr(model_selection, "_galleries", spy_galleries)
     member = fit_bayesian(x, e, names(200), SETTINGS, 40, groups=concepts)
     assert all(len(np.unique(groups)) <= 25 for groups in seen)
     assert sum(len(groups) == 160 and len(set(groups)) == 20 for groups in seen) == 5 * 2
@@ -269,9 +271,9 @@ def test_the_errors_of_a_repeated_image_are_those_of_an_image_not_seen():
     e = rng.standard_normal((60, 10)).repeat(3, axis=0).astype(np.float32)
     x = rng.standard_normal((60, 15)).repeat(3, axis=0).astype(np.float32)  # nothing in common
     images = np.arange(60).repeat(3)
-    plan = bayesian._Plan.of(settings(["rbf"], ["rbf"]))
+    plan = gaussian_models.Plan.of(settings(["rbf"], ["rbf"]))
     trials = Trials(x, e, images, images)
-    models = bayesian._Models.fit(plan, {"rbf": 1.0}, trials, ("encoding", "decoding"))
+    models = gaussian_models.Models.fit(plan, {"rbf": 1.0}, trials, ("encoding", "decoding"))
     assert np.diag(models.encoding.covariance).mean() > 0.9
     assert np.diag(models.decoding.covariance).mean() > 0.9
 
@@ -280,11 +282,11 @@ def test_the_errors_of_a_repeated_image_are_those_of_an_image_not_seen():
 def test_validation_scores_are_the_log_likelihood_ratios_up_to_a_constant_of_the_row(side):
     x, e = simulated()
     x_new, e_new = simulated(20, seed=1)
-    plan = bayesian._Plan.of(SETTINGS)
+    plan = gaussian_models.Plan.of(SETTINGS)
     trials = Trials(x, e, np.arange(200), np.arange(200))
-    models = bayesian._Models.fit(plan, {"linear": 1.0}, trials, [side])
+    models = gaussian_models.Models.fit(plan, {"linear": 1.0}, trials, [side])
     vectors = models.vectors(side, x_new, e_new)
-    held_out = identification._HeldOut(models, x_new, e_new, np.arange(20), [])
+    held_out = model_selection._HeldOut(models, x_new, e_new, np.arange(20), [])
     scores = held_out.scores(side, 0.3, vectors)
     covariance = getattr(models, side).covariance
     noise = 0.7 * covariance + 0.3 * np.diag(np.diag(covariance))
@@ -321,7 +323,7 @@ def test_a_member_comes_back_from_its_file_exactly(encoding, decoding):
 
 def test_many_rows_leave_a_bounded_number_of_landmarks(monkeypatch):
     exact, _, e = fitted(encoding=["rbf"], decoding=["rbf"])
-    monkeypatch.setattr(bayesian, "LANDMARKS", 80)
+    monkeypatch.setattr(gaussian_models, "LANDMARKS", 80)
     small, *_ = fitted(encoding=["rbf"], decoding=["rbf"])
     arrays = small.tensors()
     assert {len(a) for name, a in arrays.items() if "landmarks" in name} == {80}
@@ -330,6 +332,37 @@ def test_many_rows_leave_a_bounded_number_of_landmarks(monkeypatch):
     assert accuracy[1] > accuracy[0] - 0.15
     again = BayesianMember.from_tensors(small.description(), arrays)
     assert np.array_equal(again.embed_images(e), small.embed_images(e))
+
+
+@pytest.mark.parametrize(("encoding", "decoding"), [KERNELS[2], KERNELS[5]])
+def test_a_wide_embedding_gives_what_the_narrow_one_that_it_is_an_isometry_of_does(
+    encoding, decoding
+):
+    x, e = simulated()
+    x_new, e_new = simulated(60, seed=1)
+    lift = np.linalg.qr(np.random.default_rng(0).standard_normal((2000, 12)))[0].T
+    chosen = settings(encoding, decoding, target_normalise=True)
+    similarities, choices = [], []
+    for axes in (np.eye(12), lift):
+        member = fit_bayesian(x, (e @ axes).astype(np.float32), names(200), chosen, 60)
+        assert member.embedding_dim == axes.shape[1]
+        images = member.embed_images((e_new @ axes).astype(np.float32))
+        similarities.append(member.embed_responses(x_new) @ images.T)
+        choices.append(member.choices)
+    narrow, wide = similarities
+    np.testing.assert_allclose(wide, narrow, atol=1e-4 * np.ptp(narrow))
+    for key in ("powers", "components", "shrinkages", "decoding_share", "cross_validated"):
+        assert choices[0][key] == choices[1][key]
+
+
+def test_nothing_of_dim_by_dim_is_formed_for_a_wide_embedding():
+    x, e = simulated(60)
+    wide = np.tile(e, (1, 5000 // 12))
+    tracemalloc.start()
+    fit_bayesian(x, wide, names(60), settings(["linear", "rbf"], ["linear"]), 10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < wide.shape[1] ** 2 * 4 / 2
 
 
 def test_linear_kernels_leave_one_matrix_per_side():

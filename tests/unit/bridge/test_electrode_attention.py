@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spikeline.bridge.networks import electrode_attention as attention
+from spikeline.bridge.networks import electrode_attention
 from spikeline.bridge.networks.electrode_attention import ElectrodeAttention
 
 
@@ -34,7 +34,7 @@ def output_and_gradients(forward, layer, values, keep, weights):
 def test_closed_form_equals_plain_tokens_forward_and_backward(
     dtype, tolerance, masked, slice_elements, monkeypatch
 ):
-    monkeypatch.setitem(attention._SLICE_ELEMENTS, "cpu", slice_elements)
+    monkeypatch.setitem(electrode_attention._SLICE_ELEMENTS, "cpu", slice_elements)
     layer, values, weights = layer_and_batch(dtype)
     keep = torch.rand(values.shape) > 0.3 if masked else None
     closed = output_and_gradients(layer.forward, layer, values, keep, weights)
@@ -80,7 +80,7 @@ class LargestTensor(TorchDispatchMode):
 
 
 def test_no_tensor_of_the_closed_form_is_as_large_as_the_tokens(monkeypatch):
-    monkeypatch.setitem(attention._SLICE_ELEMENTS, "cpu", 1 << 14)
+    monkeypatch.setitem(electrode_attention._SLICE_ELEMENTS, "cpu", 1 << 14)
     layer = ElectrodeAttention(256, 64, 8, 2)
     values = torch.randn(100, 256)
     largest = {}

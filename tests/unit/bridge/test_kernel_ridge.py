@@ -7,7 +7,6 @@ import pytest
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 
-from spikeline.bridge import kernel_ridge as smoothing
 from spikeline.bridge.kernel_ridge import (
     Smoother,
     fit_smoother,
@@ -152,13 +151,3 @@ def test_prediction_takes_lower_precision_and_no_rows():
 def test_a_kernel_or_penalty_that_does_not_exist_is_refused(kernel, penalties):
     with pytest.raises(InputError):
         fit_smoother(kernel, *problem(), penalties)
-
-
-@pytest.mark.parametrize("block", [1, 5, 7])
-def test_groups_left_out_block_by_block_are_those_left_out_at_once(block, monkeypatch):
-    x, y = problem()
-    groups = np.arange(40) % 11
-    _, at_once = fit_smoother("linear", x, y, [0.3, 3.0], groups=groups)
-    monkeypatch.setattr(smoothing, "_BLOCK_ROWS", block)
-    _, in_blocks = fit_smoother("linear", x, y, [0.3, 3.0], groups=groups)
-    np.testing.assert_allclose(in_blocks, at_once, atol=1e-12)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spikeline.bridge.bayesian import model_selection as identification
+from spikeline.bridge.bayesian import model_selection
 from spikeline.bridge.bayesian.model_selection import folds_by_group
 
 
@@ -35,7 +35,7 @@ def test_few_groups_leave_two_or_more_in_each_fold():
 def test_a_gallery_shows_one_image_of_each_of_its_groups_and_a_row_of_that_image():
     columns = np.random.default_rng(0).permutation(60).repeat(2)  # 60 images shown twice
     groups = columns // 4
-    galleries = identification._galleries(columns, groups, 7, seed=1)
+    galleries = model_selection._galleries(columns, groups, 7, seed=1)
     assert len(galleries) == 2 * (15 // 7)
     for rows, images in galleries:
         assert len(set(groups[rows])) == 7
@@ -51,8 +51,8 @@ def test_figures_are_those_of_many_random_galleries_of_other_groups():
     scores += 5 * (groups[:, None] == groups) * ~np.eye(40, dtype=bool)  # siblings do not count
     everyone = np.arange(40)
     galleries = [(chosen, chosen) for chosen in everyone.reshape(5, 8)]
-    held_out = [identification._HeldOut(None, scores, scores, groups, galleries)]
-    found = identification._figures([scores], held_out)
+    held_out = [model_selection._HeldOut(None, scores, scores, groups, galleries)]
+    found = model_selection._figures([scores], held_out)
     hits = []
     for row in everyone.repeat(300):
         others = rng.choice(everyone[groups != groups[row]], 7, replace=False)

@@ -6,7 +6,7 @@ import pytest
 from spikeline.bridge.aligned_member import AffineMap
 from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
 from spikeline.bridge.decoder import Decoder
-from spikeline.bridge.networks import training as fitting
+from spikeline.bridge.networks import training
 from spikeline.bridge.networks.training import fit_network
 from spikeline.bridge.splits import training_rows, validation_split
 from spikeline.bridge.targets import fit_target_space
@@ -162,7 +162,7 @@ def test_an_interrupted_fit_resumes_to_the_same_decoder(recording, tmp_path, kin
     unbroken, whole = fit(recording, settings)
     state = StateFile(tmp_path / "x.state", interval_s=0)
     calls = []
-    original = fitting._Alignment.score
+    original = training._Alignment.score
 
     def failing(self):
         calls.append(1)
@@ -170,7 +170,7 @@ def test_an_interrupted_fit_resumes_to_the_same_decoder(recording, tmp_path, kin
             raise KeyboardInterrupt
         return original(self)
 
-    monkeypatch.setattr(fitting._Alignment, "score", failing)
+    monkeypatch.setattr(training._Alignment, "score", failing)
     with pytest.raises(KeyboardInterrupt):
         fit(recording, settings, state_file=state)
     resumed, history = fit(recording, settings, state_file=state)
@@ -275,9 +275,9 @@ def epochs_trained_from_a_state(recording, tmp_path, table, categories):
     fit_network(*arrays, TABLE, settings, **options)
     arrays[3] = categories[:400]
     calls = []
-    original = fitting._Alignment.score
+    original = training._Alignment.score
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting._Alignment, "score", lambda s: calls.append(1) or original(s))
+        patch.setattr(training._Alignment, "score", lambda s: calls.append(1) or original(s))
         fit_network(*arrays, table, settings, **options)
     return len(calls)
 

@@ -1,12 +1,13 @@
-"""Ridge regression against scikit-learn."""
+"""Ridge regression and the choice of its penalty against scikit-learn."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge, RidgeCV
-from sklearn.model_selection import GroupKFold, LeaveOneOut, cross_val_predict
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, LeaveOneOut, cross_val_predict
 
+from spikeline.bridge import ridge
 from spikeline.bridge.ridge import fit_ridge
 from spikeline.errors import InputError
 
@@ -42,6 +43,38 @@ def test_leave_one_out_equals_refitting_without_each_row(rows):
         np.testing.assert_allclose(r2, expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("features", [12, 100], ids=["primal", "dual"])
+def test_leave_one_out_of_groups_equals_refitting_without_each_group(features):
+    groups = np.random.default_rng(2).permutation(
+        np.repeat(np.arange(14), [1] * 5 + [*range(2, 11)])
+    )
+    x, y = problem(len(groups), features)
+    ours = fit_ridge(x, y, PENALTIES, groups=groups)
+    split = list(LeaveOneGroupOut().split(x, groups=groups))
+    mean_left_out = np.zeros_like(y)
+    for kept, held in split:
+        mean_left_out[held] = y[kept].mean(0)
+    for penalty, r2 in zip(PENALTIES, ours.r2, strict=True):
+        left_out = cross_val_predict(Ridge(alpha=penalty), x, y, cv=split)
+        expected = 1 - ((y - left_out) ** 2).sum(0) / ((y - mean_left_out) ** 2).sum(0)
+        np.testing.assert_allclose(r2, expected, rtol=1e-6, atol=1e-8)
+    oracle = Ridge(alpha=PENALTIES[ours.r2.mean(1).argmax()]).fit(x, y)
+    np.testing.assert_allclose(ours.predict(x), oracle.predict(x), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_many_rows_are_left_out_in_folds_and_few_exactly(grouped, monkeypatch):
+    x, y = problem(60)
+    groups = np.arange(60) // 3 if grouped else None
+
+    def r2(selection):
+        return fit_ridge(x, y, PENALTIES, selection=selection, groups=groups).r2
+
+    np.testing.assert_array_equal(r2("auto"), r2("loo"))
+    monkeypatch.setattr(ridge, "EXACT_ROWS", 59)
+    np.testing.assert_array_equal(r2("auto"), r2("kfold"))
+
+
 def r2_of_folds(x, y, penalty, folds):
     """Mean over folds of the R2 of scikit-learn's ridge fitted to the other rows."""
     scores = []
@@ -64,11 +97,11 @@ def test_k_fold_scores_equal_refitting_on_the_other_folds(rows):
 
 
 @pytest.mark.parametrize("features", [12, 100], ids=["primal", "dual"])
-def test_groups_are_left_out_together_as_by_scikit_learn(features):
+def test_groups_share_a_fold_as_in_scikit_learn(features):
     sizes = np.arange(2, 14)  # all different, so that the folds have no ties to break
     groups = np.random.default_rng(2).permutation(np.repeat(np.arange(12), sizes))
     x, y = problem(len(groups), features)
-    ours = fit_ridge(x, y, PENALTIES, groups=groups, folds=4)
+    ours = fit_ridge(x, y, PENALTIES, selection="kfold", groups=groups, folds=4)
     folds = [held for _, held in GroupKFold(4).split(x, groups=groups)]
     for penalty, r2 in zip(PENALTIES, ours.r2, strict=True):
         np.testing.assert_allclose(r2, r2_of_folds(x, y, penalty, folds), rtol=1e-6, atol=1e-8)
@@ -87,9 +120,11 @@ def test_repeats_of_an_image_do_not_talk_the_penalty_down():
     assert fit_ridge(x, y, penalties).penalties[0] < 100
 
 
-def test_groups_of_one_row_each_are_no_groups():
+@pytest.mark.parametrize("selection", ["loo", "kfold"])
+def test_groups_of_one_row_each_are_no_groups(selection):
     x, y = problem(60)
-    plain, grouped = fit_ridge(x, y, PENALTIES), fit_ridge(x, y, PENALTIES, groups=np.arange(60))
+    plain = fit_ridge(x, y, PENALTIES, selection=selection)
+    grouped = fit_ridge(x, y, PENALTIES, selection=selection, groups=np.arange(60))
     np.testing.assert_array_equal(plain.r2, grouped.r2)
 
 

@@ -21,6 +21,20 @@ def test_components_are_the_principal_axes(embeddings, components):
     np.testing.assert_allclose(np.abs(ours), np.abs(oracle), rtol=1e-3, atol=1e-4)
 
 
+def test_fewer_images_than_dimensions_have_the_same_axes_and_signs(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = (rng.standard_normal((40, 300)) * np.arange(1, 301) ** -0.5).astype(np.float32)
+    sizes = []
+    eigh = np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda a: sizes.append(a.shape) or eigh(a))
+    space = TargetSpace.fit(rows, normalise=False)
+    assert sizes == [(40, 40)]
+    axes = eigh(np.cov(rows.astype(float), rowvar=False, bias=True))[1]
+    axes = axes[:, ::-1][:, :39]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(39)])
+    np.testing.assert_allclose(space.matrix, axes, atol=1e-5)
+
+
 def test_without_whitening_and_all_axes_the_geometry_is_that_of_the_centred_embeddings(embeddings):
     centred = unit_rows(embeddings) - unit_rows(embeddings).mean(0)
     expected = unit_rows(centred) @ unit_rows(centred).T

@@ -9,6 +9,7 @@ import pytest
 
 from spikeline.artifacts import evaluations, provenance, tables
 from spikeline.artifacts.evaluations import Draw, Evaluation, Ranks, SeedEvaluation
+from spikeline.bridge.tables import retrieval_table
 from spikeline.cli import main, tabulate
 
 OUTPUTS = ("t.tsv", "t.tsv.provenance.json", "t.categories.tsv", "t.png")
@@ -103,7 +104,7 @@ def test_the_table_of_categories_may_go_elsewhere(tmp_path):
 )
 def test_one_varied_number_gives_curves_and_all_else_a_row_for_each_condition(conditions, curve):
     many = [an_evaluation(number) for number in range(len(conditions))]
-    figure = tabulate.draw(tables.retrieval_table(many, conditions, resamples=5), "Title")
+    figure = tabulate.draw(retrieval_table(many, conditions, resamples=5), "Title")
     assert figure.axes[0].yaxis_inverted() == (not curve)
     label = figure.axes[0].get_ylabel() if curve else figure.axes[0].get_xlabel()
     assert "N = 20" in label
@@ -139,7 +140,7 @@ def test_a_truncated_evaluation_is_named(tmp_path, capsys):
 
 def test_tables_are_read_without_torch_or_matplotlib_and_made_without_torch():
     code = (
-        "import sys, spikeline.artifacts.tables, spikeline.artifacts.evaluations, "
+        "import sys, spikeline.artifacts.tables, spikeline.bridge.tables, "
         "spikeline.bridge.retrieval, spikeline.bridge.evaluation, spikeline.bridge.noise_ceiling;"
         "assert not {'torch', 'matplotlib'} & set(sys.modules);"
         "import spikeline.cli.tabulate, spikeline.cli.evaluate;"

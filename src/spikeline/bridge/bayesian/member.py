@@ -5,134 +5,22 @@ With a response y and an image z, every term of the score is a quadratic form in
     score(y, z) = a(y) . b(z) + alpha(y) + beta(z)
                 = [a, alpha, 1] . [b, 1, beta]
 
-and one further coordinate on each side makes both vectors unit rows. `spikeline.bridge.bayesian`
-fits what is held here; applying it takes numpy only.
+and one further coordinate on each side makes both vectors unit rows. Applying it takes numpy only;
+`bridge.bayesian.fitting` fits it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from spikeline.bridge.bayesian.terms import Decoding, Encoding, Padding, response_features
 from spikeline.bridge.kernel_ridge import Smoother
 from spikeline.bridge.preprocessing import ResponseScaler
 from spikeline.bridge.targets import TargetSpace
-
-# How much longer than the longest training row a row may be before it is shortened.
-_HEADROOM = 1.5
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """Terms of log p(response | image) - log p(response); q electrodes.
-
-    Everything is multiplied by the square root of the term's weight in the score.
-
-    Attributes:
-        whitener: (q, q), of the residuals: standardised responses times this are a(y).
-        prior: (q, q), whitener of the responses.
-        linear: (dim, q), centred embeddings to whitened predicted responses, or None.
-        rbf_projection: (dim, r), embeddings to the features of `rbf`, or None.
-        rbf: kernel ridge to whitened predicted responses, or None.
-    """
-
-    whitener: np.ndarray
-    prior: np.ndarray
-    linear: np.ndarray | None = None
-    rbf_projection: np.ndarray | None = None
-    rbf: Smoother | None = None
-
-    @classmethod
-    def folded(
-        cls,
-        smoothers: Mapping[str, Smoother],
-        projections: Mapping[str, np.ndarray],
-        whitener: np.ndarray,
-        prior: np.ndarray,
-    ) -> Encoding:
-        """Projections (dim, r), the mean over kernels and the whitener in few matrices."""
-        parts: dict[str, Any] = {}
-        for kernel, smoother in smoothers.items():
-            coefficients = smoother.coefficients @ whitener / len(smoothers)
-            if kernel == "linear":
-                parts["linear"] = (projections[kernel] @ coefficients).astype(np.float32)
-            else:
-                parts["rbf_projection"] = projections[kernel]
-                parts["rbf"] = _compact(smoother, coefficients)
-        return cls(whitener.astype(np.float32), prior.astype(np.float32), **parts)
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """Terms of log p(image | response) - log p(image); k principal components.
-
-    Attributes:
-        target: (dim, k), centred embeddings to whitened principal components.
-        whitener: (k, k), of the residuals, times the square root of the weight.
-        weight: of this term in the score.
-        linear: (q, k), standardised responses to whitened predictions, or None.
-        rbf: kernel ridge from responses / sqrt(q) to the same, or None.
-    """
-
-    target: np.ndarray
-    whitener: np.ndarray
-    weight: float
-    linear: np.ndarray | None = None
-    rbf: Smoother | None = None
-
-    @classmethod
-    def folded(
-        cls,
-        smoothers: Mapping[str, Smoother],
-        target: np.ndarray,
-        whitener: np.ndarray,
-        weight: float,
-    ) -> Decoding:
-        """The mean over kernels and the whitener in few matrices."""
-        parts: dict[str, Any] = {}
-        for kernel, smoother in smoothers.items():
-            coefficients = smoother.coefficients @ whitener / len(smoothers)
-            if kernel == "linear":
-                scale = np.sqrt(len(coefficients))  # the smoother read responses / sqrt(q)
-                parts["linear"] = (coefficients / scale).astype(np.float32)
-            else:
-                parts["rbf"] = _compact(smoother, coefficients)
-        return cls(target, whitener.astype(np.float32), weight, **parts)
-
-
-@dataclass(frozen=True)
-class Padding:
-    """How (a, alpha) and (b, beta) become unit rows; see `fit`."""
-
-    response_offset: float = 0.0
-    image_offset: float = 0.0
-    response_scale: float = 1.0
-    image_scale: float = 1.0
-    response_length: float = np.inf
-    image_length: float = np.inf
-
-    @classmethod
-    def fit(cls, a: np.ndarray, alpha: np.ndarray, b: np.ndarray, beta: np.ndarray) -> Padding:
-        """Offsets and scales that keep the constants, hence the padding, small on these rows."""
-        offsets = float(alpha.mean()), float(beta.mean())
-        scales = [max(float(np.sqrt(constant.std())), 1e-6) for constant in (alpha, beta)]
-        padding = cls(*offsets, *scales)
-        lengths = [
-            _HEADROOM * float(np.linalg.norm(rows, axis=1).max())
-            for rows in (padding.responses(a, alpha), padding.images(b, beta))
-        ]
-        return cls(*offsets, *scales, *lengths)
-
-    def responses(self, a: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        constant = (alpha - self.response_offset) / self.response_scale
-        return np.column_stack([a, constant, np.full(len(a), self.image_scale)])
-
-    def images(self, b: np.ndarray, beta: np.ndarray) -> np.ndarray:
-        constant = (beta - self.image_offset) / self.image_scale
-        return np.column_stack([b, np.full(len(b), self.response_scale), constant])
 
 
 @dataclass(frozen=True)
@@ -222,6 +110,21 @@ class BayesianMember:
     def _projected(self, embeddings: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         return TargetSpace(self.image_mean, matrix, self.root, self.normalise).project(embeddings)
 
+    def lifted(self, rotation: TargetSpace) -> BayesianMember:
+        """This member of rotated embeddings as one of the embeddings themselves.
+
+        Args:
+            rotation: to orthonormal axes (dim, r); this member takes what it projects to, as is.
+        """
+        return replace(
+            self,
+            image_mean=rotation.mean + rotation.matrix @ self.image_mean,
+            root=rotation.root,
+            normalise=rotation.normalise,
+            encoding=self.encoding and self.encoding.lifted(rotation.matrix),
+            decoding=self.decoding and self.decoding.lifted(rotation.matrix),
+        )
+
     def tensors(self) -> dict[str, np.ndarray]:
         """Every array, by name; with `description`, all that `from_tensors` needs."""
         arrays = {
@@ -274,16 +177,6 @@ class BayesianMember:
             choices=description["choices"],
             weight=description["weight"],
         )
-
-
-def response_features(standardised: np.ndarray) -> np.ndarray:
-    """Standardised responses scaled to a mean squared length of 1: what an rbf kernel expects."""
-    return (standardised / np.sqrt(standardised.shape[1])).astype(np.float32)
-
-
-def _compact(smoother: Smoother, coefficients: np.ndarray) -> Smoother:
-    """Landmarks were float32 to begin with; the coefficients cancel, so they stay float64."""
-    return Smoother(coefficients, smoother.landmarks.astype(np.float32))
 
 
 def _parts(side: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -4,9 +4,9 @@ A feature is one unit's count in one bin of the window, centred and scaled on tr
 
     w = argmin |y - X w|^2 + penalty |w|^2
 
-the objective of `sklearn.linear_model.Ridge`. The normal equations are summed over chunks of
-moments, so that memory grows with features and not with a session's length, and are factorised
-anew for each penalty.
+the objective of `sklearn.linear_model.Ridge`. Products are summed over chunks of moments, so that
+memory grows with features and not with a session's length. Counts are whole numbers: a chunk's
+products add up exactly in float32 up to 2^24.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from spikeline.errors import InputError
 from spikeline.horizon.wheel.task import Spikes, Task, Window
+from spikeline.ridge import Moments, RidgePath
 
 # Penalties as multiples of the number of training moments, so that they suit any session.
 PENALTIES = tuple(float(f"{10.0**power:.3g}") for power in np.arange(-2, 2.01, 0.5))
@@ -39,7 +38,7 @@ class RidgeDecoder:
         """Velocity (n,) at moments (n,)."""
         parts = [
             counts @ self.weights + self.intercept
-            for counts in _chunks(spikes, times, self.window, self.bins)
+            for _, counts in _chunks(spikes, times, self.window, self.bins)
         ]
         return np.concatenate(parts).astype(np.float64)
 
@@ -50,33 +49,27 @@ def fit_ridge(task: Task, bin_ms: float, penalties: Sequence[float] = PENALTIES)
     Args:
         bin_ms: length of a bin, milliseconds; the window is a whole number of them.
         penalties: multiples of the number of training moments.
-
-    Raises:
-        InputError: no penalty makes the normal equations solvable.
     """
     bins = round(task.window.length * 1000 / bin_ms)
-    mean, scale, gram, product = _normal_equations(task, bins)
-    moments = len(task.train)
-    level = float(task.train.velocity.mean())
-    best: tuple[float, RidgeDecoder] | None = None
-    for penalty in penalties:
-        regularised = gram.copy()
-        regularised[np.diag_indices_from(regularised)] += penalty * moments
-        try:
-            factor = cho_factor(regularised, overwrite_a=True, check_finite=False)
-        except LinAlgError:  # a penalty too small for features that repeat each other
-            continue
-        weights = cho_solve(factor, product, check_finite=False) / scale
-        decoder = RidgeDecoder(
-            task.window, bins, weights, level - float(mean @ weights), float(penalty)
-        )
-        estimate = decoder.estimate(task.spikes, task.valid.times)
-        error = float(((estimate - task.valid.velocity) ** 2).mean())
-        if best is None or error < best[0]:
-            best = error, decoder
-    if best is None:
-        raise InputError("ridge: no penalty is large enough for these spikes")
-    return best[1]
+    sums = Moments.zeros(bins * task.spikes.units, 1)
+    for rows, counts in _chunks(task.spikes, task.train.times, task.window, bins):
+        sums.include(counts, task.train.velocity[rows, None])
+    variance = sums.rows * np.diag(sums.xx) - sums.x**2  # exact: counts are whole numbers
+    # A unit silent in training has no weight.
+    active = variance > 0
+    factors = np.divide(sums.rows, np.sqrt(variance), out=np.zeros_like(variance), where=active)
+    path = RidgePath.of_moments(sums.scaled(factors))
+    weights = [path.coefficients(penalty * sums.rows)[:, 0] * factors for penalty in penalties]
+    weights = np.stack(weights, axis=1)
+    intercepts = (sums.y - sums.x @ weights) / sums.rows
+    squared_error = np.zeros(len(penalties))
+    for rows, counts in _chunks(task.spikes, task.valid.times, task.window, bins):
+        missed = counts @ weights + intercepts - task.valid.velocity[rows, None]
+        squared_error += np.square(missed).sum(0)
+    best = int(squared_error.argmin())
+    return RidgeDecoder(
+        task.window, bins, weights[:, best], float(intercepts[best]), float(penalties[best])
+    )
 
 
 def lagged_counts(spikes: Spikes, times: np.ndarray, window: Window, bins: int) -> np.ndarray:
@@ -93,33 +86,10 @@ def lagged_counts(spikes: Spikes, times: np.ndarray, window: Window, bins: int) 
     return flat.reshape(len(starts), features).astype(np.float32)
 
 
-def _chunks(spikes: Spikes, times: np.ndarray, window: Window, bins: int) -> Iterator[np.ndarray]:
+def _chunks(
+    spikes: Spikes, times: np.ndarray, window: Window, bins: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Some moments at a time, which and their counts (moments, bins x units)."""
     for first in range(0, len(times), CHUNK):
-        yield lagged_counts(spikes, times[first : first + CHUNK], window, bins)
-
-
-def _normal_equations(
-    task: Task, bins: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and scale of the features, and the standardised X'X and X'y; float64.
-
-    Counts are whole numbers, so their products add up exactly in float32 up to 2^24 per chunk.
-    """
-    features = bins * task.spikes.units
-    total, gram = np.zeros(features), np.zeros((features, features))
-    product = np.zeros(features)
-    velocity = task.train.velocity - task.train.velocity.mean()
-    first = 0
-    for counts in _chunks(task.spikes, task.train.times, task.window, bins):
-        total += counts.sum(axis=0, dtype=np.float64)
-        gram += counts.T @ counts
-        product += velocity[first : first + len(counts)] @ counts
-        first += len(counts)
-    mean = total / first
-    gram -= first * np.outer(mean, mean)
-    variance = np.diag(gram) / first
-    # A unit silent in training has no weight.
-    scale = np.where(variance > 0, np.sqrt(np.maximum(variance, 0)), np.inf)
-    gram /= scale[:, None]
-    gram /= scale
-    return mean, scale, gram, product / scale
+        rows = slice(first, first + CHUNK)
+        yield rows, lagged_counts(spikes, times[rows], window, bins)

@@ -1,0 +1,174 @@
+"""Tables of retrieval: one row per condition and subject, and one per category of test image.
+
+| column | meaning |
+|---|---|
+| model | canonical name, overrides included |
+| one for each varied setting | its value; lists joined by '+', 'none' for null |
+| subject | |
+| seeds | trained models that the row averages |
+| images | distinct test images, the clusters of the bootstrap |
+| gallery | N, images that each query chooses among |
+| neural_to_image_top1, _top5, _top10 | share of responses whose image is among the first k |
+| image_to_neural_top1, _top5, _top10 | share of images whose response is among the first k |
+| median_rank | of the true image, 0 = first |
+| positive_similarity | mean cosine between a response and its image |
+| shuffled_top1, shuffled_top5 | neural to image with responses given to the wrong images |
+| noise_ceiling_top1, noise_ceiling_top5 | see bridge/noise_ceiling.py |
+| chance_top1, chance_top5 | k / N |
+| further | facts about the decoder, e.g. parameters |
+
+Scores are means over all seeds, draws and images; X_low and X_high are the 95 % interval of a
+bootstrap over images, X_sd the standard deviation between seeds. With it goes FILE.categories.tsv:
+model, varied settings, subject, category, images, top1, top5 (neural to image); images of unknown
+category are left out. Shares have four decimals, counts none; an empty cell means "not available".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spikeline.artifacts.evaluations import DIRECTIONS, Draw, Evaluation
+from spikeline.errors import InputError
+from spikeline.settings.entries import format_value
+from spikeline.statistics import RESAMPLES, Interval, bootstrap_mean, bootstrap_median
+
+
+def retrieval_table(
+    evaluations: Sequence[Evaluation],
+    conditions: Sequence[Mapping[str, Any]],
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """One row per condition, in their order; columns as in the module's table.
+
+    Args:
+        evaluations: one per condition.
+        conditions: {"model": name, "subject": name, "varied": {setting: value}}.
+        resamples: of the bootstrap.
+
+    Raises:
+        InputError: not one condition per evaluation, or a condition lacks a key.
+    """
+    varied = _varied(conditions, len(evaluations))
+    rows = []
+    for evaluation, condition in zip(evaluations, conditions, strict=True):
+        row = {**_names(condition, varied), **_sizes(evaluation)}
+        row |= _scores(evaluation, resamples)
+        row |= {k: v for k, v in evaluation.facts.items() if k not in row}
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
+
+
+def category_table(
+    evaluations: Sequence[Evaluation], conditions: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """One row per condition and known category of test image; columns as in the module's text."""
+    varied = _varied(conditions, len(evaluations))
+    rows = []
+    for evaluation, condition in zip(evaluations, conditions, strict=True):
+        categories, images = (_labels(evaluation, name) for name in ("categories", "images"))
+        hits = [_pooled(evaluation, _hits("neural_to_image", k)) for k in (1, 5)]
+        for category in sorted(set(categories) - {""}):
+            chosen = categories == category
+            row = {**_names(condition, varied), "category": category}
+            row["images"] = len(set(images[chosen]))
+            row |= {
+                f"top{k}": float(hit[chosen].mean()) for k, hit in zip((1, 5), hits, strict=True)
+            }
+            rows.append(row)
+    columns = ["model", *varied, "subject", "category", "images", "top1", "top5"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def categories_path(path: str | os.PathLike[str]) -> Path:
+    """The path of the per-category table that goes with a table: x.tsv -> x.categories.tsv."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.categories{path.suffix}")
+
+
+def _varied(conditions: Sequence[Mapping[str, Any]], evaluations: int) -> list[str]:
+    """Every varied setting, in order of first appearance."""
+    if len(conditions) != evaluations or not conditions:
+        raise InputError(
+            f"conditions: {len(conditions)} for {evaluations} evaluations; give one for each"
+        )
+    for condition in conditions:
+        missing = {"model", "subject", "varied"} - set(condition)
+        if missing:
+            raise InputError(f"conditions: {sorted(missing)} missing in {dict(condition)}")
+    return list(dict.fromkeys(name for condition in conditions for name in condition["varied"]))
+
+
+def _names(condition: Mapping[str, Any], varied: Sequence[str]) -> dict[str, str]:
+    values = condition["varied"]
+    settings = {name: format_value(values[name]) if name in values else "" for name in varied}
+    return {"model": condition["model"], **settings, "subject": condition["subject"]}
+
+
+def _sizes(evaluation: Evaluation) -> dict[str, Any]:
+    galleries = [len(seed.images) for seed in evaluation.seeds]
+    same = len(set(galleries)) == 1
+    return {
+        "seeds": len(evaluation.seeds),
+        "images": len({name for seed in evaluation.seeds for name in seed.images}),
+        "gallery": galleries[0] if same else float(np.mean(galleries)),
+    }
+
+
+def _scores(evaluation: Evaluation, resamples: int) -> dict[str, float | None]:
+    row: dict[str, float | None] = {}
+    images = _labels(evaluation, "images")
+
+    def add(name: str, score: Callable[[Draw], np.ndarray], between_seeds: bool = False) -> None:
+        interval = bootstrap_mean(_pooled(evaluation, score), images, resamples)
+        row.update(_columns(name, interval))
+        if between_seeds:
+            row[f"{name}_sd"] = _sd_between_seeds(evaluation, score)
+
+    for direction in DIRECTIONS:
+        for k in (1, 5, 10):
+            add(f"{direction}_top{k}", _hits(direction, k), between_seeds=k < 10)
+    ranks = _pooled(evaluation, lambda draw: draw.neural_to_image.rank)
+    row |= _columns("median_rank", bootstrap_median(ranks, images, resamples))
+    add("positive_similarity", lambda draw: draw.positive_similarity)
+    for k in (1, 5):
+        add(f"shuffled_top{k}", _shuffled_hits(k))
+    for k in (1, 5):
+        row[f"noise_ceiling_top{k}"] = (evaluation.noise_ceiling or {}).get(f"top{k}")
+    for k in (1, 5):
+        chances = [min(k / len(seed.images), 1.0) for seed in evaluation.seeds]
+        row[f"chance_top{k}"] = float(np.mean(chances))
+    return row
+
+
+def _hits(direction: str, k: int) -> Callable[[Draw], np.ndarray]:
+    return lambda draw: getattr(draw, direction).hits(k)
+
+
+def _shuffled_hits(k: int) -> Callable[[Draw], np.ndarray]:
+    return lambda draw: draw.shuffled["neural_to_image"].hits(k).mean(axis=0)
+
+
+def _pooled(evaluation: Evaluation, score: Callable[[Draw], np.ndarray]) -> np.ndarray:
+    """Scores of all seeds, draws and images, concatenated."""
+    return np.concatenate([score(draw) for seed in evaluation.seeds for draw in seed.draws])
+
+
+def _labels(evaluation: Evaluation, name: str) -> np.ndarray:
+    """The `images` or `categories` that the scores of `_pooled` belong to."""
+    return np.concatenate([getattr(seed, name) for seed in evaluation.seeds for _ in seed.draws])
+
+
+def _sd_between_seeds(evaluation: Evaluation, score: Callable[[Draw], np.ndarray]) -> float | None:
+    """Sample standard deviation of the seeds' means; None for one seed."""
+    means = [np.mean([score(draw).mean() for draw in seed.draws]) for seed in evaluation.seeds]
+    return float(np.std(means, ddof=1)) if len(means) > 1 else None
+
+
+def _columns(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -1,0 +1,128 @@
+"""Tables of retrieval: their numbers against loops over ranks, and their bytes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spikeline.artifacts import tables
+from spikeline.artifacts.evaluations import Draw, Evaluation, Ranks, SeedEvaluation
+from spikeline.bridge.tables import category_table, retrieval_table
+from spikeline.errors import InputError
+
+
+def some_ranks(random, *shape):
+    return Ranks(random.integers(20, size=shape).astype(float), np.zeros(shape, int))
+
+
+def an_evaluation(seeds=3, draws=2, number=0, images="i{image:02d}", ceiling=None, facts=None):
+    random = np.random.default_rng(number)
+    evaluated = []
+    for seed in range(seeds):
+        names = [images.format(image=image, seed=seed) for image in range(20)]
+        drawn = [
+            Draw(
+                neural_to_image=some_ranks(random, 20),
+                image_to_neural=some_ranks(random, 20),
+                positive_similarity=random.random(20),
+                shuffled={
+                    "neural_to_image": some_ranks(random, 4, 20),
+                    "image_to_neural": some_ranks(random, 4, 20),
+                },
+            )
+            for _ in range(draws)
+        ]
+        categories = np.array(["", *["b", "a"] * 9, "a"], dtype=object)
+        evaluated.append(SeedEvaluation(seed, np.array(names, dtype=object), categories, drawn))
+    return Evaluation({}, "clip-1", evaluated, ceiling, facts or {})
+
+
+def condition(model="mlp", subject="monkeyF", **varied):
+    return {"model": model, "subject": subject, "varied": varied}
+
+
+def one_row(evaluation, **varied):
+    return retrieval_table([evaluation], [condition(**varied)], resamples=200).iloc[0]
+
+
+def test_scores_are_means_over_every_seed_draw_and_image():
+    evaluation = an_evaluation()
+    row = one_row(evaluation)
+    draws = [draw for seed in evaluation.seeds for draw in seed.draws]
+    for direction in ("neural_to_image", "image_to_neural"):
+        ranks = np.concatenate([getattr(draw, direction).rank for draw in draws])
+        for k in (1, 5, 10):
+            share = np.mean([rank < k for rank in ranks])
+            assert row[f"{direction}_top{k}"] == pytest.approx(share)
+            low, high = row[f"{direction}_top{k}_low"], row[f"{direction}_top{k}_high"]
+            assert low <= share <= high
+            assert low < high
+    ranks = np.concatenate([draw.neural_to_image.rank for draw in draws])
+    assert row["median_rank"] == np.median(ranks)
+    cosines = np.concatenate([draw.positive_similarity for draw in draws])
+    assert row["positive_similarity"] == pytest.approx(cosines.mean())
+    control = np.concatenate([draw.shuffled["neural_to_image"].rank.ravel() for draw in draws])
+    assert row["shuffled_top5"] == pytest.approx(np.mean(control < 5))
+
+
+def test_the_spread_between_seeds_is_that_of_their_means():
+    evaluation = an_evaluation()
+    means = [
+        np.mean([(draw.neural_to_image.rank < 5).mean() for draw in seed.draws])
+        for seed in evaluation.seeds
+    ]
+    assert one_row(evaluation)["neural_to_image_top5_sd"] == pytest.approx(pd.Series(means).std())
+    assert one_row(an_evaluation(seeds=1))["neural_to_image_top5_sd"] is None
+
+
+def test_images_that_recur_over_seeds_are_one_cluster_each():
+    recurring, distinct = an_evaluation(), an_evaluation(images="s{seed}/i{image:02d}")
+    assert one_row(recurring)["images"] == 20
+    assert one_row(distinct)["images"] == 60
+    assert one_row(recurring)["gallery"] == one_row(distinct)["gallery"] == 20
+    assert one_row(distinct)["chance_top5"] == 5 / 20
+
+
+def test_a_row_for_each_condition_and_a_column_for_each_varied_setting():
+    conditions = [
+        condition("mlp", regions=["V4", "IT"], noise_std=0.5),
+        condition("mlp@regions=IT", regions=["IT"], zero_shot=True),
+        condition("mlp", "monkeyN", noise_std=None),
+    ]
+    table = retrieval_table([an_evaluation()] * 3, conditions, resamples=10)
+    assert list(table.columns[:5]) == ["model", "regions", "noise_std", "zero_shot", "subject"]
+    assert tables.varied_columns(table) == ["regions", "noise_std", "zero_shot"]
+    assert table["regions"].tolist() == ["V4+IT", "IT", ""]
+    assert table["noise_std"].tolist() == ["0.5", "", "none"]
+    assert table["zero_shot"].tolist() == ["", "true", ""]
+
+
+def test_conditions_that_do_not_fit_are_an_error():
+    with pytest.raises(InputError, match="2 for 1 evaluations"):
+        retrieval_table([an_evaluation()], [condition(), condition()])
+    with pytest.raises(InputError, match="subject"):
+        retrieval_table([an_evaluation()], [{"model": "mlp", "varied": {}}])
+
+
+def test_categories_are_scored_by_the_images_that_belong_to_them():
+    evaluation = an_evaluation()
+    table = category_table([evaluation], [condition(regions=["IT"])])
+    assert list(table.columns) == (
+        ["model", "regions", "subject", "category", "images", "top1", "top5"]
+    )
+    assert table["category"].tolist() == ["a", "b"]
+    assert table["images"].tolist() == [10, 9]
+    hits = [
+        draw.neural_to_image.rank[image] < 5
+        for seed in evaluation.seeds
+        for draw in seed.draws
+        for image in range(20)
+        if seed.categories[image] == "a"
+    ]
+    assert table["top5"].iloc[0] == pytest.approx(np.mean(hits))
+
+
+def test_the_same_evaluations_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        table = retrieval_table([an_evaluation()], [condition()])
+        tables.write(tmp_path / f"{name}.tsv", table, {})
+    assert (tmp_path / "a.tsv").read_bytes() == (tmp_path / "b.tsv").read_bytes()
