@@ -20,7 +20,7 @@ from spikeline.sources.domains import chronological_blocks
 BIN_S = 0.02
 SMALL = {
     **DEFAULTS,
-    "bands_ms": [20, 100, 400],
+    "lead_bins_ms": [20, 100, 400],
     "principal_components": 6,
     "reduced_ranks": [3],
     "rank_ridges": [3.0],
@@ -86,7 +86,7 @@ def test_counts_behind_the_fit_change_no_weight(session, regression):
     np.testing.assert_array_equal(again.gains, regression.gains)
 
 
-def test_a_longer_forecast_begins_as_a_shorter_and_holds_its_last_band(session, regression):
+def test_a_longer_forecast_begins_as_a_shorter_and_holds_its_last_lead_bin(session, regression):
     counts, _ = session
     starts = np.array([3600, 4100])
     long = regression.forecast(counts, starts, 60)
@@ -158,17 +158,17 @@ def test_windows_lie_in_the_mask_and_on_the_grid():
     mask[100:300] = mask[400:800] = True
     windows = Windows.of(int(mask.sum()), BIN_S, settings)
     assert windows.grid == 3
-    for band, (first, end) in enumerate(windows.bands):
-        starts = windows.of_band(mask, band)
+    for place, (first, end) in enumerate(windows.lead_bins):
+        starts = windows.of_lead_bin(mask, place)
         assert len(starts) and not (starts % windows.grid).any()
         assert all(mask[t + first : t + end].all() for t in starts)
-        assert all(mask[t : t + end].all() for t in windows.whole(mask, band))
+        assert all(mask[t : t + end].all() for t in windows.whole(mask, place))
         assert np.isin(starts, windows.all_starts(mask)).all()
 
 
 def test_too_few_bins_are_refused_with_what_is_due(session):
     counts, _ = session
-    with pytest.raises(InputError, match="windows of 20 bins where 10 are due"):
+    with pytest.raises(InputError, match="windows of 20 bins, expected at least 10"):
         fit_regression(counts, np.arange(len(counts)) < 60, BIN_S, SMALL)
 
 
@@ -177,8 +177,8 @@ def test_too_few_bins_are_refused_with_what_is_due(session):
     [
         ({"own_traces_s": []}, "own_traces_s"),
         ({"population_traces_s": [0.1, 0.1]}, "population_traces_s"),
-        ({"bands_ms": [100, 20]}, "ascending"),
-        ({"bands_ms": [30]}, "30 ms is no multiple"),
+        ({"lead_bins_ms": [100, 20]}, "ascending"),
+        ({"lead_bins_ms": [30]}, "30 ms is no multiple"),
         ({"reduced_ranks": [3, 4]}, "rank_ridges"),
         ({"temper_long": 0}, "temper_long"),
         ({"folds": 1}, "folds"),
