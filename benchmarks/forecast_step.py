@@ -7,8 +7,8 @@ batches of 16. The peer is the same model, with the same
 weights everywhere else, on the same windows: a token for each spike (its unit's embedding at its
 time, as in POYO; padded to the window with most spikes) and a head whose first layer runs on the
 concatenation of a state of the future, a unit's embedding and its history. A step is what
-`train-forecaster` takes: forward, Poisson likelihood of the stretches of the future, backward,
-AdamW. Preparing the spike tokens is not timed.
+`train-forecaster` takes: forward, Poisson likelihood of the lead bins, backward, AdamW. Preparing
+the spike tokens is not timed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from spikeline.horizon.forecaster.encoder import PastEncoder
 from spikeline.horizon.forecaster.history_window import Past
 from spikeline.horizon.forecaster.identity import Units
 from spikeline.horizon.forecaster.network import Forecaster, Population, reference_offset
-from spikeline.horizon.forecaster.traces import checkpoints
-from spikeline.horizon.forecaster.training import stretch_loss
+from spikeline.horizon.forecaster.trace_checkpoints import checkpoints
+from spikeline.horizon.forecaster.training import lead_bin_loss
 from spikeline.settings.schema import kind_schema, load_schema, validated
 
 BIN_S = 0.02
@@ -145,7 +145,7 @@ def step_of(model: nn.Module, past: Past, target: Tensor, lengths: Tensor, popul
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        stretch_loss(model(past, population), target, lengths).backward()
+        lead_bin_loss(model(past, population), target, lengths).backward()
         optimiser.step()
         if target.is_cuda:
             torch.cuda.synchronize()
@@ -176,7 +176,7 @@ def main() -> None:
     print(
         f"{BATCH} windows of {arguments.units} units: {settings['history_ms']} ms of history as "
         f"{geometry.patches * arguments.units} unit-patch tokens or {spikes.unit.shape[1]} spike "
-        f"tokens, {len(lengths)} stretches of the future, dim {settings['dim']}; {device}, "
+        f"tokens, {len(lengths)} lead bins, dim {settings['dim']}; {device}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     cases = {

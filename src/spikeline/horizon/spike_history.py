@@ -1,31 +1,70 @@
-r"""Traces of recent spikes: counts under exponential windows, before many bins, in one pass.
+r"""Traces of recent spikes: counts under exponential windows, compared with a mean rate.
 
-The trace of a unit with decay d per bin, before bin t, and the weight it would have at one spike a
-bin, are
+The trace of a unit before bin t, with decay d per bin, and the weight of its window, which is the
+trace that one spike per bin would leave, are
 
     y(t) = sum_{s < t} d^(t-1-s) n_s,        w(t) = sum_{s < t} d^(t-1-s) = (1 - d^t) / (1 - d),
 
-with d = exp(-bin / time constant). Two readings of them, both about 0 for a unit at its mean rate
-mu (expected count per bin):
+with d = exp(-bin / time constant). Two ways to compare a trace with the e = w mu that a unit of
+mean rate mu (expected count per bin) would leave, both about 0 for a unit at its mean:
 
-    log trace               log((y + p) / (w mu + p))
-    stabilised trace        2 (sqrt(y + p) - sqrt(w mu + p)) / sqrt(max(w, 1))
+    log trace               log((y + p) / (e + p))
+    stabilised trace        2 (sqrt(y + p) - sqrt(e + p)) / sqrt(max(w, 1))
 
-with p = 1/4 pseudo-spike. The second has about the same noise at every rate (Anscombe 1948,
-Biometrika 35), so that busy units do not outweigh quiet ones where units are pooled.
+The pseudo-count p draws a trace towards 0 where few spikes are expected; each model has its own.
+The stabilised trace has about the same noise at every rate (Anscombe 1948, Biometrika 35), so that
+busy units do not outweigh quiet ones where units are pooled.
+
+`decays`, `window_weights` and `log_trace` take NumPy arrays and tensors, on any device, and return
+the same kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
-from scipy.signal import lfilter
 
-PSEUDO_SPIKES = np.float32(0.25)
+# A NumPy array or a tensor; tensors are known by their methods, as torch is slow to import.
+Values = TypeVar("Values")
 # Bins, times units, filtered at once.
 _CHUNK = 1 << 21
+
+
+def decays(time_constants_s: Values, bin_s: float) -> Values:
+    """(constants,) share of a trace that is left after one bin; both arguments in seconds."""
+    return _elementwise("exp", -bin_s / time_constants_s)
+
+
+def window_weights(starts: Values, decay: Values) -> Values:
+    """Traces before bins `starts` that one spike per bin would leave; shapes broadcast."""
+    return (1 - decay**starts) / (1 - decay)
+
+
+def log_trace(trace: Values, expected: Values, *, pseudo_count: float | np.ndarray) -> Values:
+    """Log of how busy each unit has been, relative to what was expected of it.
+
+    Args:
+        trace: spikes under a window, or their mean per bin.
+        expected: the same for a unit at its mean rate; broadcasts to `trace`.
+        pseudo_count: added to both, in the unit of both; broadcasts to `trace`.
+    """
+    return _elementwise("log", (trace + pseudo_count) / (expected + pseudo_count))
+
+
+def stabilised_trace(
+    trace: np.ndarray, expected: np.ndarray, weight: np.ndarray, *, pseudo_count: float
+) -> np.ndarray:
+    """Variance-stabilised difference between traces and what was expected of each unit.
+
+    Args:
+        trace, expected: as for `log_trace`, in spikes.
+        weight: of the windows; broadcasts to `trace`.
+    """
+    difference = np.sqrt(trace + pseudo_count) - np.sqrt(expected + pseudo_count)
+    difference *= 2 / np.sqrt(np.maximum(weight, 1))
+    return difference
 
 
 def traces(
@@ -43,11 +82,11 @@ def traces(
         (constants, windows, units) float32.
     """
     units = counts.shape[1]
-    keep = np.exp(-bin_s / np.asarray(time_constants_s, np.float64)).astype(np.float32)
-    found = np.zeros((len(keep), len(starts), units), np.float32)
+    decay = decays(np.asarray(time_constants_s, np.float64), bin_s).astype(np.float32)
+    found = np.zeros((len(decay), len(starts), units), np.float32)
     order = np.argsort(starts, kind="stable")
     ordered = np.asarray(starts)[order]
-    state = np.zeros((len(keep), 1, units), np.float32)
+    state = np.zeros((len(decay), 1, units), np.float32)
     last = int(ordered[-1]) if len(ordered) else 0
     step = max(1, _CHUNK // units)
     for first in range(0, last, step):
@@ -55,88 +94,44 @@ def traces(
         # the trace before bin t is the filter's output at bin t - 1
         rows = slice(*np.searchsorted(ordered, [first + 1, first + len(part) + 1]))
         places = ordered[rows] - 1 - first
-        for k, decay in enumerate(keep):
-            coefficients = np.array([1], np.float32), np.array([1, -decay], np.float32)
-            filtered, state[k] = lfilter(*coefficients, part, axis=0, zi=state[k])
+        for k, one in enumerate(decay):
+            filtered, state[k] = _filtered(part, one, state[k])
             found[k, order[rows]] = filtered[places]
     return found
 
 
-def weights(starts: np.ndarray, time_constants_s: Sequence[float], bin_s: float) -> np.ndarray:
-    """(constants, windows) float32: what a trace would be at one spike a bin."""
-    decay = np.exp(-bin_s / np.asarray(time_constants_s, np.float64))[:, None]
-    return ((1 - decay ** np.asarray(starts)) / (1 - decay)).astype(np.float32)
-
-
-def log_traces(traced: np.ndarray, weight: np.ndarray, mean_rate: np.ndarray) -> np.ndarray:
-    """How busy each unit has been, relative to its mean.
+def running_mean(
+    counts: np.ndarray, start: np.ndarray, time_constant_s: float, bin_s: float
+) -> np.ndarray:
+    """Mean count per bin under an exponential window over all bins before each bin.
 
     Args:
-        traced: (constants, windows, units); weight: (constants, windows).
-        mean_rate: (units,) expected counts per bin.
+        counts: (bins, units).
+        start: (units,) mean that it starts from, before any count is known; its type is the
+            result's.
+        time_constant_s, bin_s: seconds.
 
     Returns:
-        (constants, windows, units) float32.
+        (bins, units); row t knows the bins before t alone.
     """
-    expected = weight[..., None] * np.asarray(mean_rate, np.float32)
-    return np.log((traced + PSEUDO_SPIKES) / (expected + PSEUDO_SPIKES))
+    start = np.asarray(start)[None]
+    decay = decays(np.float64(time_constant_s), bin_s).astype(start.dtype)
+    known = np.asarray(counts[:-1], start.dtype)
+    filtered, _ = _filtered(known, decay, start * decay, gain=1 - decay)
+    return np.concatenate([start, filtered])
 
 
-def stabilised_traces(traced: np.ndarray, weight: np.ndarray, mean_rate: np.ndarray) -> np.ndarray:
-    """What everybody has been doing, a column for each time constant and unit.
+def _filtered(
+    counts: np.ndarray, decay: np.floating, state: np.ndarray, gain: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(bins, units) x_t = d x_(t-1) + gain n_t, and the state (1, units), d x, to go on with."""
+    from scipy.signal import lfilter  # takes a second to load
 
-    Args:
-        As for `log_traces`.
-
-    Returns:
-        (windows, constants * units) float32, units running fastest.
-    """
-    expected = weight[..., None] * np.asarray(mean_rate, np.float32)
-    moved = np.sqrt(traced + PSEUDO_SPIKES) - np.sqrt(expected + PSEUDO_SPIKES)
-    moved *= (2 / np.sqrt(np.maximum(weight, 1)))[..., None]
-    return moved.transpose(1, 0, 2).reshape(moved.shape[1], -1)
+    dtype = counts.dtype
+    return lfilter(np.array([gain], dtype), np.array([1, -decay], dtype), counts, axis=0, zi=state)
 
 
-@dataclass(frozen=True)
-class Histories:
-    """What a regression reads before each of some bins.
-
-    Attributes:
-        starts: (windows,) bins.
-        own_traces, population_traces: (constants, windows, units).
-        own_weights, population_weights: (constants, windows).
-    """
-
-    starts: np.ndarray
-    own_traces: np.ndarray
-    own_weights: np.ndarray
-    population_traces: np.ndarray
-    population_weights: np.ndarray
-
-    @classmethod
-    def before(
-        cls,
-        counts: np.ndarray,
-        starts: np.ndarray,
-        own_s: Sequence[float],
-        population_s: Sequence[float],
-        bin_s: float,
-    ) -> Histories:
-        """See `traces`; time constants of a unit's own history and of the population's."""
-        constants = [*own_s, *population_s]
-        traced, weight = traces(counts, starts, constants, bin_s), weights(starts, constants, bin_s)
-        k = len(own_s)
-        return cls(np.asarray(starts), traced[:k], weight[:k], traced[k:], weight[k:])
-
-    def at(self, places: np.ndarray) -> Histories:
-        """Those of some of the windows."""
-        windows = (getattr(self, field.name)[:, places] for field in fields(self)[1:])
-        return Histories(self.starts[places], *windows)
-
-    def own(self, mean_rate: np.ndarray) -> np.ndarray:
-        """(constants, windows, units) log traces."""
-        return log_traces(self.own_traces, self.own_weights, mean_rate)
-
-    def population(self, mean_rate: np.ndarray) -> np.ndarray:
-        """(windows, constants * units) stabilised traces."""
-        return stabilised_traces(self.population_traces, self.population_weights, mean_rate)
+def _elementwise(function: str, values: Values) -> Values:
+    """`exp` or `log`: a tensor's own method, or NumPy's function."""
+    own = getattr(values, function, None)
+    return getattr(np, function)(values) if own is None else own()

@@ -18,7 +18,7 @@ from spikeline.horizon.scores.bits_per_spike import pooled_bits
 
 SETTINGS = settings(
     "fit-regression",
-    bands_ms=[20, 100, 200],
+    lead_bins_ms=[20, 100, 200],
     principal_components=3,
     reduced_ranks=[2],
     rank_ridges=[3],
@@ -153,6 +153,7 @@ def test_a_damaged_file_and_ranks_without_their_ridge_are_refused(run, capsys):
 
 
 def test_a_session_too_short_to_fit_is_named(run, capsys):
-    said = refused(capsys, fit(run, "a", "seen", "new", {**SETTINGS, "bands_ms": [20, 20_000]}))
+    settings = {**SETTINGS, "lead_bins_ms": [20, 20_000]}
+    said = refused(capsys, fit(run, "a", "seen", "new", settings))
     assert str(run / "a.h5") in said and "windows of 1000 bins" in said
     assert not (run / "new.safetensors").exists()

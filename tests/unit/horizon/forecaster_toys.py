@@ -18,7 +18,7 @@ SETTINGS = {
     "dim": 16, "heads": 2, "depth": 1, "decoder_depth": 1, "latents": 4, "pools": 4,
     "head_hidden": 8, "head_rank": 8, "history_ms": 400, "patch_ms": 100, "horizon_ms": 200,
     "traces_s": [0.04, 0.5, 5], "peers": True, "dropout": 0.1, "unit_dropout": 0.2,
-    "feature_noise": 0.1, "shuffle_history": False, "stretches": 5, "batch_size": 8,
+    "feature_noise": 0.1, "shuffle_history": False, "lead_bins": 5, "batch_size": 8,
     "steps_per_epoch": 15, "epochs": 4, "learning_rate": 0.01, "weight_decay": 0.01,
     "warmup_epochs": 0.5, "patience": 0, "validation_windows": 60,
 }  # fmt: skip

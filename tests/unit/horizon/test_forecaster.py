@@ -58,7 +58,7 @@ def test_nothing_at_or_after_a_windows_start_changes_its_forecast():
 def test_a_short_forecast_is_the_beginning_of_a_long_one():
     counts, model = session("a"), forecaster()
     long = forecast(model, counts)
-    torch.testing.assert_close(forecast(model, counts, knots=3), long[:, :3])
+    torch.testing.assert_close(forecast(model, counts, lead_bins=3), long[:, :3])
 
 
 def test_units_in_another_order_have_their_forecasts_in_that_order():

@@ -15,7 +15,8 @@ from spikeline.horizon.forecaster.batches import (
     training_starts,
 )
 from spikeline.horizon.forecaster.coupling import peer_weights
-from spikeline.horizon.forecaster.traces import STRIDE, checkpoints, decays, log_traces, traces
+from spikeline.horizon.forecaster.trace_checkpoints import STRIDE, checkpoints, rolled_forward
+from spikeline.horizon.spike_history import decays, log_trace, window_weights
 
 
 def plain_trace(counts, start, decay):
@@ -26,25 +27,27 @@ def plain_trace(counts, start, decay):
 
 def test_traces_from_checkpoints_agree_with_sums_over_the_whole_past():
     counts = np.random.default_rng(0).poisson(0.4, (950, 3)).astype(np.uint8)
-    decay = decays([0.04, 1.0, 20.0], BIN_S)
+    decay = decays(torch.tensor([0.04, 1.0, 20.0]), BIN_S)
     kept = checkpoints(counts, decay)
     for start in (0, 1, STRIDE - 1, STRIDE, STRIDE + 1, 777, 950):
         recent = np.zeros((STRIDE, 3), np.uint8)
         known = counts[max(0, start - STRIDE) : start]
         recent[STRIDE - len(known) :] = known
-        found = traces(torch.tensor(recent)[None], torch.tensor([start]), kept, decay)[0]
+        found = rolled_forward(kept, torch.tensor(recent)[None], torch.tensor([start]), decay)[0]
         expected = np.stack([plain_trace(counts, start, float(d)) for d in decay], 1)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_log_trace_of_a_unit_that_fires_at_its_reference_rate_is_0():
     counts = np.full((600, 2), 2, np.uint8)
-    decay = decays([0.1, 5.0], BIN_S)
+    decay = decays(torch.tensor([0.1, 5.0]), BIN_S)
     start = torch.tensor([555])
-    found = traces(torch.tensor(counts[355:555])[None], start, checkpoints(counts, decay), decay)
-    relative = log_traces(found, start, decay, torch.full((2,), 2.0))
+    kept, recent = checkpoints(counts, decay), torch.tensor(counts[355:555])[None]
+    found = rolled_forward(kept, recent, start, decay)
+    weight = window_weights(start, decay)
+    relative = log_trace(found, 2.0 * weight, pseudo_count=1.0)
     np.testing.assert_allclose(relative, 0, atol=1e-3)
-    assert log_traces(found, start, decay, torch.full((2,), 1.0)).min() > 0.2
+    assert log_trace(found, 1.0 * weight, pseudo_count=1.0).min() > 0.2
 
 
 def test_a_past_holds_the_bins_before_its_start_in_order():
@@ -84,7 +87,7 @@ def test_training_windows_lie_wholly_in_the_train_domain_behind_the_reference_wi
 
 def test_a_batch_sums_what_follows_its_past():
     recording = recording_of(session("a"))
-    settings = {**SETTINGS, "unit_dropout": 0.0, "stretches": 3}
+    settings = {**SETTINGS, "unit_dropout": 0.0, "lead_bins": 3}
     batches = TrainingBatches([recording], geometry_of(settings), settings, seed=3)
     batch = batches(0)
     starts = batches._draw(0).starts

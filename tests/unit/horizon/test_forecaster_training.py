@@ -24,7 +24,7 @@ from spikeline.errors import InputError
 from spikeline.horizon.forecaster import checkpoint as forecaster_file
 from spikeline.horizon.forecaster import training as forecaster_training
 from spikeline.horizon.forecaster.prediction import co_smoothing, forecast
-from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster, stretch_loss
+from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster, lead_bin_loss
 from spikeline.horizon.scores.bits_per_spike import pooled_bits, training_mean
 from spikeline.horizon.scores.tiled import score_horizons
 from spikeline.horizon.sessions.normalisation import fit as fit_normalisation
@@ -113,11 +113,11 @@ def test_a_state_belongs_to_its_settings_seed_and_data():
     assert fingerprint_of(SETTINGS, 0, [late, recordings[1]]) != same
 
 
-def test_the_loss_of_stretches_of_one_bin_is_the_poisson_likelihood():
+def test_the_loss_of_lead_bins_of_one_bin_is_the_poisson_likelihood():
     log_rates, counts = torch.randn(2, 3, 4), torch.randint(0, 5, (2, 3, 4))
     expected = -torch.distributions.Poisson(log_rates.exp()).log_prob(counts.float())
     expected -= torch.lgamma(counts + 1.0)
-    found = stretch_loss(log_rates, counts, torch.ones(3))
+    found = lead_bin_loss(log_rates, counts, torch.ones(3))
     torch.testing.assert_close(found, expected.mean())
 
 

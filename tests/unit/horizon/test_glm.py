@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from sklearn.linear_model import PoissonRegressor
 
 from spikeline.horizon.baselines import glm
 from spikeline.horizon.scores.bits_per_spike import pooled_bits, score_sums, training_mean
@@ -33,49 +31,6 @@ def bits(counts, domains, length, rates):
     starts, block = forecast_starts(domains, "test", length)
     seen = gather(counts, starts, length)
     return pooled_bits(score_sums(rates, seen, training_mean(counts, domains), block))
-
-
-@pytest.mark.parametrize("penalty", [0.1, 30.0])
-def test_the_fit_is_scikit_learns_poisson_regression(penalty):
-    rng = np.random.default_rng(0)
-    units, rows = 4, 500
-    own, shared = rng.normal(size=(units, 3, rows)), rng.normal(size=(rows, 2))
-    own[:, 0] = 1
-    log_rates = -1 + 0.4 * own[:, 1] - 0.3 * own[:, 2] + 0.5 * shared[:, 0]
-    targets = rng.poisson(np.exp(log_rates)).astype(np.float64)
-    due = np.full(5, penalty)
-    due[0] = 0.0
-    found = glm.fit_poisson(own, shared, targets, np.zeros(units), due, tolerance=1e-10)
-    for unit in range(units):
-        peer = PoissonRegressor(alpha=penalty / rows, tol=1e-10, max_iter=1000)
-        peer.fit(np.column_stack([own[unit, 1:].T, shared]), targets[unit])
-        np.testing.assert_allclose(found[unit, 0], peer.intercept_, atol=1e-5)
-        np.testing.assert_allclose(found[unit, 1:], peer.coef_, atol=1e-5)
-
-
-def test_a_unit_without_a_spike_and_a_far_start_stay_finite_and_reach_the_optimum():
-    rng = np.random.default_rng(0)
-    own, shared = rng.normal(size=(2, 2, 300)), rng.normal(size=(300, 1))
-    own[:, 0] = 1
-    targets = rng.poisson(0.5, size=(2, 300)).astype(float)
-    targets[1] = 0
-    due = np.array([1e-3, 1.0, 1.0])
-    far = np.full((2, 3), 4.0)
-    found = glm.fit_poisson(own, shared, targets, np.zeros(2), due, far, tolerance=1e-9)
-    near = glm.fit_poisson(own, shared, targets, np.zeros(2), due, tolerance=1e-9)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found[0], near[0], atol=1e-4)
-
-
-def test_a_trace_knows_the_bins_before_and_no_other():
-    counts = np.zeros((50, 1), np.uint8)
-    counts[10] = 1
-    trace = glm.traces(counts, np.array([0.0]), 0.1, BIN_S)[:, 0]
-    keep = np.exp(-BIN_S / 0.1)
-    assert (trace[:11] == 0).all()
-    np.testing.assert_allclose(trace[11:], (1 - keep) * keep ** np.arange(39), rtol=1e-4)
-    constant = glm.traces(np.full((50, 1), 3, np.uint8), np.array([3.0]), 0.5, BIN_S)
-    np.testing.assert_allclose(constant, 3, rtol=1e-5)
 
 
 def test_nothing_at_or_after_a_windows_start_changes_its_forecast():

@@ -20,7 +20,7 @@ BIN_S = 0.02
 DEFAULTS = settings("fit-regression")
 SMALL = settings(
     "fit-regression",
-    bands_ms=[20, 100, 400],
+    lead_bins_ms=[20, 100, 400],
     principal_components=6,
     reduced_ranks=[3],
     rank_ridges=[3.0],
@@ -86,7 +86,7 @@ def test_counts_behind_the_fit_change_no_weight(session, regression):
     np.testing.assert_array_equal(again.gains, regression.gains)
 
 
-def test_a_longer_forecast_begins_as_a_shorter_and_holds_its_last_band(session, regression):
+def test_a_longer_forecast_begins_as_a_shorter_and_holds_its_last_lead_bin(session, regression):
     counts, _ = session
     starts = np.array([3600, 4100])
     long = regression.forecast(counts, starts, 60)
@@ -158,23 +158,23 @@ def test_windows_lie_in_the_mask_and_on_the_grid():
     mask[100:300] = mask[400:800] = True
     windows = Windows.of(int(mask.sum()), BIN_S, thinned)
     assert windows.grid == 3
-    for band, (first, end) in enumerate(windows.bands):
-        starts = windows.of_band(mask, band)
+    for place, (first, end) in enumerate(windows.lead_bins):
+        starts = windows.of_lead_bin(mask, place)
         assert len(starts) and not (starts % windows.grid).any()
         assert all(mask[t + first : t + end].all() for t in starts)
-        assert all(mask[t : t + end].all() for t in windows.whole(mask, band))
+        assert all(mask[t : t + end].all() for t in windows.whole(mask, place))
         assert np.isin(starts, windows.all_starts(mask)).all()
 
 
 def test_too_few_bins_are_refused_with_what_is_due(session):
     counts, _ = session
-    with pytest.raises(InputError, match="windows of 20 bins where 10 are due"):
+    with pytest.raises(InputError, match="windows of 20 bins, expected at least 10"):
         fit_regression(counts, np.arange(len(counts)) < 60, BIN_S, SMALL)
 
 
-def test_a_band_that_is_no_whole_number_of_bins_is_refused(session):
+def test_a_lead_bin_that_is_no_whole_number_of_bins_is_refused(session):
     with pytest.raises(InputError, match="30 ms is no multiple"):
-        fit_regression(*session, BIN_S, {**SMALL, "bands_ms": [30]})
+        fit_regression(*session, BIN_S, {**SMALL, "lead_bins_ms": [30]})
 
 
 def test_counts_of_other_units_are_refused(session, regression):

@@ -24,6 +24,7 @@ import numpy as np
 
 from spikeline.artifacts.counts import NO_DOMAIN, TRAIN, VALID, Counts
 from spikeline.artifacts.forecasts import Sums
+from spikeline.horizon import spike_history
 from spikeline.horizon.baselines import glm
 from spikeline.horizon.scores.bits_per_spike import score_sums, training_mean
 from spikeline.horizon.scores.windows import bins_of, elsewhere, forecast_starts, gather
@@ -124,7 +125,7 @@ def running_mean(
     seen = {ms: gather(counts, valid[ms], n).mean(axis=1) for ms, n in lengths.items()}
     best: dict[int, tuple[float, float, float, np.ndarray]] = {}
     for seconds in RUNNING_S:
-        trace = glm.traces(counts, known, seconds, bin_s)
+        trace = spike_history.running_mean(counts, known.astype(np.float32), seconds, bin_s)
         for ms in lengths:
             for weight in RUNNING_WEIGHTS:
                 rates = (1 - weight) * trace[valid[ms]] + weight * known

@@ -19,10 +19,14 @@ from torch import Tensor
 from spikeline.artifacts.counts import TRAIN, UNKNOWN_IMAGE
 from spikeline.errors import InputError
 from spikeline.horizon.forecaster.history_window import Past
-from spikeline.horizon.forecaster.lead_bins import future_edges
+from spikeline.horizon.forecaster.lead_bins import edges_of
 from spikeline.horizon.forecaster.network import Population
-from spikeline.horizon.forecaster.traces import STRIDE, decays, log_traces, traces
+from spikeline.horizon.forecaster.trace_checkpoints import STRIDE, rolled_forward
 from spikeline.horizon.scores.windows import setting_bins
+from spikeline.horizon.spike_history import decays, log_trace, window_weights
+
+# Spikes: a unit that was expected to fire once and did not counts as half as busy.
+PSEUDO_COUNT = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Recording:
     Attributes:
         name: of the session.
         counts: (bins, units) uint8: a tensor on the device, or a np.memmap of a file.
-        kept: what `horizon.forecaster.traces.checkpoints` returned.
+        kept: what `horizon.forecaster.trace_checkpoints.checkpoints` returned.
         population: what is constant over its windows.
         domains: (bins,) uint8 array, see artifacts/counts.py.
         reference: first bin of the reference window, and the bin behind its last.
@@ -61,7 +65,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a window is cut: its history in patches, its future in stretches between `edges`, the
+    """How a window is cut: its history in patches, its future in lead bins between `edges`, and the
     decays of its traces."""
 
     patches: int
@@ -76,8 +80,8 @@ class Geometry:
         return cls(
             setting_bins(settings, "history_ms", bin_s) // patch_bins,
             patch_bins,
-            future_edges(settings, bin_s),
-            decays(settings["traces_s"], bin_s).to(device),
+            edges_of(settings, bin_s),
+            decays(torch.tensor(settings["traces_s"], dtype=torch.float32), bin_s).to(device),
         )
 
     @property
@@ -133,12 +137,10 @@ def past_of(
     shape = (windows, geometry.patches, geometry.patch_bins)
     index = begin[:, None] + torch.arange(-geometry.history_bins, 0, device=device)
     in_session = index.reshape(shape)[:, :, 0] >= 0
-    recent = log_traces(
-        traces(rows[:, -STRIDE:], begin, recording.kept, geometry.decay),
-        begin,
-        geometry.decay,
-        recording.population.offset.exp(),
-    )
+    traces = rolled_forward(recording.kept, rows[:, -STRIDE:], begin, geometry.decay)
+    weights = window_weights(begin[:, None], geometry.decay)
+    expected = recording.population.offset.exp()[:, None] * weights[:, None]
+    recent = log_trace(traces, expected, pseudo_count=PSEUDO_COUNT)
     if known is None:
         known = torch.ones(windows, units, dtype=torch.bool, device=device)
     counts = rows[:, -geometry.history_bins :].reshape(*shape, units)
@@ -175,7 +177,7 @@ def training_starts(recording: Recording, bins: int, keep_reference: bool = Fals
         return training_starts(recording, bins, keep_reference=True)
     if not len(starts):
         raise InputError(
-            f"session {recording.name}: no stretch of {bins} bins lies in its train domain; "
+            f"session {recording.name}: no run of {bins} bins lies in its train domain; "
             "shorten horizon_ms or leave the session out"
         )
     return starts.astype(np.int64)
@@ -187,8 +189,8 @@ class Batch:
 
     Attributes:
         past, population: what the forecaster takes.
-        target: (windows, stretches, units) counts summed over stretches of the future.
-        lengths: (stretches,) bins of each.
+        target: (windows, lead bins, units) counts summed over each lead bin.
+        lengths: (lead bins,) bins of each.
     """
 
     past: Past
@@ -229,7 +231,7 @@ class TrainingBatches:
         self.unit_dropout = settings["unit_dropout"]
         self.shuffled = settings["shuffle_history"]
         self.lengths = torch.from_numpy(np.diff(geometry.edges))
-        self.stretch = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
+        self.lead_bin_of = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
         self.starts = [training_starts(one, geometry.future_bins) for one in recordings]
         lengths = np.array([len(starts) for starts in self.starts], float)
         self.shares = np.cumsum(lengths / lengths.sum())
@@ -253,7 +255,7 @@ class TrainingBatches:
             recording, draw.past_starts, self.geometry, rows, torch.from_numpy(draw.known)
         )
         target = torch.zeros(len(future), len(self.lengths), recording.units, device=device)
-        target.index_add_(1, self.stretch.to(device), future.to(device).float())
+        target.index_add_(1, self.lead_bin_of.to(device), future.to(device).float())
         return Batch(past, recording.population, target, self.lengths.to(device))
 
     def _read(self, step: int) -> tuple[_Draw, Tensor, Tensor]:

@@ -21,6 +21,10 @@ from spikeline.horizon.forecaster.attention import (
 )
 from spikeline.horizon.forecaster.history_window import Past
 from spikeline.horizon.forecaster.modalities import ModalityAttention, ModalityTokens
+from spikeline.horizon.spike_history import log_trace
+
+# Of a patch's spikes, next to those that the reference rate lets expect.
+PSEUDO_COUNT = 1.0
 
 
 class LatentLayer(nn.Module):
@@ -127,8 +131,9 @@ class PastEncoder(nn.Module):
     def tokens(self, counts: Tensor, identity: Tensor, rates: Tensor) -> Tensor:
         """(windows, patches, units, dim) from counts (windows, patches, patch bins, units)."""
         counts = counts.float()
-        busy = (counts.sum(2, keepdim=True) + 1) / (rates * counts.shape[2] + 1)
-        seen = torch.cat([counts.sqrt(), busy.log()], 2).mT
+        total, expected = counts.sum(2, keepdim=True), rates * counts.shape[2]
+        busy = log_trace(total, expected, pseudo_count=PSEUDO_COUNT)
+        seen = torch.cat([counts.sqrt(), busy], 2).mT
         return functional.gelu(self.from_counts(seen) + self.from_identity(identity))
 
     def latent_rotary(self) -> Tensor:

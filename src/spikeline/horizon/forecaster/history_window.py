@@ -9,11 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Past:
-    """Windows are the first axis; a patch is a stretch of bins that becomes one token.
+    """Windows are the first axis; a patch is a run of bins that becomes one token.
 
     Attributes:
         counts: (windows, patches, patch bins, units) the last bins before each window, in order.
-        traces: (windows, units, constants) log traces, see `horizon.forecaster.traces`.
+        traces: (windows, units, constants) log traces, see horizon/spike_history.py.
         known: (windows, units) bool; what is False is hidden: read neither as token nor as trace.
         in_session: (windows, patches) bool: the patch does not reach before the session.
         behaviour: (windows, patches, patch bins) z-scored velocity, 0 where unknown; None without.

@@ -19,7 +19,7 @@ from spikeline.horizon.forecaster.encoder import PastEncoder
 from spikeline.horizon.forecaster.head import UnitHead
 from spikeline.horizon.forecaster.history_window import Past
 from spikeline.horizon.forecaster.identity import Units, build_identity
-from spikeline.horizon.forecaster.lead_bins import future_edges, middles
+from spikeline.horizon.forecaster.lead_bins import centres, edges_of
 from spikeline.horizon.forecaster.population_pooling import PopulationSummary
 from spikeline.horizon.scores.windows import setting_bins
 
@@ -70,7 +70,7 @@ class Forecaster(nn.Module):
     """See the module.
 
     Attributes:
-        knots: (knots,) the times it forecasts, in bins: the middle of each stretch of the future.
+        lead_centres: (lead bins,) the times it forecasts, in bins: the centre of each lead bin.
             Bins are interpolated between them, see horizon/forecaster/prediction.py.
 
     Args:
@@ -98,7 +98,7 @@ class Forecaster(nn.Module):
         self.patch_bins = setting_bins(settings, "patch_ms", bin_s)
         history_bins = setting_bins(settings, "history_ms", bin_s)
         self.patches = history_bins // self.patch_bins
-        self.knots = middles(future_edges(settings, bin_s))
+        self.lead_centres = centres(edges_of(settings, bin_s))
         self.identity = build_identity(
             settings["identity"], dim, dim, feature_mean, feature_std, n_units,
             settings["feature_noise"], settings["features"] == "raw",
@@ -114,7 +114,7 @@ class Forecaster(nn.Module):
         )  # fmt: skip
         self.decoder = FutureDecoder(
             dim, heads, settings["decoder_depth"], dropout,
-            torch.from_numpy((self.knots + 0.5) * bin_s).float(), self.summary.features,
+            torch.from_numpy((self.lead_centres + 0.5) * bin_s).float(), self.summary.features,
         )  # fmt: skip
         self.peers = bool(settings["peers"])
         history = constants * (1 + self.peers) + 1
@@ -124,17 +124,17 @@ class Forecaster(nn.Module):
         self,
         past: Past,
         population: Population,
-        knots: int | None = None,
+        lead_bins: int | None = None,
         offset: Tensor | None = None,
     ) -> Tensor:
-        """Log of expected counts per bin, (windows, knots, units).
+        """Log of expected counts per bin, (windows, lead bins, units).
 
         Args:
-            knots: how many of them, from the first; None means all.
+            lead_bins: how many of them, from the first; None means all.
             offset: log rates to start from, broadcast to the result; None means the population's.
         """
         known = self.read(past, population, self.embed(population))
-        return self.continued(known, population, knots, offset)
+        return self.continued(known, population, lead_bins, offset)
 
     def embed(self, population: Population) -> Tensor:
         """(units, dim) embeddings."""
@@ -151,7 +151,7 @@ class Forecaster(nn.Module):
         self,
         reading: Reading,
         population: Population,
-        knots: int | None = None,
+        lead_bins: int | None = None,
         offset: Tensor | None = None,
     ) -> Tensor:
         """See `forward`."""
@@ -159,7 +159,7 @@ class Forecaster(nn.Module):
             reading.latents,
             self.encoder.rotary,
             self.encoder.latent_rotary(),
-            knots or len(self.knots),
+            lead_bins or len(self.lead_centres),
             reading.summary,
         )
         added = self.head(states, reading.identity, reading.history)

@@ -51,7 +51,7 @@ def forecast(
                 larger * _TOKENS // (recording.units * geometry.patches),
                 larger * _LOG_RATES // (recording.units * int(length)),
             )
-            between = torch.from_numpy(interpolation(model.knots, int(length))).to(device)
+            between = torch.from_numpy(interpolation(model.lead_centres, int(length))).to(device)
             for batch in np.array_split(rows, -(-len(rows) // max(1, most))):
                 known = None
                 if hidden is not None:

@@ -14,7 +14,7 @@ from spikeline.horizon.forecaster.batches import Recording
 from spikeline.horizon.forecaster.coupling import peer_weights
 from spikeline.horizon.forecaster.identity import UNSEEN, Units, random_vectors
 from spikeline.horizon.forecaster.network import Population, reference_offset
-from spikeline.horizon.forecaster.traces import checkpoints
+from spikeline.horizon.forecaster.trace_checkpoints import checkpoints
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from spikeline.errors import InputError
 from spikeline.horizon.forecaster.batches import Geometry, Recording, TrainingBatches
 from spikeline.horizon.forecaster.network import Forecaster
 from spikeline.horizon.forecaster.prediction import forecast
-from spikeline.horizon.forecaster.traces import STRIDE
+from spikeline.horizon.forecaster.trace_checkpoints import STRIDE
 from spikeline.horizon.scores.bits_per_spike import training_mean
 from spikeline.horizon.scores.windows import elsewhere, forecast_starts
 from spikeline.training.device import mixed_precision
@@ -25,8 +25,8 @@ from spikeline.training.state import StateFile, fingerprint
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# 1 would weigh all spikes of the future alike, 0 all stretches.
-_STRETCH_WEIGHT = 0.4
+# 1 would weigh all spikes of the future alike, 0 all lead bins.
+_LEAD_BIN_WEIGHT = 0.4
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def fit_forecaster(
         fabric, state_file, fingerprint: see `spikeline.training.loop.train`.
 
     Returns:
-        One row per epoch: epoch, member, learning_rate, loss (see `stretch_loss`), score (bits
+        One row per epoch: epoch, member, learning_rate, loss (see `lead_bin_loss`), score (bits
         per spike of the valid blocks against each unit's mean count in the train domain).
     """
     device = recordings[0].kept.device
@@ -68,7 +68,7 @@ def fit_forecaster(
         batch = batches(number)
         with mixed_precision(device):
             log_rates = forecaster(batch.past, batch.population)
-        return stretch_loss(log_rates, batch.target, batch.lengths)[None]
+        return lead_bin_loss(log_rates, batch.target, batch.lengths)[None]
 
     def score() -> dict[str, Tensor]:
         return {"score": torch.tensor([validation.bits_per_spike(forecaster)])}
@@ -85,20 +85,20 @@ def fit_forecaster(
     )
 
 
-def stretch_loss(log_rates: Tensor, counts: Tensor, lengths: Tensor) -> Tensor:
-    """Mean Poisson negative log likelihood of stretches whose rate is that of their middle.
+def lead_bin_loss(log_rates: Tensor, counts: Tensor, lengths: Tensor) -> Tensor:
+    """Mean Poisson negative log likelihood of lead bins whose rate is that of their centre.
 
-    All spikes of the future count for the price of a few bins. Long stretches hold most of the
-    spikes and least of what can be known, so each weighs by a power of its length.
+    All spikes of the future count at the cost of a few bins. Long lead bins hold most of the spikes
+    and least of what can be known, so each weighs by a power of its length.
 
     In nats, weighted, without the log n! that no model changes.
 
     Args:
-        log_rates: (windows, stretches, units) per bin.
-        counts: (windows, stretches, units) summed over the stretch.
-        lengths: (stretches,) bins.
+        log_rates: (windows, lead bins, units) per bin.
+        counts: (windows, lead bins, units) summed over each lead bin.
+        lengths: (lead bins,) bins.
     """
-    weights = lengths[:, None] ** _STRETCH_WEIGHT
+    weights = lengths[:, None] ** _LEAD_BIN_WEIGHT
     return (poisson_nll(log_rates, counts / lengths[:, None]) * weights).mean()
 
 

@@ -4,11 +4,11 @@ A regression is the mean of several members, alike but for their directions: the
 components, and reduced-rank regressions of several ranks onto everybody's next half second. A mean
 of their log rates is one such regression again, on all directions side by side.
 
-The gain of a band is the one that maximises the likelihood of windows left out, over contiguous
+The gain of a lead bin is the one that maximises the likelihood of windows left out, over contiguous
 folds of the fit: 1 if the regressions believe in themselves rightly, less if they go too far, more
 if their priors hold them back.
 
-Windows overlap by half. Where a band would have more than `most_windows`, starts are thinned to
+Windows overlap by half. Where a lead bin would have more than `most_windows`, starts are thinned to
 every n-th bin of the fit, so that hours cost what minutes do; traces still pass over all bins.
 """
 
@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.horizon.regression.empirical_bayes import fit_poisson
+from spikeline.horizon.regression.empirical_bayes import fit_with_learned_prior
+from spikeline.horizon.regression.histories import Histories
 from spikeline.horizon.regression.model import Regression
 from spikeline.horizon.regression.subspaces import principal_components, reduced_rank
 from spikeline.horizon.regression.windows import Windows
 from spikeline.horizon.scores.bits_per_spike import training_mean
-from spikeline.horizon.spike_history import Histories
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def fit_regression(
     regression = _fit(data, fit)
     if not settings["folds"]:
         return regression
-    left_out: list[list[_LeftOut]] = [[] for _ in windows.bands]
+    left_out: list[list[_LeftOut]] = [[] for _ in windows.lead_bins]
     for fold in np.array_split(np.flatnonzero(fit), settings["folds"]):
         mask = np.zeros_like(fit)
         mask[fold] = True
@@ -73,7 +73,7 @@ def fit_regression(
         for found, scored in zip(left_out, _leave_out(data, part, mask), strict=True):
             found.append(scored)
     gains = np.array([_gain(found) for found in left_out])
-    log.info("gains of the bands: %s", " ".join(f"{gain:.2f}" for gain in gains))
+    log.info("gains of the lead bins: %s", " ".join(f"{gain:.2f}" for gain in gains))
     return replace(regression, gains=gains)
 
 
@@ -99,11 +99,11 @@ class _Data:
             total += self.counts[starts + lead]
         return total
 
-    def temper(self, band: int) -> float:
-        """Power of a band's likelihood, so that each bin of the fit counts once, or less."""
-        first, end = self.windows.bands[band]
+    def temper(self, place: int) -> float:
+        """Power of a lead bin's likelihood, so that each bin of the fit counts once, or less."""
+        first, end = self.windows.lead_bins[place]
         long = first >= round(LONG_MS / 1000 / self.bin_s)
-        overlap = min(1.0, self.windows.strides[band] / (end - first))
+        overlap = min(1.0, self.windows.strides[place] / (end - first))
         return self.settings["temper_long" if long else "temper_short"] * overlap
 
 
@@ -117,12 +117,12 @@ def _fit(data: _Data, mask: np.ndarray) -> Regression:
     members = _members(data, mask, population)
     shared = [population @ directions for directions in members]
     weights = []
-    for band, (first, end) in enumerate(windows.bands):
-        starts = windows.of_band(mask, band)
-        places, totals = data.places(starts), data.totals(starts, (first, end))
-        band_own, offset = own[:, places], np.log(rate * (end - first))
-        how = data.temper(band), settings["iterations"]
-        fitted = [fit_poisson(band_own, s[places], totals, offset, *how)[0] for s in shared]
+    for place, (first, end) in enumerate(windows.lead_bins):
+        starts = windows.of_lead_bin(mask, place)
+        rows, totals = data.places(starts), data.totals(starts, (first, end))
+        known, offset = own[:, rows], np.log(rate * (end - first))
+        how = data.temper(place), settings["iterations"]
+        fitted = [fit_with_learned_prior(known, s[rows], totals, offset, *how)[0] for s in shared]
         weights.append(_averaged(fitted, 1 + len(own)))
     return Regression(
         mean_rate=rate,
@@ -130,7 +130,7 @@ def _fit(data: _Data, mask: np.ndarray) -> Regression:
         directions=np.concatenate(members, axis=1),
         weights=np.stack(weights).astype(np.float32),
         gains=np.ones(len(weights)),
-        ends=np.array([end for _, end in windows.bands], np.int64),
+        ends=np.array([end for _, end in windows.lead_bins], np.int64),
         own_s=np.array(settings["own_traces_s"], np.float64),
         population_s=np.array(settings["population_traces_s"], np.float64),
         bin_s=data.bin_s,
@@ -145,13 +145,13 @@ def _members(data: _Data, mask: np.ndarray, population: np.ndarray) -> list[np.n
         gram = (rows.T @ rows).astype(np.float64) / len(rows)
         members.append(principal_components(gram, settings["principal_components"]))
     if settings["reduced_ranks"]:
-        starts = windows.starts(mask, 0, windows.futures[-1][1])
+        starts = windows.starts(mask, 0, windows.direction_lead_bins[-1][1])
         rows = population[data.places(starts)]
         gram = (rows.T @ rows).astype(np.float64) / len(rows)
-        futures = [2 * np.sqrt(data.totals(starts, s) + 0.25) for s in windows.futures]
-        futures = np.concatenate(futures, axis=1)
-        futures -= futures.mean(axis=0)
-        cross = (rows.T @ futures).astype(np.float64) / len(rows)
+        totals = [data.totals(starts, span) for span in windows.direction_lead_bins]
+        targets = 2 * np.sqrt(np.concatenate(totals, axis=1) + 0.25)
+        targets -= targets.mean(axis=0)
+        cross = (rows.T @ targets).astype(np.float64) / len(rows)
         for rank, ridge in zip(settings["reduced_ranks"], settings["rank_ridges"], strict=True):
             members.append(reduced_rank(gram, cross, ridge, rank))
     return members or [np.zeros((population.shape[1], 0), np.float32)]
@@ -168,7 +168,7 @@ def _averaged(weights: Sequence[np.ndarray], own: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _LeftOut:
-    """Windows of a band that were left out: what was forecast, and what came.
+    """Windows of a lead bin that were left out: what was forecast, and what came.
 
     Attributes:
         counts, ratios: (windows, units); expected: (units,) counts at the mean rate.
@@ -180,16 +180,16 @@ class _LeftOut:
 
 
 def _leave_out(data: _Data, regression: Regression, mask: np.ndarray) -> Iterator[_LeftOut]:
-    """A band each, from windows that lie in the mask as a whole."""
+    """One for each lead bin, from windows that lie in the mask as a whole."""
     rate = regression.mean_rate
     inside = data.windows.starts(mask, 0, 1)
     known = data.known.at(data.places(inside))
     ratios = regression.ratios_of(known.own(rate), known.population(rate))
-    for band, (first, end) in enumerate(data.windows.bands):
-        starts = data.windows.whole(mask, band)
+    for place, (first, end) in enumerate(data.windows.lead_bins):
+        starts = data.windows.whole(mask, place)
         kept = np.searchsorted(inside, starts)
         expected = rate.astype(np.float32) * (end - first)
-        yield _LeftOut(data.totals(starts, (first, end)), ratios[band, kept], expected)
+        yield _LeftOut(data.totals(starts, (first, end)), ratios[place, kept], expected)
 
 
 def _gain(left_out: Sequence[_LeftOut]) -> float:

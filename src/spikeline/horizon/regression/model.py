@@ -1,12 +1,12 @@
 r"""A session's own forecaster: Poisson regressions on what its units have been doing of late.
 
-The log of unit i's expected count per bin, h bins after bin t, where h lies in band j of leads, is
+The log of unit i's expected count per bin, h bins after bin t, where h lies in lead bin j, is
 
     log mu_i + a_j ( c_ij + w_ij . own_i(t) + v_ij . shared(t) )
 
 mu is the unit's mean count per bin, own its log traces, shared the activity of everybody along a
-few directions (horizon/spike_history.py, subspaces.py); nothing at or after t enters. Each band's
-regression forecasts that band's counts directly, so that no forecast is fed back.
+few directions (horizon/spike_history.py, subspaces.py); nothing at or after t enters. Each lead
+bin's regression forecasts that lead bin's counts directly, so that no forecast is fed back.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeline.errors import InputError
-from spikeline.horizon.regression.empirical_bayes import MOST, log_ratios
-from spikeline.horizon.spike_history import Histories
+from spikeline.horizon.poisson_regression import log_ratios
+from spikeline.horizon.regression.empirical_bayes import HIGHEST_LOG_RATIO
+from spikeline.horizon.regression.histories import Histories
 
 # The arrays that make up a regression.
 ARRAYS = (
@@ -36,9 +37,9 @@ class Regression:
         mean_rate: (units,) mu, expected counts per bin.
         centre: (columns,) mean of the population's stabilised traces, columns = constants x units.
         directions: (columns, shared).
-        weights: (bands, units, 1 + own + shared): c, w and v.
-        gains: (bands,) a.
-        ends: (bands,) int64, bins after the start at which each band ends.
+        weights: (lead bins, units, 1 + own + shared): c, w and v.
+        gains: (lead bins,) a.
+        ends: (lead bins,) int64, bins after the start at which each lead bin ends.
         own_s, population_s: (constants,) seconds.
         bin_s: length of a bin in seconds.
     """
@@ -59,7 +60,7 @@ class Regression:
         Args:
             counts: (bins, units); what lies at or after a start is not read for it.
             starts: (windows,) first bins to forecast.
-            length: bins to forecast; beyond the last band its rate is held.
+            length: bins to forecast; beyond the last lead bin its rate is held.
 
         Returns:
             (windows, length, units) float32.
@@ -75,16 +76,16 @@ class Regression:
         """As `forecast`, to (windows,) `lengths`: yields places in `starts` and their rates."""
         levels = self.mean_rate.astype(np.float32) * np.exp(self.log_ratios(counts, starts))
         for length in np.unique(lengths):
-            band = np.searchsorted(self.ends, np.arange(length), "right")
-            band = np.minimum(band, len(self.ends) - 1)
+            lead_bin = np.searchsorted(self.ends, np.arange(length), "right")
+            lead_bin = np.minimum(lead_bin, len(self.ends) - 1)
             rows = np.flatnonzero(lengths == length)
             size = max(1, _RATES // (int(length) * counts.shape[1]))
             for first in range(0, len(rows), size):
                 batch = rows[first : first + size]
-                yield batch, levels[:, batch][band].transpose(1, 0, 2)
+                yield batch, levels[:, batch][lead_bin].transpose(1, 0, 2)
 
     def log_ratios(self, counts: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        """(bands, windows, units) float32: log of each band's rate relative to the mean rate.
+        """(lead bins, windows, units) float32 log rates relative to the mean rate.
 
         Raises:
             InputError: the counts are of other units.
@@ -101,5 +102,5 @@ class Regression:
         """As `log_ratios`, from log traces and stabilised traces (horizon/spike_history.py)."""
         shared = (population - self.centre) @ self.directions
         found = np.stack([log_ratios(own, shared, weights) for weights in self.weights])
-        np.clip(found, -MOST, MOST, out=found)
+        np.clip(found, -HIGHEST_LOG_RATIO, HIGHEST_LOG_RATIO, out=found)
         return self.gains.astype(np.float32)[:, None, None] * found

@@ -1,4 +1,4 @@
-"""Forecast windows: stretches of bins that tile the blocks of a split without overlap."""
+"""Forecast windows: runs of bins that tile the blocks of a split without overlap."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def split_mask(domains: np.ndarray, split: str) -> np.ndarray:
 
 
 def blocks(domains: np.ndarray, split: str) -> np.ndarray:
-    """The unbroken stretches of a split, each of one domain.
+    """The unbroken runs of a split, each of one domain.
 
     Returns:
         (blocks, 2) int64: first bin, and the bin behind the last, in order of time.

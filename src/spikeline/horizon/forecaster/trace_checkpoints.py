@@ -1,41 +1,26 @@
-"""How busy each unit has been of late: its counts under exponential windows, at any bin.
+"""Traces on the device: kept at every STRIDE-th bin and rolled forward to any other.
 
-The trace of a unit with decay d per bin, before bin t, and the weight it would have at one spike a
-bin, are
-
-    s(t) = sum_{i < t} d^(t-1-i) n_i,        w(t) = sum_{i < t} d^(t-1-i) = (1 - d^t) / (1 - d),
-
-and the log trace compares it with the unit's reference rate mu: log((s + a) / (mu w + a)), which
-shrinks to 0 where few spikes are expected. Traces are kept at every STRIDE-th bin and rolled
-forward from there, so that a time constant of 20 s costs no more to read than one of 20 ms.
+A time constant of 20 s then costs no more to read than one of 20 ms. What a trace is, and how it
+compares with a mean rate, is in horizon/spike_history.py.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 STRIDE = 200
-# Pseudo-spikes: a unit that should have fired once and did not is half as busy.
-PRIOR = 1.0
-# Bins worked on at once, times units.
+# Bins, times units, worked on at once.
 _CHUNK = 1 << 24
 
 
-def decays(time_constants_s: Sequence[float], bin_s: float) -> Tensor:
-    """(constants,) share of a trace that is left after one bin."""
-    return torch.exp(-bin_s / torch.tensor(time_constants_s, dtype=torch.float32))
-
-
-def checkpoints(counts, decay: Tensor) -> Tensor:
+def checkpoints(counts: np.ndarray | Tensor, decay: Tensor) -> Tensor:
     """Traces before bins 0, STRIDE, 2 STRIDE ...
 
     Args:
         counts: (bins, units) uint8, an array (mapped or not) or a tensor.
-        decay: (constants,).
+        decay: (constants,) share of a trace that is left after one bin.
 
     Returns:
         (bins // STRIDE + 1, constants, units) float32 on the device of `decay`.
@@ -60,14 +45,15 @@ def checkpoints(counts, decay: Tensor) -> Tensor:
     return kept
 
 
-def traces(recent: Tensor, starts: Tensor, kept: Tensor, decay: Tensor) -> Tensor:
-    """Traces before bins `starts`.
+def rolled_forward(kept: Tensor, recent: Tensor, starts: Tensor, decay: Tensor) -> Tensor:
+    """Traces before bins `starts`, from the last checkpoint before each.
 
     Args:
+        kept: what `checkpoints` returned.
         recent: (windows, STRIDE, units) counts of the STRIDE bins before each start; what lies
             before the session is not read.
         starts: (windows,) int64.
-        kept: what `checkpoints` returned.
+        decay: (constants,).
 
     Returns:
         (windows, units, constants) float32.
@@ -77,15 +63,3 @@ def traces(recent: Tensor, starts: Tensor, kept: Tensor, decay: Tensor) -> Tenso
     weights = decay ** age[:, None] * (age < rest[:, None])[..., None]
     since = torch.einsum("bsu,bsk->buk", recent.float(), weights)
     return since + kept[starts // STRIDE].mT * (decay ** rest[:, None])[:, None]
-
-
-def log_traces(traced: Tensor, starts: Tensor, decay: Tensor, rates: Tensor) -> Tensor:
-    """Traces relative to what reference rates would have left: 0 for a unit as busy as ever.
-
-    Args:
-        traced: (windows, units, constants).
-        starts: (windows,) bins.
-        rates: (units,) expected counts per bin.
-    """
-    weight = (1 - decay ** starts[:, None]) / (1 - decay)
-    return torch.log((traced + PRIOR) / (rates[:, None] * weight[:, None] + PRIOR))
