@@ -156,9 +156,9 @@ def _population_traces_differ(population_traces_s: Sequence[float]) -> Broken:
     return _distinct("population_traces_s", population_traces_s)
 
 
-def _bands_ascend(bands_ms: Sequence[int]) -> Broken:
-    if any(later <= earlier for earlier, later in pairwise(bands_ms)):
-        return "bands_ms", f"{list(bands_ms)} does not ascend; give distinct ends in order"
+def _lead_bins_ascend(lead_bins_ms: Sequence[int]) -> Broken:
+    if any(later <= earlier for earlier, later in pairwise(lead_bins_ms)):
+        return "lead_bins_ms", f"{list(lead_bins_ms)} does not ascend; give distinct ends in order"
     return None
 
 
@@ -234,7 +234,7 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ("models", "regression"): (
         _own_traces_differ,
         _population_traces_differ,
-        _bands_ascend,
+        _lead_bins_ascend,
         _a_ridge_for_each_rank,
         _folds_leave_some,
     ),

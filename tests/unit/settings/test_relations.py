@@ -45,7 +45,7 @@ BROKEN = [
     ("models", FORECASTER, {"co_smoothing_groups": 1}, "co_smoothing_groups", "1 group"),
     ("models", REGRESSION, {"own_traces_s": [1, 1]}, "own_traces_s", "twice"),
     ("models", REGRESSION, {"population_traces_s": [1, 1]}, "population_traces_s", "twice"),
-    ("models", REGRESSION, {"bands_ms": [100, 20]}, "bands_ms", "does not ascend"),
+    ("models", REGRESSION, {"lead_bins_ms": [100, 20]}, "lead_bins_ms", "does not ascend"),
     ("models", REGRESSION, {"reduced_ranks": [3]}, "rank_ridges", "2 for 1 reduced_ranks"),
     ("models", REGRESSION, {"folds": 1}, "folds", "1 fold"),
 ]  # fmt: skip
