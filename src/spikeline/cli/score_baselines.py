@@ -60,8 +60,8 @@ def _true_rates(path: str, binned: Counts) -> np.ndarray:
     first = round(binned.origin_s / binned.bin_s)
     if rates.ndim != 2 or rates.shape[1] != units or len(rates) < first + bins:
         raise InputError(
-            f"{path}: rates have shape {rates.shape}; {first + bins} bins or more of {units} "
-            "units are due, are they of another session?"
+            f"{path}: rates have shape {rates.shape}; expected at least {first + bins} bins of "
+            f"{units} units; are they of another session?"
         )
     rates = rates[first : first + bins]
     if not np.isfinite(rates).all() or (rates < 0).any():
