@@ -15,9 +15,9 @@ from spikeline.sources import arrays, stimuli
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--responses", required=True, help="images x electrodes, .npy or .csv")
     parser.add_argument("--stimuli", required=True, help="the packed images")
-    parser.add_argument("--images", help="text file, an image name a row; default: sorted names")
+    parser.add_argument("--images", help="text file, one image name per row; default: sorted names")
     parser.add_argument("--test-responses", help="[repetitions x] images x electrodes")
-    parser.add_argument("--test-images", help="text file, an image name a test row")
+    parser.add_argument("--test-images", help="text file, one image name per test row")
     add_settings(parser, "convert-arrays")
     add_output(parser, "responses, HDF5")
 

@@ -16,7 +16,7 @@ from spikeline.sources import arrays, stimuli
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--values", required=True, help="images x dimensions, .npy or .csv")
     parser.add_argument("--stimuli", required=True, help="the packed images")
-    parser.add_argument("--images", help="text file, an image name a row; default: sorted names")
+    parser.add_argument("--images", help="text file, one image name per row; default: sorted names")
     parser.add_argument("--encoder", required=True, help="name of the encoder that made them")
     add_settings(parser, "import-embeddings")
     add_output(parser, "embeddings, HDF5")
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     if values.ndim != 2 or len(values) != len(names):
         raise InputError(
             f"{options.values}: has shape {values.shape} for {len(names)} images of "
-            f"{options.stimuli}; images x dimensions is due"
+            f"{options.stimuli}; expected (images, dimensions)"
         )
     listed = [options.images] if options.images else []
     record = provenance.describe(__name__, settings, [options.values, options.stimuli, *listed])

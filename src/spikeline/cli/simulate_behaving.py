@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write every session beside its place, then move the folder there."""
+    """Write every session next to its place, then move the folder there."""
     start_log()
     settings = BehavingSettings(**settings_of(options, "simulate-behaving"))
     record = provenance.describe(

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the dataset beside its place, then move it there."""
+    """Write the dataset next to its place, then move it there."""
     settings = TwinSettings.of(settings_of(args, "simulate-ventral"))
     name = f"simulated ventral twin, seed {settings.seed}"
     provenance = describe(

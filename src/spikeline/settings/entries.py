@@ -20,7 +20,7 @@ ENTRY_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 def parse_name(name: str) -> tuple[str, dict[str, str]]:
     """Split `entry@key=value@key=value` into the entry and its overrides, still as text."""
     if "," in name:
-        # Remote jobs are told their wildcards in a list that Snakemake splits at commas.
+        # Remote jobs get their wildcards in a list that Snakemake splits at commas.
         raise InputError(f"model {name!r}: a name has no comma; join a list's items with '+'")
     entry, *parts = name.split("@")
     overrides: dict[str, str] = {}

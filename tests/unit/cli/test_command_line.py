@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import subprocess
 import sys
 import types
 
@@ -169,6 +170,26 @@ def test_a_secret_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("THINGS_PASSWORD", "")
     assert secret("THINGS_PASSWORD") is None
     assert secret(None) is None and secret("SPIKELINE_NO_SUCH_VARIABLE") is None
+
+
+def test_clients_and_the_front_page_need_neither_yaml_nor_jsonschema(environment):
+    code = """
+import sys
+sys.modules["yaml"] = sys.modules["jsonschema"] = None  # an import of either fails
+from spikeline.cli.main import main
+for name in sys.argv[1:]:
+    try:
+        main([name])
+    except SystemExit as left:
+        assert left.code in (0, 2), name
+"""
+    clients = [name for name in KNOWN if name.startswith(("fetch-allen", "fetch-ibl", "write-"))]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--help", *clients],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert len(clients) == 5 and done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_dispatcher_needs_no_subcommands_imports():

@@ -158,12 +158,16 @@ def files(tmp_path_factory):
     return folder
 
 
+# The schema's warm-up is whole epochs.
+COMMAND = {**SETTINGS, "warmup_epochs": 1}
+
+
 def arguments(folder, *names):
     counts = [str(folder / f"{name}.counts.h5") for name in names]
     return ["--counts", *counts, "--features", *[c.replace("counts", "features") for c in counts]]
 
 
-def train(folder, names="ab", seed=0, settings=SETTINGS, out="x"):
+def train(folder, names="ab", seed=0, settings=COMMAND, out="x"):
     return main.main(
         ["train-forecaster", *arguments(folder, *names),
          "--normalisation", str(folder / "normalisation.h5"), "--settings", json.dumps(settings),
@@ -199,7 +203,7 @@ def test_the_commands_train_and_score_every_session_at_every_horizon(files):
 
 def test_the_same_seed_trains_the_same_forecaster(files):
     for out, seed in (("s1", 1), ("again", 1), ("s2", 2)):
-        assert train(files, seed=seed, out=out, settings={**SETTINGS, "epochs": 1}) == 0
+        assert train(files, seed=seed, out=out, settings={**COMMAND, "epochs": 1}) == 0
     tensors = [forecaster_file.load(files / f"{n}.safetensors").model.state_dict()
                for n in ("s1", "again", "s2")]  # fmt: skip
     name = "head.output.weight"
@@ -213,11 +217,11 @@ def test_mistakes_are_said_in_one_line(files, capsys):
         assert code == 1 and text in message
 
     says(train(files, names="abc"), "another session list")
-    says(train(files, settings={**SETTINGS, "dim": 18}), "dim: 18 is not a multiple of 4 x heads")
-    says(train(files, settings={**SETTINGS, "modalities": ["image"]}), "give the embeddings")
-    says(train(files, settings={**SETTINGS, "modalities": ["smell"]}), "smell")
-    says(train(files, settings={**SETTINGS, "horizon_ms": 90_000}), "shorten")
-    train(files, settings={**SETTINGS, "epochs": 1}, out="y")
+    says(train(files, settings={**COMMAND, "dim": 18}), "dim: 18 is not a multiple of 4 x heads")
+    says(train(files, settings={**COMMAND, "modalities": ["image"]}), "give the embeddings")
+    says(train(files, settings={**COMMAND, "modalities": ["smell"]}), "smell")
+    says(train(files, settings={**COMMAND, "horizon_ms": 90_000}), "shorten")
+    train(files, settings={**COMMAND, "epochs": 1}, out="y")
     capsys.readouterr()
     seen = ["seen", "seen", "held_out"]
     says(evaluate(files, ["seen", "seen", "seen"], {}, "y"), "never trained on it")
