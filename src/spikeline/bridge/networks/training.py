@@ -1,7 +1,7 @@
 """Train networks that align responses with image embeddings, by gradient descent.
 
-Nothing here sees a test row. A network is chosen on validation rows that are scored as the test is:
-N-way, among galleries of as many images as the test has. The scaler and the target space of each
+Only training rows are read. A network is chosen on validation rows that are scored as the test is:
+N-way, in galleries of as many images as the test has. The scaler and the target space of each
 member are fitted to that member's own training rows, without its validation rows.
 """
 
@@ -51,7 +51,7 @@ def fit_network(
         electrodes: the electrode table.
         settings: resolved settings of the entry; `members` only of linear and mlp.
         seed: of validation images, initial weights, shuffling and augmentation.
-        gallery: number of test images: validation is scored among as many.
+        gallery: number of test images: validation galleries are as large.
         state_path: see `spikeline.training.loop.train`.
 
     Returns:
@@ -134,7 +134,7 @@ def fit_network(
 
 
 class _Alignment:
-    """The training data on the device, and what the training loop asks about it."""
+    """The training data on the device, with the loss and the score that the training loop needs."""
 
     def __init__(
         self, model, settings, scalers, spaces, splits, responses, embeddings, images, device
@@ -194,7 +194,7 @@ class _Alignment:
         with mixed_precision(self.device):
             predictions = self.model["network"](self.standardised(rows))
         if not predictions.isfinite().all():
-            # no comparison with NaN is true: every rank would be the best
+            # no comparison with NaN is true: every rank would be 0
             raise FloatingPointError("a prediction is not finite")
         predictions = functional.normalize(predictions.float(), dim=-1)
         targets = functional.normalize(self.targets[self.member, rows], dim=-1)
@@ -224,7 +224,7 @@ def _map(
 
 
 def _fingerprint(described: Sequence[Any], *arrays: np.ndarray) -> str:
-    """Identity of a training: the same settings and data, and nothing else, give it."""
+    """Identity of a training run: equal for the same settings and data only."""
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for array in arrays:
         if array.dtype.kind == "O":
