@@ -5,11 +5,11 @@ A JSON object; everything a table needs, so that tables are made without the dec
 | key | value |
 |---|---|
 | contract | "evaluations/1" |
-| settings | what the evaluation was told |
+| settings | of the evaluation |
 | encoder | identity of the encoder whose embeddings were retrieved |
 | facts | of the first decoder: {members, electrodes, parameters}; any further numbers |
 | noise_ceiling | null, or {query_repetitions, gallery_repetitions, draws, top1, top5, top10} |
-| seeds | a list, one object a seed: {seed, images, categories, draws} |
+| seeds | a list, one object per seed: {seed, images, categories, draws} |
 | provenance | see artifacts/provenance.py |
 
 `images` and `categories` are lists of N strings ('' = category unknown): the gallery of that seed.
@@ -23,7 +23,7 @@ Each of `draws` is one choice of test repetitions:
 | shuffled | {neural_to_image, image_to_neural}: ranks of shape (shuffles, N) |
 
 Ranks are {"rank", "tied"}: `rank` is the 0-based mid-rank of the true item among N, `tied` how many
-other items had exactly its similarity; so rank - tied/2 items did better.
+other items had exactly its similarity; so rank - tied/2 items were more similar.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ DIRECTIONS = ("neural_to_image", "image_to_neural")
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the true item came for each query.
+    """The rank of the true item for each query.
 
     Attributes:
-        rank: (..., queries) float, 0-based mid-rank: items that did better + half of those tied.
+        rank: (..., queries) float, 0-based mid-rank: items ranked before it + half of those tied.
         tied: (..., queries) int, other items with exactly the similarity of the true one.
     """
 
@@ -56,9 +56,9 @@ class Ranks:
     tied: np.ndarray
 
     def hits(self, k: int) -> np.ndarray:
-        """Probability that the true item is among the first k, ties broken by lot.
+        """Probability that the true item is among the first k, ties broken at random.
 
-        1 or 0 where nothing is tied. Equal similarities throughout give k / N, which is chance.
+        1 or 0 where nothing is tied. If all similarities are equal it is k / N, which is chance.
 
         Returns:
             (..., queries) float64 in [0, 1].
@@ -116,7 +116,7 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
     """Read and check against the contract.
 
     Raises:
-        InputError: missing, truncated, of another contract, or in breach of this one.
+        InputError: missing, truncated, of another contract, or in violation of this one.
     """
     content = json_file.read(path, CONTRACT)
     with json_file.fields(path):
@@ -132,19 +132,19 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
 
 
 def check(evaluation: Evaluation, where: str) -> None:
-    """Raise InputError, naming `where`, on any breach of the contract."""
+    """Raise InputError, naming `where`, on any violation of the contract."""
     numbers = [seed.seed for seed in evaluation.seeds]
     if not numbers or len(set(numbers)) != len(numbers):
-        raise InputError(f"{where}: seeds are {numbers}; one or more, all different, are due")
+        raise InputError(f"{where}: expected one or more different seeds, got {numbers}")
     if not evaluation.encoder:
-        raise InputError(f"{where}: does not say which encoder's embeddings were retrieved")
+        raise InputError(f"{where}: does not name the encoder whose embeddings were retrieved")
     for seed in evaluation.seeds:
         place = f"{where}: seed {seed.seed}"
         size = len(seed.images)
         if size < 2 or len(set(seed.images)) != size:
-            raise InputError(f"{place}: two or more images with distinct names are due")
+            raise InputError(f"{place}: expected two or more images with distinct names")
         if len(seed.categories) != size:
-            raise InputError(f"{place}: {len(seed.categories)} categories for {size} images")
+            raise InputError(f"{place}: expected {size} categories, got {len(seed.categories)}")
         if not seed.draws:
             raise InputError(f"{place}: has no draw")
         for draw in seed.draws:
@@ -153,20 +153,20 @@ def check(evaluation: Evaluation, where: str) -> None:
                 control = draw.shuffled.get(direction)
                 if control is None:
                     raise InputError(f"{place}: the shuffled control of {direction} is missing")
-                due = (len(control.rank), size)
-                _check_ranks(control, due, f"{place}: shuffled {direction}")
+                shape = (len(control.rank), size)
+                _check_ranks(control, shape, f"{place}: shuffled {direction}")
             similarity = draw.positive_similarity
             if similarity.shape != (size,) or not np.isfinite(similarity).all():
-                raise InputError(f"{place}: positive_similarity is not {size} finite numbers")
+                raise InputError(f"{place}: expected {size} finite numbers as positive_similarity")
     if evaluation.noise_ceiling is not None:
         values = [evaluation.noise_ceiling.get(f"top{k}") for k in (1, 5, 10)]
         if not all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in values):
-            raise InputError(f"{where}: noise_ceiling has no top1, top5, top10 within 0..1")
+            raise InputError(f"{where}: expected top1, top5, top10 within 0..1 in noise_ceiling")
 
 
 def _check_ranks(ranks: Ranks, shape: tuple[int, ...], where: str) -> None:
     if ranks.rank.shape != shape or ranks.tied.shape != shape or not ranks.rank.size:
-        raise InputError(f"{where}: ranks of shape {ranks.rank.shape}; {shape} is due")
+        raise InputError(f"{where}: expected ranks of shape {shape}, got {ranks.rank.shape}")
     better = ranks.rank - ranks.tied / 2
     # Also False for NaN.
     if not ((ranks.tied >= 0) & (better >= 0) & (better + ranks.tied < shape[-1])).all():

@@ -84,8 +84,10 @@ def condition_labels(table: pd.DataFrame) -> list[str]:
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """The table aligned for a terminal: top-1 and top-5 of neural to image with intervals, then
-    top-1 of image to neural, of the shuffled control and of the noise ceiling.
+    """The table aligned for a terminal.
+
+    A table of retrieval shows top-1 and top-5 of neural to image with intervals, then top-1 of
+    image to neural, of the shuffled control and of the noise ceiling.
 
     A table of forecasts shows bits per spike at each horizon, pooled over sessions. Any other
     table is shown whole, intervals next to their scores.
@@ -130,7 +132,7 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def _ends(table: pd.DataFrame) -> tuple[str, ...]:
-    """The columns that hold the ends of another's interval."""
+    """The columns that hold the ends of another column's interval."""
     return tuple(f"{name}{end}" for name in table for end in ("_low", "_high"))
 
 
@@ -173,7 +175,7 @@ def _key_columns(table: pd.DataFrame) -> list[str]:
 
 
 def _as_text(row: Mapping[str, Any], column: str, interval: bool) -> str:
-    """A cell for people: three decimals, with its interval if asked for and known."""
+    """A cell as shown in a terminal: three decimals, with its interval if wanted and known."""
     value = row[column]
     if isinstance(value, str):
         return value

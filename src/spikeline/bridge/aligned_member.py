@@ -92,7 +92,7 @@ class AlignedMember:
 
     @property
     def parameters(self) -> int:
-        """How many numbers of its map were fitted."""
+        """Number of fitted values in its map."""
         return sum(int(array.size) for array in self.map.tensors().values())
 
     def embed_responses(self, values: np.ndarray) -> np.ndarray:
@@ -104,7 +104,7 @@ class AlignedMember:
         return self.target.embed(embeddings)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Every array, by name; with `description`, all that `from_tensors` needs."""
+        """All arrays by name; `from_tensors` needs them and the `description`."""
         return {
             "electrodes": self.electrodes.astype(np.int32),
             "scaler.mean": self.scaler.mean,
@@ -115,7 +115,7 @@ class AlignedMember:
         }
 
     def description(self) -> dict[str, Any]:
-        """All that is no array, as JSON."""
+        """Everything that is not an array, as JSON."""
         return {
             "weight": self.weight,
             "transform": self.scaler.transform,
@@ -128,7 +128,7 @@ class AlignedMember:
     def from_tensors(
         cls, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     ) -> AlignedMember:
-        """The member that gave this `description` and these `tensors`."""
+        """The member that returned this `description` and these `tensors`."""
         if description["map"] == "affine":
             mapping = AffineMap(arrays["map.coefficients"], arrays["map.intercept"])
         else:

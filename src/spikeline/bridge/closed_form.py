@@ -1,7 +1,7 @@
 """Decoders in closed form: ridge regression, and a Bayesian decoder of two Gaussian models.
 
-Nothing here sees a test row, and nothing needs torch. Where training drops the test's concepts,
-cross-validation leaves whole concepts out too.
+Only training rows are read, and torch is not needed. Where training drops the concepts of the
+test, cross-validation leaves whole concepts out too.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def fit_bayesian_decoder(
         images, categories: str (rows,).
         electrodes: the electrode table.
         settings: resolved settings of a `bayesian` entry.
-        gallery: number of test images: validation is scored among as many.
+        gallery: number of test images: validation galleries are as large.
     """
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]

@@ -1,12 +1,13 @@
 """A decoder: one space for responses and images, where the cosine says how well they match.
 
-A decoder is a mean of *members*. Each member holds all it takes to embed both sides: electrode
-indices, the fitted scaler and what was fitted beyond. The space of an ensemble is the concatenation
+A decoder is a mean of *members*. Each member can embed both sides on its own: it holds electrode
+indices, the fitted scaler and the fitted maps. The space of an ensemble is the concatenation
 of its members' spaces, each scaled by the square root of its weight, so that its cosine is the
 weighted mean of theirs.
 
-Cosines of one kind of decoder may lie within a few hundredths and those of another spread from -1
-to 1; a decoder knows its *spread*, so that an ensemble can hear both.
+The cosines of one kind of decoder may lie within a few hundredths of each other and those of
+another spread from -1 to 1. A decoder therefore stores its *spread*, by which an ensemble weights
+it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.errors import InputError
 
 CONTRACT = "decoder/1"
-# Rows on which the spread is measured: as many pairs as it takes for two or three digits.
+# Rows on which the spread is measured: enough pairs for two or three digits.
 SPREAD_ROWS = 500
 
-# A smaller spread of float32 cosines is no opinion.
+# A smaller spread of float32 cosines is rounding error.
 _ROUNDING = 1e-6
 
 Member = AlignedMember | BayesianMember
@@ -40,9 +41,9 @@ class Decoder:
     Attributes:
         n_electrodes: electrodes of the responses file, before selection.
         members: see `Member`.
-        metadata: what the file says besides (settings, provenance); JSON.
+        metadata: what else the file records (settings, provenance); JSON.
         spread: standard deviation of the similarity of training responses to training images that
-            are not their own; see `with_spread`. 1 where nobody measured it.
+            are not their own; see `with_spread`. 1 if not measured.
     """
 
     n_electrodes: int
@@ -59,7 +60,7 @@ class Decoder:
         """Responses (n, n_electrodes) to unit rows (n, k) float32.
 
         Raises:
-            InputError: another number of electrodes than in training.
+            InputError: the number of electrodes differs from training.
         """
         values = np.asarray(values, dtype=np.float32)
         if values.ndim != 2 or values.shape[1] != self.n_electrodes:
@@ -73,7 +74,7 @@ class Decoder:
         """Image embeddings (n, embedding_dim) to unit rows (n, k) float32.
 
         Raises:
-            InputError: embeddings of another length than in training.
+            InputError: the length of embeddings differs from training.
         """
         embeddings = np.asarray(embeddings, dtype=np.float32)
         if embeddings.ndim != 2 or embeddings.shape[1] != self.embedding_dim:
@@ -101,7 +102,7 @@ class Decoder:
         similarity = self.embed_responses(responses[rows]) @ self.embed_images(embeddings[rows]).T
         others = similarity[~np.eye(len(rows), dtype=bool)].astype(np.float64)
         spread = float(others.std()) if others.size else 0.0
-        # without an opinion it must not get the weight of a strong one
+        # a decoder that does not distinguish images must not get the weight of one that does
         return replace(self, spread=spread if spread > _ROUNDING else 1.0)
 
     def save(
@@ -134,7 +135,7 @@ class Decoder:
         """Read what `save` wrote.
 
         Raises:
-            InputError: a damaged file, or no decoder.
+            InputError: a damaged file, or one that is not a decoder.
         """
         description, arrays = safetensors_file.read(path, CONTRACT)
         with safetensors_file.whole(path):
@@ -157,19 +158,19 @@ def _member(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> M
 
 
 def combine(decoders: Sequence[Decoder]) -> Decoder:
-    """A weighted mean of several decoders in which each one's similarity has the same spread.
+    """A weighted mean of several decoders in which the similarities of each have the same spread.
 
     A decoder's weight is proportional to 1 / its spread, whatever its number of members; weights
     sum to 1. Decoders of equal spread, such as seeds of one model, have equal weights.
 
-    The spread of the result is the weighted mean of theirs: what it is if they agree, and more than
-    it is if they do not. So ensembles can be combined too, without the data.
+    The spread of the result is set to the weighted mean of theirs: exact if they agree, an upper
+    bound otherwise. So ensembles can be combined in turn, without the data.
 
     Raises:
         InputError: decoders of different responses files or image embeddings.
     """
     if not decoders:
-        raise InputError("combine: no decoder given")
+        raise InputError("combine: expected at least one decoder")
     if len({(d.n_electrodes, d.embedding_dim) for d in decoders}) > 1:
         raise InputError(
             "combine: the decoders read different electrodes or embeddings; "

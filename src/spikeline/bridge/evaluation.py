@@ -1,6 +1,6 @@
-"""Test a decoder: retrieve every test image from its response, beside a shuffled control.
+"""Test a decoder: retrieve every test image from its response, with a shuffled control.
 
-The gallery is the test images of the seed's split: N-way retrieval, N = their number.
+The gallery holds the N test images of the seed's split: N-way retrieval.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def evaluate(
         where: names the responses in errors.
 
     Raises:
-        InputError: fewer than two test images, or repetitions asked for that do not exist.
+        InputError: fewer than two test images, or more repetitions requested than there are.
     """
     rows = np.flatnonzero(responses.split(seed))
     if len(rows) < 2:
@@ -82,19 +82,19 @@ def evaluate(
 def _repetition_choices(
     responses: Responses, seed: int, count: int | None, draws: int, where: str
 ) -> list[np.ndarray | None]:
-    """Indices of the repetitions to average, a list entry each draw; None = as the file has it."""
+    """Indices of the repetitions to average, one entry per draw; None: as the file has it."""
     if count is None:
         return [None]
     if responses.repetitions is None:
         raise InputError(
-            f"{where}: holds no single repetitions, so test_repetitions={count} cannot be "
+            f"{where}: has no single repetitions, so test_repetitions={count} cannot be "
             "averaged; leave test_repetitions null"
         )
     available = len(responses.repetitions)
     if not 1 <= count <= available:
         raise InputError(
             f"{where}: test_repetitions={count}, but there are {available} repetitions; "
-            f"ask for 1 to {available}"
+            f"choose 1 to {available}"
         )
     draws = 1 if count == available else draws
     return [
@@ -119,8 +119,8 @@ def _shuffled(
 
 
 def _embedded(rows: np.ndarray, what: str, where: str) -> np.ndarray:
-    """Float64, so that ties are ties of the decoder and not of the matrix product."""
+    """Rows in float64: ties are then the decoder's and not due to rounding of the product."""
     rows = np.asarray(rows, dtype=np.float64)
     if not np.isfinite(rows).all():
-        raise InputError(f"{where}: the decoder gives {what} that are not finite; train it again")
+        raise InputError(f"{where}: the decoder returns {what} that are not finite; train it again")
     return rows

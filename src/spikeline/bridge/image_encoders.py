@@ -1,4 +1,4 @@
-"""Image encoders behind one interface: images in, one embedding a row out."""
+"""Image encoders behind one interface: from images to one embedding per row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load(
         settings: kind `open_clip` or `timm` with `model` and `pretrained`; kind `demo_clip` with
             `weights`.
         weights: a folder in open_clip's local-dir: format; it overrides `model`.
-        cache: a folder that holds downloaded weights, or takes them.
+        cache: a folder of downloaded weights; new ones are saved there.
 
     Raises:
         InputError: unknown model, or weights that cannot be loaded or downloaded.
@@ -51,9 +51,9 @@ def embed(
     total: int,
     batch_size: int,
 ) -> np.ndarray:
-    """(total, dim) float32, in the order of `images`, as the encoder gives them.
+    """Embeddings (total, dim) float32, in the order of `images`, not normalised.
 
-    Computed in full precision: the result is kept, and read by every model.
+    Computed in full precision, as every model reads the result.
     """
     rows = []
     with torch.inference_mode(), tqdm(total=total, desc="embed", mininterval=2) as bar:
@@ -78,12 +78,12 @@ def _open_clip(
         raise InputError(f"open_clip: unknown model {model_name!r}; see open_clip.list_models()")
     tags = [] if remote else open_clip.list_pretrained_tags_by_model(model_name)
     if not remote and settings["pretrained"] not in tags:
-        # Without a tag open_clip gives random weights, and every score would be chance.
+        # Without a tag open_clip returns random weights, and every score would be at chance.
         raise InputError(
-            f"open_clip: {model_name} has no weights {settings['pretrained']!r}: known are {tags}"
+            f"open_clip: {model_name} has no weights {settings['pretrained']!r}; known: {tags}"
         )
-    # OpenAI's weights and some others were trained with another GELU than their architecture's own
-    # entry has; open_clip would only warn, and give embeddings that are not theirs.
+    # OpenAI's weights and some others were trained with another GELU than open_clip's entry for
+    # their architecture has; open_clip would only warn and return other embeddings.
     trained = {} if remote else open_clip.get_pretrained_cfg(model_name, settings["pretrained"])
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(

@@ -20,14 +20,14 @@ from spikeline.errors import InputError
 from spikeline.ridge import RidgePath, checked_penalties, spectrum
 
 KERNELS = ("linear", "rbf")
-# Directions with less of the kernel than this share of the first are rounding noise.
+# Eigenvalues of the kernel below this share of the largest are rounding error.
 _NEGLIGIBLE = 1e-9
 _BLOCK_ROWS = 2048
 
 
 @dataclass(frozen=True)
 class Smoother:
-    """A fitted kernel ridge regression, as little as prediction needs.
+    """A fitted kernel ridge regression: what prediction needs.
 
     Attributes:
         coefficients: (features, outputs) for the linear kernel, (landmarks, outputs) for rbf.
@@ -81,7 +81,7 @@ def whitener(covariance: np.ndarray) -> np.ndarray:
     """W with W W' = inverse covariance, so that |x W|^2 is the Mahalanobis length of x.
 
     From the Cholesky factor, whose precision does not depend on the outputs' units. A millionth of
-    the mean variance is added, which only outputs without noise can notice.
+    the mean variance is added, which matters only for outputs without noise.
     """
     floor = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
     factor = np.linalg.cholesky(covariance + floor * np.eye(len(covariance)))

@@ -1,4 +1,4 @@
-"""How well images can be told apart from the responses alone, given the noise of repetitions."""
+"""How well images can be identified from responses alone, given the noise of repetitions."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def noise_ceiling(
     the mean response is z-scored over images; a query is then identified among the gallery by its
     correlation over electrodes, and the scores are averaged over draws.
 
-    What it bounds: retrieval by templates. A decoder that predicted the embedding as well as if it
+    It bounds retrieval by templates: a decoder that predicted the embedding as well as if it
     had measured each image's response itself, and compared it by plain correlation, would score
-    this much with that many repetitions. What it does not bound: a decoder that weights electrodes
-    by their reliability or removes correlated noise can exceed it, since correlation counts every
-    electrode alike; and both parts are noisier than the mean of all repetitions that decoders are
-    given when `query_repetitions` is None. A decoder near or above it is limited by the
-    recording's noise; a decoder far below it is limited by the decoder or by the embedding.
+    this much with that many repetitions. It does not bound other decoders: one
+    that weights electrodes by their reliability or removes correlated noise can exceed it, since
+    correlation counts every electrode alike; and both parts are noisier than the mean of all
+    repetitions that decoders are given when `query_repetitions` is None. A decoder near or above it
+    is limited by the recording's noise; a decoder far below it by itself or by the embedding.
 
     Args:
         repetitions: (repetitions, images, electrodes) of the electrodes in use, or None.
         query_repetitions: averaged in the query; the gallery averages all others. None, or more
-            than half of what there is, means half.
+            than half of those available, means half.
         draws: random splits.
         seed: of the splits.
 
@@ -50,7 +50,7 @@ def noise_ceiling(
     if images < 2 or electrodes < 1:
         raise InputError(
             f"noise ceiling: {images} images and {electrodes} electrodes; "
-            "two images and one electrode are the least"
+            "expected at least two images and one electrode"
         )
     queries = min(query_repetitions or available, available // 2)
     random = np.random.default_rng(seed)

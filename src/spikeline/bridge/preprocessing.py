@@ -16,7 +16,7 @@ def stabilised(values: np.ndarray, transform: str) -> np.ndarray:
     """Counts with a variance that depends less on their mean; float32, shape unchanged.
 
     `sqrt` (Bartlett 1936) and `anscombe`, 2 sqrt(x + 3/8) (Anscombe 1948). Negative values, which
-    no count has, count as 0.
+    are not counts, become 0.
     """
     values = np.asarray(values, dtype=np.float32)
     if transform == "none":
@@ -52,7 +52,7 @@ class ResponseScaler:
             transform: see `TRANSFORMS`.
 
         Raises:
-            InputError: a transform of counts asked for values that are negative.
+            InputError: a transform for counts and negative values.
         """
         if transform != "none" and np.nanmin(values) < 0:
             raise InputError(
@@ -89,7 +89,8 @@ def electrode_selection(
             electrode without the measure (NaN) is left out.
 
     Raises:
-        InputError: a region the subject does not have, a measure nobody took, or nothing left.
+        InputError: a region the subject does not have, a measure the file lacks, or no electrode
+            left.
     """
     known = np.asarray(electrodes["region"]).astype(str)
     keep = np.ones(len(known), dtype=bool)
@@ -110,7 +111,7 @@ def electrode_selection(
             continue
         values = np.asarray(electrodes[measure], dtype=np.float64)
         if np.isnan(values).all():
-            raise InputError(f"{key}: these responses carry no {measure}; set it to 0")
+            raise InputError(f"{key}: these responses have no {measure}; set it to 0")
         keep &= np.nan_to_num(values, nan=-np.inf) >= minimum
     if not keep.any():
         raise InputError(

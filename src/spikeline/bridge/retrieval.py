@@ -20,22 +20,22 @@ def ranks(similarity: np.ndarray, truth: np.ndarray | None = None) -> Ranks:
 
     Returns:
         Ranks of shape (queries,): items strictly more similar than the true one plus half of those
-        exactly as similar, so that a decoder without an opinion scores at chance.
+        exactly as similar, so that a decoder whose similarities are all equal scores at chance.
 
     Raises:
         ValueError: not two-dimensional, NaN in it, or `truth` does not fit.
     """
     similarity = np.asarray(similarity)
     if similarity.ndim != 2 or 0 in similarity.shape:
-        raise ValueError(f"similarity has shape {similarity.shape}; (queries, gallery) is due")
+        raise ValueError(f"similarity: expected shape (queries, gallery), got {similarity.shape}")
     if np.isnan(similarity).any():
-        raise ValueError("similarity contains NaN, which has no rank")
+        raise ValueError("similarity: contains NaN, which has no rank")
     queries, gallery = similarity.shape
     if truth is None and queries != gallery:
-        raise ValueError(f"{queries} queries in a gallery of {gallery} need `truth`")
+        raise ValueError(f"truth: required for {queries} queries in a gallery of {gallery}")
     truth = np.arange(queries) if truth is None else np.asarray(truth)
     if truth.shape != (queries,) or truth.min() < 0 or truth.max() >= gallery:
-        raise ValueError(f"truth must hold {queries} columns within 0..{gallery - 1}")
+        raise ValueError(f"truth: expected {queries} columns within 0..{gallery - 1}")
     own = similarity[np.arange(queries), truth][:, None]
     better = (similarity > own).sum(axis=1)
     tied = (similarity == own).sum(axis=1) - 1

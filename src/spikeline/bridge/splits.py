@@ -1,4 +1,4 @@
-"""Which rows a model learns from, and which of them are set aside to choose the model."""
+"""Which rows a model is trained on, and which of them are held out to choose the model."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ def training_rows(
     fraction: float = 1.0,
     seed: int = 0,
 ) -> np.ndarray:
-    """Indices of the rows a model may learn from.
+    """Indices of the rows a model may be trained on.
 
     Args:
         test: bool (rows,), the test rows of the split.
         images, categories: str (rows,).
-        drop_test_concepts: also leave out every row of a concept that the test shows.
+        drop_test_concepts: also leave out every row of a concept in the test.
         fraction: share of the images to keep, drawn with `seed`; draws of one seed are nested.
 
     Raises:
-        InputError: concepts asked for and not known, or nothing left.
+        InputError: concepts to be dropped are unknown, or no row is left.
     """
     keep = ~test & ~np.isin(images, images[test])
     if drop_test_concepts:
         concepts = np.unique(categories[test])
         if (concepts == "").any():
-            raise InputError("drop_test_concepts: these responses do not name the test's concepts")
+            raise InputError(
+                "drop_test_concepts: concepts of the test are not named in the responses"
+            )
         keep &= ~np.isin(categories, concepts)
     if not keep.any():
         raise InputError("drop_test_concepts: no training row is left outside the test's concepts")
@@ -44,7 +46,7 @@ def training_rows(
 
 
 def left_out_together(images: np.ndarray, categories: np.ndarray, by_concept: bool) -> np.ndarray:
-    """(rows,) labels of what validation leaves out as a whole: images, or concepts."""
+    """(rows,) labels of rows that validation leaves out together: of an image, or of a concept."""
     return categories if by_concept else images
 
 
@@ -65,20 +67,20 @@ def validation_split(
     seed: int = 0,
     fold: int = 0,
 ) -> ValidationSplit:
-    """Set validation images aside, in galleries like the test's.
+    """Hold validation images out, in galleries like the test's.
 
     No image of a gallery is among the training rows. With `by_concept` no concept is either: a
     gallery then shows one image of each of its concepts, and the galleries share the concepts.
 
     Args:
         images, categories: str (rows,), of the training rows.
-        validation_images: images set aside, in all galleries together; 0 sets none aside.
+        validation_images: images held out, in all galleries together; 0 holds none out.
         gallery: images of one gallery (as many as the test has); fewer if there are too few.
         seed: order of the images; fold: successive folds take successive images of that order,
-            starting again when they have all been used.
+            starting again once all have been used.
 
     Raises:
-        InputError: more than half of the images (or concepts) would be set aside.
+        InputError: more than half of the images (or concepts) would be held out.
     """
     if not validation_images:
         return ValidationSplit(np.arange(len(images)), np.zeros((0, gallery), dtype=int))

@@ -14,7 +14,7 @@ from spikeline.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# Penalties that judge how predictable each target component is, for `target_weighting`.
+# Penalties tried to measure how predictable each target component is (`target_weighting`).
 _PREDICTABILITY_PENALTIES = (1e1, 1e2, 1e3, 1e4, 1e5)
 # Principal axes below this share of the largest variance are rounding noise, not signal.
 NEGLIGIBLE_VARIANCE = 1e-7
@@ -79,7 +79,7 @@ class TargetSpace:
         variance, axes = variance[:kept], axes[:, :kept]
         if dual:
             axes = rows.T @ axes / np.sqrt(images * variance)
-        # eigenvectors have no sign of their own: make the largest entry positive
+        # the sign of an eigenvector is arbitrary: make its largest entry positive
         axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(kept)])
         matrix = axes * (variance / variance[0]) ** (-whitening / 2)
         return replace(space, mean=mean.astype(np.float32), matrix=matrix.astype(np.float32))
@@ -122,10 +122,10 @@ def fit_target_space(
 
     Args:
         embeddings: (rows, dim); images: (rows,), their names: each image counts once.
-        responses: standardised (rows, electrodes), to weigh components by how well a ridge
+        responses: standardised (rows, electrodes), to weight components by how well a ridge
             regression predicts them in cross-validation (`target_weighting`, an exponent of the
             correlation).
-        groups: (rows,) labels of rows that share a fold there; None: rows of one image.
+        groups: (rows,) labels of rows left out together there; None: rows of one image.
     """
     unique = np.unique(images, return_index=True)[1]
     space = TargetSpace.fit(
@@ -143,6 +143,6 @@ def fit_target_space(
     r2 = fit_ridge(responses, targets, _PREDICTABILITY_PENALTIES, groups=groups).r2
     correlation = np.sqrt(np.maximum(r2.max(0), 0))
     if not correlation.any():
-        logger.warning("target_weighting: no component is predictable; components stay unweighted")
+        logger.warning("target_weighting: no component is predictable; components are not weighted")
         return space
     return space.weighted(correlation**exponent)

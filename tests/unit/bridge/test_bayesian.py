@@ -190,13 +190,13 @@ def test_what_is_not_a_selected_training_row_never_enters():
 def test_held_out_rows_do_not_reach_the_models_of_their_fold(monkeypatch):
     x, e = simulated()
     seen = []
-    original = gaussian_models.Models.fit.__func__
+    original = gaussian_models.GaussianModels.fit.__func__
 
-    def spy(cls, plan, powers, trials, sides):
+    def spy(cls, settings, powers, trials, sides):
         seen.append(set(trials.images.tolist()))
-        return original(cls, plan, powers, trials, sides)
+        return original(cls, settings, powers, trials, sides)
 
-    monkeypatch.setattr(gaussian_models.Models, "fit", classmethod(spy))
+    monkeypatch.setattr(gaussian_models.GaussianModels, "fit", classmethod(spy))
     images = names(100).repeat(2)  # every image twice
     fit_bayesian(x, e[:100].repeat(2, axis=0), images, SETTINGS, 20)
     *folds, final = seen
@@ -271,9 +271,10 @@ def test_the_errors_of_a_repeated_image_are_those_of_an_image_not_seen():
     e = rng.standard_normal((60, 10)).repeat(3, axis=0).astype(np.float32)
     x = rng.standard_normal((60, 15)).repeat(3, axis=0).astype(np.float32)  # nothing in common
     images = np.arange(60).repeat(3)
-    plan = gaussian_models.Plan.of(settings(["rbf"], ["rbf"]))
+    chosen = gaussian_models.BayesianSettings.of(settings(["rbf"], ["rbf"]))
     trials = Trials(x, e, images, images)
-    models = gaussian_models.Models.fit(plan, {"rbf": 1.0}, trials, ("encoding", "decoding"))
+    sides = ("encoding", "decoding")
+    models = gaussian_models.GaussianModels.fit(chosen, {"rbf": 1.0}, trials, sides)
     assert np.diag(models.encoding.covariance).mean() > 0.9
     assert np.diag(models.decoding.covariance).mean() > 0.9
 
@@ -282,9 +283,9 @@ def test_the_errors_of_a_repeated_image_are_those_of_an_image_not_seen():
 def test_validation_scores_are_the_log_likelihood_ratios_up_to_a_constant_of_the_row(side):
     x, e = simulated()
     x_new, e_new = simulated(20, seed=1)
-    plan = gaussian_models.Plan.of(SETTINGS)
+    chosen = gaussian_models.BayesianSettings.of(SETTINGS)
     trials = Trials(x, e, np.arange(200), np.arange(200))
-    models = gaussian_models.Models.fit(plan, {"linear": 1.0}, trials, [side])
+    models = gaussian_models.GaussianModels.fit(chosen, {"linear": 1.0}, trials, [side])
     vectors = models.vectors(side, x_new, e_new)
     held_out = model_selection._HeldOut(models, x_new, e_new, np.arange(20), [])
     scores = held_out.scores(side, 0.3, vectors)

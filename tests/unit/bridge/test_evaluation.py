@@ -246,7 +246,7 @@ def broken(content, how):
     return content
 
 
-BREACHES = [
+VIOLATIONS = [
     "rank out of range",
     "negative rank",
     "ranks too short",
@@ -262,8 +262,8 @@ BREACHES = [
 ]
 
 
-@pytest.mark.parametrize("how", BREACHES)
-def test_a_breach_of_the_contract_is_named_with_the_file(tmp_path, how):
+@pytest.mark.parametrize("how", VIOLATIONS)
+def test_a_violation_of_the_contract_is_named_with_the_file(tmp_path, how):
     path = tmp_path / "e.json"
     evaluations.write(path, an_evaluation(), {})
     path.write_text(json.dumps(broken(json.loads(path.read_text()), how)))
@@ -273,7 +273,7 @@ def test_a_breach_of_the_contract_is_named_with_the_file(tmp_path, how):
 
 
 @pytest.mark.parametrize("text", ["", "[1", "[]", '"text"', "{}"])
-def test_what_is_no_evaluation_is_refused(tmp_path, text):
+def test_what_is_not_an_evaluation_is_refused(tmp_path, text):
     path = tmp_path / "e.json"
     path.write_text(text)
     with pytest.raises(InputError, match=r"e\.json"):

@@ -230,7 +230,7 @@ def test_test_images_and_if_asked_test_concepts_are_left_out(recording):
     assert len(zero_shot) == 450 - 5 * 5
     again = np.append(images[:449], images[0])  # a second showing of a test image
     assert 449 not in training_rows(test, again, categories)
-    with pytest.raises(InputError, match="do not name"):
+    with pytest.raises(InputError, match="not named in the responses"):
         training_rows(test, images, np.repeat("", 450), drop_test_concepts=True)
 
 

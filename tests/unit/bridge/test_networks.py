@@ -90,5 +90,5 @@ def test_members_start_from_different_weights():
 def test_capoyo_with_members_is_refused_in_one_line():
     with pytest.raises(InputError, match="members: capoyo"):
         build_network(FULL_SIZE, 5, None, 3, members=2)
-    with pytest.raises(InputError, match="'ridge' is no network"):
+    with pytest.raises(InputError, match="'ridge' is not a network"):
         build_network({"kind": "ridge"}, 5, None, 3)

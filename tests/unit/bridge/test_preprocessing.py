@@ -73,5 +73,5 @@ def test_selecting_nothing_is_an_error():
 
 def test_a_threshold_on_a_measure_nobody_took_is_an_error():
     table = {**TABLE, "snr": np.full(4, np.nan)}
-    with pytest.raises(InputError, match="carry no snr"):
+    with pytest.raises(InputError, match="have no snr"):
         electrode_selection(table, min_snr=1.0)

@@ -24,9 +24,9 @@ import numpy as np
 
 from spikeline.bridge.bayesian.gaussian_models import (
     ENCODING_PENALTIES,
+    BayesianSettings,
+    GaussianModels,
     ImageAxes,
-    Models,
-    Plan,
 )
 from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.bridge.bayesian.model_selection import Mixture, Trials, choose_mixture
@@ -57,7 +57,7 @@ def fit_bayesian(
     electrodes: np.ndarray | None = None,
     seed: int = 0,
 ) -> BayesianMember:
-    """Fit on training rows; nothing else is looked at.
+    """Fit to training rows only.
 
     Args:
         responses: (rows, electrodes of the file); NaN is a missing value.
@@ -67,8 +67,9 @@ def fit_bayesian(
             and a third of the images), encoding_kernels, decoding_kernels (lists of `linear` and
             `rbf`, whose predictions are averaged, or [`none`]).
         gallery: number of test images, the N of N-way validation.
-        groups: (rows,) labels of what is left out together, e.g. concepts, to foresee images of
-            new concepts; a validation gallery shows one image of each. None: each image alone.
+        groups: (rows,) labels of rows that are left out together, e.g. concepts, to estimate
+            how well images of new concepts are identified; a validation gallery shows one image
+            of each. None: each image is left out on its own.
         electrodes: indices of the electrodes to use; None takes all. One that never varies is
             left out.
         seed: of the folds.
@@ -77,53 +78,55 @@ def fit_bayesian(
         InputError: too few images, no electrode that varies, or what `ResponseScaler` and
             `TargetSpace` raise.
     """
-    plan = Plan.of(settings)
+    resolved = BayesianSettings.of(settings)
     images = np.unique(np.asarray(images), return_inverse=True)[1]
     what = "images" if groups is None else "concepts"
     groups = images if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if groups.max(initial=-1) + 1 < LEAST_GROUPS:
         raise InputError(
             f"responses: {groups.max(initial=-1) + 1} training {what} are too few for a bayesian "
-            f"model; it takes at least {LEAST_GROUPS}"
+            f"model, which needs at least {LEAST_GROUPS}"
         )
     embeddings = np.asarray(embeddings, dtype=np.float32)
     electrodes = np.arange(responses.shape[1]) if electrodes is None else np.asarray(electrodes)
     values = np.asarray(responses, dtype=np.float32)[:, electrodes]
-    varies = ResponseScaler.fit(values, plan.transform).inverse_std > 0
+    varies = ResponseScaler.fit(values, resolved.transform).inverse_std > 0
     if not varies.any():
         raise InputError("responses: no electrode varies over the training rows")
     electrodes = electrodes[varies].astype(np.int32)
     first = np.unique(images, return_index=True)[1]
     rotation = None
     if embeddings.shape[1] > len(first):
-        # no fit leaves the span of the training images: rotate into it once
-        rotation = TargetSpace.fit(embeddings[first], root=plan.root, normalise=plan.normalise)
+        # everything fitted lies in the span of the training images: rotate into it once
+        rotation = TargetSpace.fit(
+            embeddings[first], root=resolved.root, normalise=resolved.normalise
+        )
         embeddings = rotation.project(embeddings)
-        plan = replace(plan, root=False, normalise=False)
+        resolved = replace(resolved, root=False, normalise=False)
     trials = Trials(values[:, varies], embeddings, images, groups)
 
-    powers = _choose_powers(plan, trials, seed)
-    sides = tuple(plan.kernels)
+    powers = _choose_powers(resolved, trials, seed)
+    sides = tuple(resolved.kernels)
     mixture, choices = choose_mixture(
-        lambda fold: Models.fit(plan, powers, fold, sides), trials, sides, gallery, seed
+        lambda fold: GaussianModels.fit(resolved, powers, fold, sides), trials, sides, gallery, seed
     )
-    models = Models.fit(plan, powers, trials, mixture.sides)
+    models = GaussianModels.fit(resolved, powers, trials, mixture.sides)
     choices = {"powers": powers, "components": models.components, **choices}
     logger.info("chosen on training rows: %s", json.dumps(choices, sort_keys=True))
     member = _member(models, mixture, electrodes, choices, trials)
     return member if rotation is None else member.lifted(rotation)
 
 
-def _choose_powers(plan: Plan, trials: Trials, seed: int) -> dict[str, float]:
+def _choose_powers(resolved: BayesianSettings, trials: Trials, seed: int) -> dict[str, float]:
     """For each encoding kernel the spectrum power with the least leave-one-out error."""
-    kernels = plan.kernels.get("encoding", ())
+    kernels = resolved.kernels.get("encoding", ())
     if not kernels:
         return {}
     if len(trials) > POWER_ROWS:
         drawn = np.random.default_rng(seed).permutation(len(trials))[:POWER_ROWS]
         trials = trials.take(np.sort(drawn))
-    axes = ImageAxes.fit(plan, trials.embeddings)
-    y = ResponseScaler.fit(trials.values, plan.transform).apply(trials.values)
+    axes = ImageAxes.fit(resolved, trials.embeddings)
+    y = ResponseScaler.fit(trials.values, resolved.transform).apply(trials.values)
     powers = {}
     for kernel in kernels:
         errors = []
@@ -142,7 +145,7 @@ def _choose_powers(plan: Plan, trials: Trials, seed: int) -> dict[str, float]:
 
 
 def _member(
-    models: Models,
+    models: GaussianModels,
     mixture: Mixture,
     electrodes: np.ndarray,
     choices: dict[str, Any],

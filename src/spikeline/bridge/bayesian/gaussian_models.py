@@ -27,8 +27,15 @@ LANDMARKS = 4000
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The settings, read once."""
+class BayesianSettings:
+    """The settings of a `bayesian` entry, checked.
+
+    Attributes:
+        transform: of responses; see `preprocessing.TRANSFORMS`.
+        root, normalise: of embeddings; see `targets.TargetSpace`.
+        components: of the decoding model's targets; 0: see `fit_bayesian`.
+        kernels: {side: names}, of each side that has a model.
+    """
 
     transform: str
     root: bool
@@ -37,7 +44,7 @@ class Plan:
     kernels: dict[str, tuple[str, ...]]
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Plan:
+    def of(cls, settings: Mapping[str, Any]) -> BayesianSettings:
         sides = {side: tuple(settings[f"{side}_kernels"]) for side in ("encoding", "decoding")}
         return cls(
             transform=settings["transform"],
@@ -50,14 +57,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class ImageAxes:
-    """Principal axes of the training embeddings, and what is read off along them."""
+    """Principal axes of the training embeddings, and the features and targets along them."""
 
     space: TargetSpace
     deviations: np.ndarray  # (r,) standard deviation along each axis
 
     @classmethod
-    def fit(cls, plan: Plan, embeddings: np.ndarray) -> ImageAxes:
-        space = TargetSpace.fit(embeddings, root=plan.root, normalise=plan.normalise)
+    def fit(cls, settings: BayesianSettings, embeddings: np.ndarray) -> ImageAxes:
+        space = TargetSpace.fit(embeddings, root=settings.root, normalise=settings.normalise)
         return cls(space, space.project(embeddings).astype(np.float64).std(0))
 
     def weighted(self, power: float) -> TargetSpace:
@@ -89,8 +96,8 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Models:
-    """All that is fitted and does not depend on shrinkages and weights."""
+class GaussianModels:
+    """What is fitted before shrinkages and weights are chosen."""
 
     scaler: ResponseScaler
     axes: ImageAxes
@@ -100,11 +107,17 @@ class Models:
 
     @classmethod
     def fit(
-        cls, plan: Plan, powers: Mapping[str, float], trials: Trials, sides: Sequence[str]
-    ) -> Models:
-        scaler = ResponseScaler.fit(trials.values, plan.transform)
-        axes = ImageAxes.fit(plan, trials.embeddings)
-        wanted = plan.components or min(MOST_COMPONENTS, max(1, len(np.unique(trials.images)) // 3))
+        cls,
+        settings: BayesianSettings,
+        powers: Mapping[str, float],
+        trials: Trials,
+        sides: Sequence[str],
+    ) -> GaussianModels:
+        scaler = ResponseScaler.fit(trials.values, settings.transform)
+        axes = ImageAxes.fit(settings, trials.embeddings)
+        wanted = settings.components or min(
+            MOST_COMPONENTS, max(1, len(np.unique(trials.images)) // 3)
+        )
         components = min(wanted, axes.space.components)
         y = scaler.apply(trials.values)
         encoding = decoding = None
@@ -114,7 +127,7 @@ class Models:
             encoding = cls._side(inputs, y, ENCODING_PENALTIES, trials.groups, spaces)
         if "decoding" in sides:
             z = axes.whitened(components).project(trials.embeddings)
-            inputs = dict.fromkeys(plan.kernels["decoding"], response_features(y))
+            inputs = dict.fromkeys(settings.kernels["decoding"], response_features(y))
             decoding = cls._side(inputs, z, DECODING_PENALTIES, trials.groups, {})
         return cls(scaler, axes, components, encoding, decoding)
 
@@ -149,5 +162,5 @@ class Models:
         return self.decoding.predict(inputs), z, 0.5 * np.square(z).sum(1)
 
     def whitener(self, side: str, shrinkage: float) -> np.ndarray:
-        """Of the side's residuals, their covariance shrunk towards its diagonal."""
+        """Of the side's residuals, with their covariance shrunk towards its diagonal."""
         return whitener(shrunk_to_diagonal(getattr(self, side).covariance, shrinkage))

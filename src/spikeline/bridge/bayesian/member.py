@@ -34,7 +34,7 @@ class BayesianMember:
         root, normalise: that preparation; see `spikeline.bridge.targets.TargetSpace`.
         encoding, decoding: the terms of the score; one may be None.
         padding: see `Padding`.
-        choices: what was chosen on training rows, for people; JSON.
+        choices: what was chosen on training rows, as a record for the user; JSON.
         weight: in the mean over the members of a decoder.
     """
 
@@ -56,7 +56,7 @@ class BayesianMember:
 
     @property
     def parameters(self) -> int:
-        """How many coefficients its regressions have."""
+        """Number of coefficients of its regressions."""
         sides = [side for side in (self.encoding, self.decoding) if side is not None]
         linear = [side.linear for side in sides if side.linear is not None]
         rbf = [side.rbf.coefficients for side in sides if side.rbf is not None]
@@ -126,7 +126,7 @@ class BayesianMember:
         )
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Every array, by name; with `description`, all that `from_tensors` needs."""
+        """All arrays by name; `from_tensors` needs them and the `description`."""
         arrays = {
             "electrodes": self.electrodes,
             "scaler.mean": self.scaler.mean,
@@ -143,7 +143,7 @@ class BayesianMember:
         return arrays
 
     def description(self) -> dict[str, Any]:
-        """All that is no array, as JSON."""
+        """Everything that is not an array, as JSON."""
         return {
             "map": "bayesian",
             "transform": self.scaler.transform,
@@ -159,7 +159,7 @@ class BayesianMember:
     def from_tensors(
         cls, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     ) -> BayesianMember:
-        """The member that gave this `description` and these `tensors`."""
+        """The member that returned this `description` and these `tensors`."""
         encoding, decoding = _parts("encoding", arrays), _parts("decoding", arrays)
         return cls(
             electrodes=arrays["electrodes"],
@@ -192,7 +192,10 @@ def _half_squares(rows: np.ndarray) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray, length: float, first: bool) -> np.ndarray:
-    """Unit rows whose inner products are those of rows / length: a coordinate for each tower."""
+    """Unit rows whose inner products are those of rows / length.
+
+    Each tower has one padding coordinate, in which the other is 0.
+    """
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), length)
     rest = np.sqrt(np.maximum(1 - np.square(rows).sum(1, keepdims=True), 0))
     nothing = np.zeros_like(rest)

@@ -1,8 +1,7 @@
-"""How much to trust each Gaussian model, by N-way identification of images held out in folds.
+"""Shrinkage and weight of each Gaussian model, by N-way identification of held-out images.
 
-Chosen are the shrinkage of each model's residual covariance, the temperature of its scores, and
-the share of each of two models in their sum: those with the least cross-validated log loss of the
-true image among N.
+The shrinkage of each model's residual covariance, the temperature of its scores and the share of
+each of two models in their sum minimise the cross-validated log loss of the true image among N.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from spikeline.bridge.kernel_ridge import squared_distances
 SHRINKAGES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 DECODING_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 FOLDS = 5
-# More held-out images than this would cost fits and tell nothing new.
+# More held-out images would cost further fits and hardly change the choice.
 VALIDATION_IMAGES = 2000
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Responses, and the image that each is to.
+    """Responses, each with the image that evoked it.
 
     Attributes:
         values: (rows, electrodes); embeddings: (rows, dim), of each row's image.
         images: (rows,) labels 0..images-1.
-        groups: (rows,) labels 0..groups-1 of what is left out together: images, or whole concepts
-            of images.
+        groups: (rows,) labels 0..groups-1 of rows that are left out together: those of an image,
+            or of a concept.
     """
 
     values: np.ndarray
@@ -61,12 +60,12 @@ class Models(Protocol):
         """
 
     def whitener(self, side: str, shrinkage: float) -> np.ndarray:
-        """Of the side's residuals, their covariance shrunk towards its diagonal."""
+        """Of the side's residuals, with their covariance shrunk towards its diagonal."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Shrinkage and weight of each side that takes part."""
+    """Shrinkage and weight of each side in use."""
 
     shrinkages: dict[str, float]
     weights: dict[str, float]
@@ -88,7 +87,7 @@ def choose_mixture(
         seed: of folds and galleries.
 
     Returns:
-        The mixture, and what was chosen and how well it does, for people (JSON).
+        The mixture, and a record of what was chosen and how well it performs (JSON).
     """
     folds = folds_by_group(trials.images, trials.groups, seed)
     ways = max(2, min(gallery, *(len(np.unique(trials.groups[held])) for _, held in folds)))
@@ -139,7 +138,7 @@ def choose_mixture(
 def folds_by_group(
     images: np.ndarray, groups: np.ndarray, seed: int = 0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Row indices (training, held out) of the folds to run; a group is on one side only.
+    """Row indices (training, held out) of the folds to run; no group is in both.
 
     Args:
         images, groups: (rows,) integer labels; see `Trials`.
@@ -171,9 +170,9 @@ class _HeldOut:
 def _galleries(
     columns: np.ndarray, groups: np.ndarray, ways: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Two random partitions into galleries of `ways` images, one row of each of as many groups.
+    """Two random partitions into galleries of `ways` rows, each of another group.
 
-    The groups left over by a partition take no part in it.
+    Groups that do not fill a gallery are left out of that partition.
 
     Args:
         columns: (rows,) which image a row shows; groups: (rows,) its group.

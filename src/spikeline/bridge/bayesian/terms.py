@@ -122,7 +122,7 @@ class Padding:
 
     @classmethod
     def fit(cls, a: np.ndarray, alpha: np.ndarray, b: np.ndarray, beta: np.ndarray) -> Padding:
-        """Offsets and scales that keep the constants, hence the padding, small on these rows."""
+        """Offsets and scales that keep the constants, and so the padding, small on these rows."""
         offsets = float(alpha.mean()), float(beta.mean())
         scales = [max(float(np.sqrt(constant.std())), 1e-6) for constant in (alpha, beta)]
         padding = cls(*offsets, *scales)
@@ -142,10 +142,10 @@ class Padding:
 
 
 def response_features(standardised: np.ndarray) -> np.ndarray:
-    """Standardised responses scaled to a mean squared length of 1: what an rbf kernel expects."""
+    """Standardised responses scaled to a mean squared length of 1, as the rbf kernel expects."""
     return (standardised / np.sqrt(standardised.shape[1])).astype(np.float32)
 
 
 def _compact(smoother: Smoother, coefficients: np.ndarray) -> Smoother:
-    """Landmarks were float32 to begin with; the coefficients cancel, so they stay float64."""
+    """Landmarks were computed in float32; coefficients cancel each other and stay float64."""
     return Smoother(coefficients, smoother.landmarks.astype(np.float32))

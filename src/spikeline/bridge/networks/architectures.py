@@ -1,8 +1,8 @@
 """Networks from standardised responses to the target space: linear, mlp and capoyo.
 
-Every network maps (members, batch, electrodes) to (members, batch, target_dim). `members` counts
-independent networks trained side by side: `StackedMlp` holds them as batched weights, so that one
-matrix product serves all of them; `Capoyo` has one member.
+Every network maps (members, batch, electrodes) to (members, batch, target_dim). `members` is the
+number of independent networks trained in parallel: `StackedMlp` holds them as batched weights, so
+that one matrix product serves all of them; `Capoyo` has one member.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DIM_HEAD = 64  # features per attention head, as in POYO
 
 
 class StackedLinear(nn.Module):
-    """`members` affine maps side by side: (members, batch, inputs) to (members, batch, outputs)."""
+    """`members` affine maps in parallel: (members, batch, inputs) to (members, batch, outputs)."""
 
     def __init__(self, members: int, inputs: int, outputs: int):
         super().__init__()
@@ -49,7 +49,7 @@ class StackedLayerNorm(nn.Module):
 
 
 class StackedMlp(nn.Module):
-    """Multi-layer perceptrons side by side; depth 0 is a linear map.
+    """Multi-layer perceptrons in parallel; depth 0 is a linear map.
 
     Args:
         members, electrodes, target_dim: sizes of the interface.
@@ -82,7 +82,7 @@ class StackedMlp(nn.Module):
         self.output = StackedLinear(members, widths[-1], target_dim)
 
     def forward(self, values: Tensor, keep: Tensor | None = None) -> Tensor:
-        """(members, batch, electrodes) to (members, batch, target_dim); dropped ones are 0."""
+        """(members, batch, electrodes) to (members, batch, target_dim); `keep` False sets to 0."""
         x = values if keep is None else values * keep
         for index, (layer, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
             new = self.dropout(functional.gelu(norm(layer(x))))
@@ -251,7 +251,7 @@ def build_network(
         n_electrodes: electrodes after selection.
         regions_of_electrodes: region name per electrode (capoyo with `region_embedding`).
         target_dim: components of the target space.
-        members: networks side by side (linear and mlp).
+        members: networks trained in parallel (linear and mlp).
 
     Raises:
         InputError: unknown kind, or several members of a kind that has one.
@@ -271,9 +271,9 @@ def build_network(
             layer_norm=settings["layer_norm"],
         )
     if kind != "capoyo":
-        raise InputError(f"kind {kind!r} is no network: use linear, mlp or capoyo")
+        raise InputError(f"kind: {kind!r} is not a network; use linear, mlp or capoyo")
     if members != 1:
-        raise InputError("members: capoyo trains one at a time: use several seeds and combine them")
+        raise InputError("members: capoyo trains one at a time; use several seeds and combine them")
     groups = None
     if settings["region_embedding"] and regions_of_electrodes is not None:
         names = sorted(set(regions_of_electrodes))

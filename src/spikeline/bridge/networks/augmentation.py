@@ -12,9 +12,9 @@ def electrode_mask(
     device: torch.device | str = "cpu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Which electrodes stay, drawn for every sample: (..., electrodes) bool.
+    """Which electrodes are kept, drawn for every sample: (..., electrodes) bool.
 
-    A sample that would lose all electrodes keeps them all.
+    A sample that would lose all electrodes keeps all of them.
     """
     keep = torch.rand(shape, device=device, generator=generator) >= dropout
     return keep | ~keep.any(-1, keepdim=True)
@@ -38,7 +38,7 @@ def augment(
             expected input of the first layer.
 
     Returns:
-        values, and the mask (..., electrodes) of electrodes that stay, or None.
+        values, and the mask (..., electrodes) of electrodes that are kept, or None.
     """
     if noise_std:
         noise = torch.empty_like(values).normal_(generator=generator)

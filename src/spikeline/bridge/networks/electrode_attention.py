@@ -1,4 +1,4 @@
-"""Cross-attention from learned latents to electrodes, without ever building an electrode token.
+"""Cross-attention from learned latents to electrodes, without building electrode tokens.
 
 The token of electrode ``e`` is affine in its response ``x``: ``identity_e + x * direction``. With
 ``i_e`` and ``d`` the two vectors after LayerNorm's centring over the feature axis,
@@ -149,7 +149,7 @@ class ElectrodeAttention(nn.Module):
 
     The tokenisation is CaPOYO's (Azabou et al. 2024, for calcium traces): one learned identity
     per electrode, one direction for the response; all responses share one time, so the rotary
-    time encoding of the original has nothing to encode.
+    time encoding of the original is left out.
 
     Args:
         electrodes: number of electrodes.
@@ -181,7 +181,7 @@ class ElectrodeAttention(nn.Module):
         self.to_value = nn.Linear(dim, heads * dim_head, bias=False)
         self.to_output = nn.Linear(heads * dim_head, dim)
         # At the usual small weights every head would start as the mean over all electrodes, the
-        # same for all; logits of this spread let each start from electrodes of its own.
+        # same for all; with logits of this spread each head starts from different electrodes.
         for linear in (self.to_query, self.to_key):
             nn.init.normal_(linear.weight, std=math.sqrt(_INITIAL_LOGIT_STD / dim))
         for linear in (self.to_value, self.to_output):
@@ -204,8 +204,8 @@ class ElectrodeAttention(nn.Module):
 
         Args:
             values: standardised responses (batch, electrodes).
-            keep: (batch, electrodes) bool; False takes that electrode's key and value away. At
-                least one electrode of each row must stay.
+            keep: (batch, electrodes) bool; False removes that electrode's key and value. At
+                least one electrode of each row must be kept.
 
         Returns:
             (batch, latents, dim).

@@ -2,7 +2,7 @@
 
 Shapes: predictions and targets (..., batch, features), paired by row; leading axes are independent
 members, each with its own loss. `same` (..., batch, batch) bool marks *other* rows of the batch
-that show the same image, and so are no negatives.
+that show the same image, and so are not negatives.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def infonce(
 def softclip(predictions: Tensor, targets: Tensor, scale: Tensor, temperature: float) -> Tensor:
     """InfoNCE whose labels are the softmax of the targets' own similarities over `temperature`.
 
-    Scotti et al. 2023 (MindEye). Rows of one image share their label, as they should.
+    Scotti et al. 2023 (MindEye). Rows of one image share their label.
     """
     labels = (targets @ targets.mT / temperature).softmax(-1)
     logits = scale[..., None, None] * (predictions @ targets.mT)
@@ -123,9 +123,8 @@ class AlignmentLoss(nn.Module):
         targets = functional.normalize(targets, dim=-1)
         if self.kind == "cosine":
             return cosine(predictions, targets)
-        with (
-            torch.no_grad()
-        ):  # clamped in place, as CLIP does: a clamp in the graph has no way back
+        # in place, as in CLIP: a clamp in the graph has no gradient beyond its bounds
+        with torch.no_grad():
             self.log_scale.clamp_(*map(math.log, SCALE_RANGE))
         scale = self.log_scale.exp()
         if self.kind == "softclip":

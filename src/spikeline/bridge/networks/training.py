@@ -1,7 +1,7 @@
 """Train networks that align responses with image embeddings, by gradient descent.
 
-Nothing here sees a test row. A network is chosen on validation rows that are scored as the test is:
-N-way, among galleries of as many images as the test has. The scaler and the target space of each
+Only training rows are read. A network is chosen on validation rows that are scored as the test is:
+N-way, in galleries of as many images as the test has. The scaler and the target space of each
 member are fitted to that member's own training rows, without its validation rows.
 """
 
@@ -50,7 +50,7 @@ def fit_network(
         electrodes: the electrode table.
         settings: resolved settings of the entry; `members` only of linear and mlp.
         seed: of validation images, initial weights, shuffling and augmentation.
-        gallery: number of test images: validation is scored among as many.
+        gallery: number of test images: validation galleries are as large.
         fabric, state_file: see `spikeline.training.loop.train`.
 
     Returns:
@@ -143,7 +143,7 @@ def fit_network(
 
 
 class _Alignment:
-    """The training data on the device, and what the training loop asks about it."""
+    """The training data on the device, with the loss and the score that the training loop needs."""
 
     def __init__(
         self, model, settings, scalers, spaces, splits, responses, embeddings, images, device
@@ -203,7 +203,7 @@ class _Alignment:
         with mixed_precision(self.device):
             predictions = self.model["network"](self.standardised(rows))
         if not predictions.isfinite().all():
-            # no comparison with NaN is true: every rank would be the best
+            # no comparison with NaN is true: every rank would be 0
             raise FloatingPointError("a prediction is not finite")
         predictions = functional.normalize(predictions.float(), dim=-1)
         targets = functional.normalize(self.targets[self.member, rows], dim=-1)
