@@ -1,4 +1,4 @@
-"""Dry-run of 3,000 jobs, beside a bare Snakefile of as many jobs that reads no config.
+"""Dry-run of 3,000 jobs, against a bare Snakefile of as many jobs that reads no config.
 
     python benchmarks/dry_run.py [--models 300] [--repeats 3]
 

@@ -1,4 +1,4 @@
-# Counts to forecasters, forecasters to scores beside honest baselines.
+# Counts to forecasters, forecasters to scores, with plain baselines.
 #
 # CONSUMES  results/counts/{session}.h5, results/features/{session}.h5,
 #           results/normalisations/{cohort}/{size}_sessions.h5, results/embeddings/...

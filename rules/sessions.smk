@@ -89,7 +89,7 @@ rule convert_spikes:
 
 
 rule validate:
-    """Check a converted session whole; the report of a failed check stays beside the log."""
+    """Check a converted session whole; the report of a failed check stays with the log."""
     input:
         "results/sessions/{session}.h5",
     output:

@@ -86,7 +86,7 @@ rule fetch_dataset_images:
 
 
 rule fetch_captions:
-    """Get the captions that lie in a DataLad dataset beside its images."""
+    """Get the captions that a DataLad dataset keeps with its images."""
     input:
         origin=asks(lambda stimuli: PLAN.sources.clone_origin("stimuli", stimuli)),
     output:

@@ -43,7 +43,7 @@ rule tabulate:
 
 
 rule tabulate_forecasts:
-    """Collect an ablation of forecasters beside the baselines of the same sessions; draw it."""
+    """Collect an ablation of forecasters with the baselines of the same sessions, and draw it."""
     input:
         forecasts=asks(PLAN.ablations.forecasts),
         baselines=asks(PLAN.baselines),

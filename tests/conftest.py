@@ -25,7 +25,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real recordings: $SPIKELINE_DATA, or ../shared/data beside the checkout."""
+    """The folder of real recordings: $SPIKELINE_DATA, or ../shared/data next to the checkout."""
     folder = Path(os.environ.get("SPIKELINE_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder}; set SPIKELINE_DATA to their folder")

@@ -24,7 +24,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_path
 
-# Okabe and Ito (2008): told apart by every common form of colour vision; shapes differ as well.
+# Okabe and Ito (2008): distinct under every common form of colour vision; shapes differ as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 GREY = "#666666"
@@ -51,7 +51,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Measure:
-    """A score of a table and what stands beside it, as column names.
+    """A score of a table and what is drawn with it, as column names.
 
     `column` has its interval in `column`_low and `column`_high, like `control`; `chance` and
     `ceiling` are single numbers. None, or a column that is not there or empty, is not drawn.
@@ -73,7 +73,7 @@ def conditions_figure(
     conditions_label: str = "",
     shares: bool = True,
 ) -> Figure:
-    """A row for each condition, a point with its interval for each measure, a panel a subject.
+    """One row per condition, one point with its interval per measure, one panel per subject.
 
     Args:
         table: a row for each condition and subject; column `subject`, and those of the measures.
@@ -123,7 +123,7 @@ def curves_figure(
     x_label: str,
     shares: bool = True,
 ) -> Figure:
-    """Each measure as a line with its interval as a band over one number, a panel a subject.
+    """Each measure as a line with its interval as a band over one number, one panel per subject.
 
     Args:
         table: a row for each value of x and subject; see `conditions_figure`.

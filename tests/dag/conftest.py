@@ -10,7 +10,7 @@ from workflow_copies import CONFIG, PRETENDED, SOURCES, STACK, Workflow, copied
 
 @pytest.fixture(scope="session")
 def planned(repository, tmp_path_factory) -> Workflow:
-    """A copy that nobody has run, with the config beside this file; only for dry-runs."""
+    """A copy that nobody has run, with the config of this folder; only for dry-runs."""
     workflow = copied(repository, tmp_path_factory.mktemp("planned"))
     shutil.copy(CONFIG, workflow.folder / "config/config.yaml")
     for name in SOURCES:

@@ -124,7 +124,7 @@ def untouched(repository, tmp_path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def finished(repository, tmp_path_factory) -> Workspace:
-    """A copy in which every table of the config beside this file was made; not to be changed."""
+    """A copy in which every table of this folder's config was made; not to be changed."""
     workspace = copied(repository, tmp_path_factory.mktemp("finished"), *WORKFLOW)
     shutil.copy(CONFIG, workspace / "config/config.yaml")
     workspace.make(*TABLES)

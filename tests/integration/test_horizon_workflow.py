@@ -18,7 +18,7 @@ TABLE, WHEEL = "results/ablation_horizons.tsv", "results/poyo_wheel.tsv"
 
 @pytest.fixture(scope="module")
 def forecast(repository, workspace_at, tmp_path_factory):
-    """A copy in which both tables of the config beside this file were made."""
+    """A copy in which both tables of this folder's config were made."""
     workspace = workspace_at(repository, tmp_path_factory.mktemp("horizon"))
     shutil.copy(CONFIG, workspace / "config/config.yaml")
     workspace.make(TABLE, WHEEL)

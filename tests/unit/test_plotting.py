@@ -69,7 +69,7 @@ def assert_nothing_overlaps(figure):
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text
     for index, (text, box) in enumerate(boxes):
         for other, other_box in boxes[index + 1 :]:
-            # A value's number may lie beside another value's, but no label may touch a label.
+            # A value's number may lie next to another's, but no label may touch a label.
             if not (text.startswith("0.") and other.startswith("0.")):
                 assert not box.overlaps(other_box), (text, other)
 

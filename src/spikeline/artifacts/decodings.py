@@ -8,7 +8,7 @@ A JSON object:
 | session, source, behaviour | name of the session, where it came from, wheel, running or position |
 | units, seed | units that were read; seed of POYO and of the controls |
 | velocity | {mean, std} over train blocks, in the behaviour's unit: what z-scores are of |
-| settings | what the decoding was told |
+| settings | of the decoding |
 | decoders | {name: {facts, sse, sst, samples}}, the last three lists with a number a piece |
 | provenance | see artifacts/provenance.py |
 
@@ -109,7 +109,9 @@ def read(path: str | os.PathLike[str]) -> Decodings:
 def check(decodings: Decodings, where: str) -> None:
     """Raise InputError, naming `where`, on any breach of the contract."""
     if sorted(decodings.decoders) != sorted(DECODERS):
-        raise InputError(f"{where}: decoders {sorted(decodings.decoders)}; {DECODERS} are due")
+        raise InputError(
+            f"{where}: expected the decoders {sorted(DECODERS)}, got {sorted(decodings.decoders)}"
+        )
     pieces = len(decodings.decoders[DECODERS[0]].samples)
     for name, one in decodings.decoders.items():
         for key in ("sse", "sst", "samples"):

@@ -5,13 +5,13 @@ A JSON object; baselines and models write the same:
 | key | value |
 |---|---|
 | contract | "forecasts/1" |
-| settings | what the evaluation was told |
+| settings | of the evaluation |
 | facts | plain numbers about the model, such as its parameters |
 | sessions | {name: {role, source, units, forecasters}} |
 | provenance | see artifacts/provenance.py |
 
 `role` is "seen", "held_out" or "-". `forecasters` is {label: {horizon in ms: Sums}}; labels are
-names of baselines, or "seed0", "seed1" ... for models, with "co_smoothing:seed0" beside them.
+names of baselines, or "seed0", "seed1" ... for models, with "co_smoothing:seed0" next to them.
 Sums are kept per block and per unit, not as ratios, so that sessions pool and blocks resample.
 """
 
@@ -109,7 +109,7 @@ def check(forecasts: Forecasts, where: str) -> None:
     for name, session in forecasts.sessions.items():
         place = f"{where}: session {name}"
         if session.role not in ROLES:
-            raise InputError(f"{place}: role {session.role!r}; one of {list(ROLES)} is due")
+            raise InputError(f"{place}: expected a role of {list(ROLES)}, got {session.role!r}")
         if not session.forecasters:
             raise InputError(f"{place}: holds no forecaster")
         for label, horizons in session.forecasters.items():

@@ -69,7 +69,7 @@ def dumps(record: Mapping[str, Any]) -> str:
 
 def write_beside(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
     """Write the record next to a file, or into a folder."""
-    write_text(_beside(Path(path)), json.dumps(record, sort_keys=True, indent=1) + "\n")
+    write_text(_record_path(Path(path)), json.dumps(record, sort_keys=True, indent=1) + "\n")
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -81,12 +81,12 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file; make it with snakemake -- {path}")
-    beside = _beside(path)
-    if beside.is_file():
+    record = _record_path(path)
+    if record.is_file():
         try:
-            return json.loads(beside.read_text(encoding="utf-8"))
+            return json.loads(record.read_text(encoding="utf-8"))
         except ValueError:
-            raise InputError(f"{beside}: is damaged; make {path} again") from None
+            raise InputError(f"{record}: is damaged; make {path} again") from None
     reader = _READERS.get(path.suffix) if path.is_file() else None
     try:
         text = reader(path) if reader else None
@@ -99,7 +99,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     raise InputError(f"{path}: carries no provenance; it was not made by this workflow")
 
 
-def _beside(path: Path) -> Path:
+def _record_path(path: Path) -> Path:
     if path.is_dir():
         return path / "provenance.json"
     return path.with_name(path.name + ".provenance.json")

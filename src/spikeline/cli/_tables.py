@@ -28,7 +28,7 @@ def resamples_of(options: argparse.Namespace) -> int:
         InputError: none.
     """
     if options.resamples < 1:
-        raise InputError(f"--resamples: {options.resamples}; a whole number from 1 is due")
+        raise InputError(f"--resamples: expected a whole number from 1, got {options.resamples}")
     return options.resamples
 
 
@@ -55,5 +55,5 @@ def conditions_of(options: argparse.Namespace) -> list[dict[str, Any]]:
     except (OSError, ValueError):
         raise InputError("--conditions: no JSON list, nor a file that holds one") from None
     if not isinstance(conditions, list) or not all(isinstance(c, dict) for c in conditions):
-        raise InputError("--conditions: a list of objects is due")
+        raise InputError("--conditions: expected a list of objects")
     return conditions

@@ -19,7 +19,7 @@ from spikeline.errors import InputError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--responses", required=True, help="responses, HDF5")
     parser.add_argument("--embeddings", required=True, help="embeddings of its images, HDF5")
-    parser.add_argument("--decoders", required=True, nargs="+", metavar="FILE", help="one a seed")
+    parser.add_argument("--decoders", required=True, nargs="+", metavar="FILE", help="one per seed")
     parser.add_argument("--seeds", nargs="+", type=int, help="of the decoders (0, 1, 2 ...)")
     add_settings(parser, "evaluate")
     add_output(parser, "evaluation, JSON")

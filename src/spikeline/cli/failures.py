@@ -1,4 +1,4 @@
-"""List the jobs of a run that failed, a line each with its reason."""
+"""List the jobs of a run that failed, one line each with the reason."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", required=True, help="its eid, or date_number_subject")
     parser.add_argument("--probes", nargs="+", help="their names (default: all that are sorted)")
     parser.add_argument(
-        "--cache", metavar="DIR", help="a local tree; beside --url, where downloads are kept"
+        "--cache", metavar="DIR", help="a local tree; with --url, where downloads are kept"
     )
     parser.add_argument("--url", help="address of an Alyx database")
     parser.add_argument("--revision", help="date of the spike sorting to read, e.g. 2024-05-06")

@@ -13,7 +13,7 @@ from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_table, resamples_of
 from spikeline.horizon.wheel.table import CONTROL, wheel_table
 
-TITLE = "Velocity decoded from spikes, POYO beside ridge"
+TITLE = "Velocity decoded from spikes, POYO and ridge"
 VALUE = "R2 on test blocks (95 % interval)"
 LABELS = {"poyo": "POYO", "ridge": "ridge on binned counts"}
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def draw(table: pd.DataFrame, title: str) -> Any:
-    """A row for each session, a mark for each decoder with its control, a panel a behaviour.
+    """One row per session, one mark per decoder with its control, one panel per behaviour.
 
     Args:
         table: as `wheel_table` or `tables.read` give it.

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the tree beside its place, then move it there."""
+    """Write the tree next to its place, then move it there."""
     # Here, so that --help works in any environment.
     from spikeline.simulate.behaving.alf import write_tree
 

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the cache beside its place, then move it there."""
+    """Write the cache next to its place, then move it there."""
     # Here, so that --help works in any environment.
     from spikeline.simulate.behaving.allen_cache import write_cache
 

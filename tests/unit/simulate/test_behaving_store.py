@@ -1,4 +1,4 @@
-"""Simulated sessions as files: they come back as they went, and hold the truth beside them."""
+"""Simulated sessions as files: what is read equals what was written, true rates included."""
 
 import json
 import subprocess
