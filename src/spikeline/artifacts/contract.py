@@ -168,8 +168,8 @@ class Contract:
             shape = arrays[name].shape
             known = [lengths.get(dim, dim) for dim in field.dims]
             fits = len(shape) == len(known) and all(
-                isinstance(due, str) or due == found
-                for due, found in zip(known, shape, strict=True)
+                isinstance(length, str) or length == found
+                for length, found in zip(known, shape, strict=True)
             )
             if not fits:
                 dims = [f"{d}={lengths[d]}" if d in lengths else str(d) for d in field.dims]

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeline.reliability import leave_one_out_reliability, pairwise_reliability
 from spikeline.simulate.electrodes import V4Maps, electrode_rows, region_drive
 from spikeline.simulate.images import Stimuli
 from spikeline.simulate.settings import Subject, TwinSettings
-from spikeline.sources.reliability import leave_one_out_reliability, pairwise_reliability
 
 TIME = np.arange(-100, 200)  # ms after stimulus onset
 WINDOWS = {"V1": (25, 125), "V4": (50, 150), "IT": (75, 175)}  # ms, averaged into one response

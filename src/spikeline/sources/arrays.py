@@ -10,8 +10,8 @@ import numpy as np
 
 from spikeline.artifacts.responses import Responses
 from spikeline.errors import InputError
+from spikeline.reliability import leave_one_out_reliability, pairwise_reliability
 from spikeline.sources.electrodes import region_of_each, usable
-from spikeline.sources.reliability import leave_one_out_reliability, pairwise_reliability
 from spikeline.sources.splits import random_splits
 
 

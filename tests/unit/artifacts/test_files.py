@@ -20,7 +20,7 @@ from spikeline.artifacts.files import (
 )
 
 
-def test_what_was_written_lies_at_the_path_and_nothing_beside_it(tmp_path):
+def test_what_was_written_lies_at_the_path_and_nothing_next_to_it(tmp_path):
     write_bytes(tmp_path / "deep" / "a.h5", b"content")
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.h5"]
     assert (tmp_path / "deep" / "a.h5").read_bytes() == b"content"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from artifact_examples import some_counts, some_features, some_normalisation
 
-from spikeline.artifacts import counts, features, forecasts
+from spikeline.artifacts import counts, features, forecasts, true_rates
 from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.features import NAMES, Normalisation
 from spikeline.errors import InputError
@@ -124,6 +124,11 @@ def test_a_normalisation_without_spread_is_refused_by_feature(tmp_path):
         features.write_normalisation(
             tmp_path / "n.h5", Normalisation(np.zeros(33), std, ("one",)), RECORD
         )
+
+
+def test_true_rates_below_zero_are_refused(tmp_path):
+    with pytest.raises(InputError, match="field rates holds negative values"):
+        true_rates.write(tmp_path / "r.h5", np.full((4, 2), -0.1), 0.02, RECORD)
 
 
 def test_forecasts_come_back_with_their_scores(tmp_path):

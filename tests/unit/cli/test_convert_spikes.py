@@ -1,4 +1,4 @@
-"""convert-spikes: sound spikes become a session, unsound ones a line that says what is wrong."""
+"""convert-spikes: valid spikes become a session, others one line that says what is wrong."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from artifact_examples import some_session
 
 from spikeline.artifacts import provenance
 from spikeline.cli.main import main
@@ -68,6 +69,22 @@ def test_a_session_comes_back_with_its_plan_and_tables(simulation):
     assert set(watching.tables) == {"running", "screen"}
     scenes, movie = store.read_pictures(simulation)
     assert scenes.shape == (4, 32, 40) and movie.shape == (30, 32, 40)
+
+
+def test_a_session_without_the_tables_of_its_source_is_refused():
+    values = some_session("ibl")
+    del values["trials"]
+    with pytest.raises(InputError, match=r"has tables \['wheel'\], expected \['trials', 'wheel'\]"):
+        store.SESSION.check(values, "a.h5")
+    with pytest.raises(InputError, match="of a session of source 'other'"):
+        store.SESSION.check({**some_session("ibl"), "source": "other"}, "a.h5")
+
+
+def test_a_spike_of_a_unit_that_is_not_there_is_refused():
+    values = some_session("allen")
+    values["spikes"]["unit"][3] = 5
+    with pytest.raises(InputError, match="field spikes/unit points outside the 5 units"):
+        store.SESSION.check(values, "a.h5")
 
 
 def test_files_of_one_source_are_listed_without_their_rates(simulation, tmp_path):

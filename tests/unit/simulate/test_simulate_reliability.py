@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from spikeline.sources.reliability import leave_one_out_reliability, pairwise_reliability
+from spikeline.reliability import leave_one_out_reliability, pairwise_reliability
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ def test_content_that_was_dropped_is_a_clear_error_and_quick(moving, tmp_path):
     fetch(moving, tmp_path)
 
 
-def test_a_clone_that_was_broken_off_is_made_anew(origin, tmp_path):
+def test_a_clone_that_was_interrupted_is_made_again(origin, tmp_path):
     partial = tmp_path / ".clone.partial"
     partial.mkdir()
     (partial / "half").touch()

@@ -23,7 +23,7 @@ def test_labels_regions_and_depths_are_read_in_order_of_cluster(tmp_path):
     assert every
 
 
-def test_a_table_of_labels_alone_leaves_out_what_nobody_labelled(tmp_path):
+def test_a_table_of_labels_alone_leaves_out_unlabelled_clusters(tmp_path):
     _, every = read_clusters(write(tmp_path, "cluster_id\tgroup\n1\tgood\n"), "good")
     assert not every
 

@@ -93,7 +93,7 @@ def some_session(source: str) -> dict:
 
 
 def examples() -> dict[str, tuple[Contract, dict]]:
-    """Contract and values of each example, anew."""
+    """Contract and newly made values of each example."""
     pictures = np.arange(48, dtype=np.uint8).reshape(2, 4, 6)
     return {
         "counts": (counts.CONTRACT, vars(some_counts())),
