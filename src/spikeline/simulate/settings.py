@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-REGIONS = ("V1", "V4", "IT")
-
 
 @dataclass(frozen=True)
 class Subject:
