@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import Any
-
-import numpy as np
 
 from spikeline.artifacts import counts, forecasts, provenance
-from spikeline.artifacts.counts import Counts
-from spikeline.artifacts.hdf5 import numbers, opened, require
-from spikeline.cli._options import add_output, settings_of, start_log
+from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.horizon.baselines.rates import score_baselines
 from spikeline.horizon.scores.bits_per_spike import pooled_bits
-from spikeline.horizon.scores.windows import HORIZONS_MS
+from spikeline.horizon.sessions.loading import read_true_rates
 
 log = logging.getLogger(__name__)
-# Correlation over units of true rate and mean count: that of the right order is above 0.99.
-LEAST_AGREEMENT = 0.9
-DEFAULTS = {"horizons": list(HORIZONS_MS)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", required=True, help="counts of a session, HDF5")
     parser.add_argument("--rates", help="its true rates, HDF5, where a simulation kept them")
-    parser.add_argument(
-        "--settings", default="{}", metavar="JSON", help='{"horizons": [100, 200, 500, 1000]} ms'
-    )
+    add_settings(parser, "score-baselines")
     add_output(parser, "forecasts, JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = _settings(settings_of(options))
+    settings = settings_of(options, "score-baselines")
     binned = counts.read(options.counts)
-    rates = None if options.rates is None else _true_rates(options.rates, binned)
+    rates = None if options.rates is None else read_true_rates(options.rates, binned)
     try:
         scored = score_baselines(
-            binned, settings["horizons"], rates, lambda label: log.info("%s", label)
+            binned, settings["horizons_ms"], rates, lambda label: log.info("%s", label)
         )
     except InputError as error:
         raise InputError(f"{options.counts}: {error}") from None
@@ -54,39 +44,3 @@ def run(options: argparse.Namespace) -> None:
         forecasts.Forecasts(settings, {binned.session: session}, scored.facts),
         provenance.describe(__name__, settings, inputs),
     )
-
-
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(given) - set(DEFAULTS))
-    if unknown:
-        raise InputError(f"--settings: unknown key {unknown[0]!r}: known are {sorted(DEFAULTS)}")
-    settings = {**DEFAULTS, **given}
-    horizons = settings["horizons"]
-    whole = isinstance(horizons, list) and all(type(ms) is int and ms > 0 for ms in horizons)
-    if not whole or not horizons or len(set(horizons)) != len(horizons):
-        raise InputError(f"--settings: horizons are {horizons!r}; distinct whole ms are due")
-    return settings
-
-
-def _true_rates(path: str, binned: Counts) -> np.ndarray:
-    """(bins, units) true expected counts in the bins of the counts."""
-    with opened(path) as handle:
-        require(handle, ["rates"], path)
-        rates = numbers(handle["rates"])
-    bins, units = binned.counts.shape
-    first = round(binned.origin_s / binned.bin_s)
-    if rates.ndim != 2 or rates.shape[1] != units or len(rates) < first + bins:
-        raise InputError(
-            f"{path}: rates have shape {rates.shape}; {first + bins} bins or more of {units} "
-            "units are due, are they of another session?"
-        )
-    rates = rates[first : first + bins]
-    if not np.isfinite(rates).all() or (rates < 0).any():
-        raise InputError(f"{path}: rates are negative or not finite; simulate them again")
-    agreement = np.corrcoef(rates.mean(axis=0), binned.counts.mean(axis=0))[0, 1]
-    if agreement < LEAST_AGREEMENT:
-        raise InputError(
-            f"{path}: rates and counts agree at r = {agreement:.2f} over units; the units are in "
-            "another order"
-        )
-    return rates

@@ -34,20 +34,23 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--seed: {options.seed}; a whole number from 0 is due")
     import torch
 
-    from spikeline.horizon.forecaster import checkpoint as forecaster_file
+    from spikeline.horizon.forecaster import checkpoint
     from spikeline.horizon.forecaster.batches import Geometry
     from spikeline.horizon.forecaster.network import Forecaster
     from spikeline.horizon.forecaster.recordings import build_recording, mean_rate, unit_keys
     from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster
+    from spikeline.horizon.sessions.loading import image_facts, read_sessions
     from spikeline.horizon.sessions.normalisation import check_sessions
     from spikeline.training.device import choose_device
     from spikeline.training.state import state_path
 
     device = choose_device(options.device)
-    counts, features, embeddings, mapped = _recordings.read(options)
+    counts, features, embeddings, mapped = read_sessions(
+        options.counts, options.features, options.embeddings, options.budget_mb
+    )
     normalisation = features_artifact.read_normalisation(options.normalisation)
     check_sessions(normalisation, [one.session for one in counts], options.normalisation)
-    image_dim, encoder = _recordings.image_facts(embeddings)
+    image_dim, encoder = image_facts(embeddings)
     if "image" in settings["modalities"] and not embeddings:
         raise InputError("--embeddings: modalities has image; give the embeddings of the images")
 
@@ -97,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
     inputs = [*options.counts, *options.features, *options.embeddings, options.normalisation]
     record = provenance.describe(__name__, settings, inputs, seed=options.seed)
     write_text(options.history, to_tsv(history))
-    trained = forecaster_file.TrainedForecaster(
+    trained = checkpoint.TrainedForecaster(
         model,
         settings,
         bin_s,
@@ -108,6 +111,6 @@ def run(options: argparse.Namespace) -> None:
         encoder,
         options.seed,
     )
-    forecaster_file.save(options.output, trained, record)
+    checkpoint.save(options.output, trained, record)
     provenance.write_beside(options.history, record)
     state.unlink(missing_ok=True)

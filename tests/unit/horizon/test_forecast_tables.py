@@ -8,9 +8,9 @@ import pytest
 
 from spikeline.artifacts import tables
 from spikeline.artifacts.forecasts import Forecasts, SessionForecasts
-from spikeline.cli.tabulate_forecasts import draw
 from spikeline.errors import InputError
 from spikeline.horizon.scores.bits_per_spike import bits_per_spike, score_sums
+from spikeline.horizon.scores.figures import draw
 from spikeline.horizon.scores.tables import forecast_table
 from spikeline.statistics import bootstrap_mean, bootstrap_ratio
 

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from spikeline.errors import InputError
-from spikeline.horizon.sessions.normalisation import FARTHEST
 
 MODES = ("idencoder", "random", "mean", "per_unit")
 UNSEEN = -1
+# Standard deviations; Fano factors of bursting units have a long tail.
+FARTHEST = 8.0
 
 
 @dataclass(frozen=True)

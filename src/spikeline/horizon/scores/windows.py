@@ -11,7 +11,6 @@ from spikeline.artifacts.counts import BIN_S, TEST, TRAIN, VALID
 from spikeline.errors import InputError
 
 SPLITS = {"train": (TRAIN,), "valid": (VALID,), "test": (TEST,), "fit": (TRAIN, VALID)}
-HORIZONS_MS = (100, 200, 500, 1000)
 # Blocks are scored in pieces of 5 s, which a bootstrap resamples: a short session has few blocks.
 PIECE_BINS = round(5 / BIN_S)
 # Of a session, to where a control borrows: far away, and from any simple fraction, so that it
