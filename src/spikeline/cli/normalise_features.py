@@ -11,7 +11,7 @@ from spikeline.horizon.sessions import normalisation
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--features", required=True, nargs="+", metavar="FILE", help="one a session, HDF5"
+        "--features", required=True, nargs="+", metavar="FILE", help="one per session, HDF5"
     )
     add_output(parser, "normalisation, HDF5")
 

@@ -13,7 +13,7 @@ from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_table, resamples_of
 from spikeline.horizon.wheel.table import CONTROL, wheel_table
 
-TITLE = "Velocity decoded from spikes, POYO beside ridge"
+TITLE = "Velocity decoded from spikes, POYO next to ridge"
 VALUE = "R2 on test blocks (95 % interval)"
 LABELS = {"poyo": "POYO", "ridge": "ridge on binned counts"}
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         nargs="+",
         metavar="FILE",
-        help="JSON, a session and seed each",
+        help="JSON, one per session and seed",
     )
     add_table(parser, TITLE)
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def draw(table: pd.DataFrame, title: str) -> Any:
-    """A row for each session, a mark for each decoder with its control, a panel a behaviour.
+    """A row for each session, a mark for each decoder with its control, a panel for each behaviour.
 
     Args:
         table: as `wheel_table` or `tables.read` give it.

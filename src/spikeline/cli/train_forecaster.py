@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _recordings.add_arguments(parser)
     parser.add_argument("--normalisation", required=True, metavar="FILE", help="of the features")
     parser.add_argument("--seed", required=True, type=int, help="of weights, batches and dropout")
-    parser.add_argument("--history", required=True, metavar="FILE", help="a row an epoch, TSV")
+    parser.add_argument("--history", required=True, metavar="FILE", help="one row per epoch, TSV")
     parser.add_argument("--states", required=True, metavar="DIR", help="where resume state is kept")
     add_settings(parser, "the model's resolved settings")
     add_output(parser, "forecaster, safetensors")
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options)
     if options.seed < 0:
-        raise InputError(f"--seed: {options.seed}; a whole number from 0 is due")
+        raise InputError(f"--seed: {options.seed}, expected a whole number from 0")
     import torch
 
     from spikeline.horizon.forecaster import checkpoint

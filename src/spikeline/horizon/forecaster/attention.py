@@ -22,7 +22,9 @@ def head_dim(dim: int, heads: int) -> int:
         InputError: dim is no multiple of heads, or a head cannot be rotated by halves.
     """
     if dim % heads or (dim // heads) % 4:
-        raise InputError(f"dim: {dim} features in {heads} heads; a multiple of 4 a head is due")
+        raise InputError(
+            f"dim: {dim} features in {heads} heads, expected a multiple of 4 for each head"
+        )
     return dim // heads
 
 

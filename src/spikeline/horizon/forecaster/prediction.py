@@ -1,4 +1,4 @@
-"""Apply a forecaster to any windows of a recording, and score how well units foretell others."""
+"""Apply a forecaster to any windows of a recording, and score how well units predict others."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def fit_forecaster(
         state_path, fingerprint, state_interval_s: see `spikeline.training.loop.train`.
 
     Returns:
-        One row an epoch: epoch, member, learning_rate, loss (see `lead_bin_loss`), score (bits
+        One row per epoch: epoch, member, learning_rate, loss (see `lead_bin_loss`), score (bits
         per spike of the valid blocks against each unit's mean count in the train domain).
     """
     device = recordings[0].kept.device

@@ -1,4 +1,4 @@
-r"""Scores of forecast rates against spike counts, in bits per spike and beside it.
+r"""Scores of forecast rates against spike counts, in bits per spike and further measures.
 
 With the expected count r and the count n of a unit in a bin of 20 ms, the Poisson negative log
 likelihood in nats, summed over units, bins and windows, is

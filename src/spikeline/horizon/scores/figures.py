@@ -23,8 +23,8 @@ def draw(table: pd.DataFrame, rows: str, title: str) -> Any:
 
     Args:
         table: as `forecast_table` or `tables.read` give it.
-        rows: "conditions" (a row each, a mark for each horizon), "horizons" (a curve for each
-            forecaster over the horizon) or "sessions" (a row each, a mark for each forecaster).
+        rows: "conditions" (one row each, one mark per horizon), "horizons" (one curve per
+            forecaster over the horizon) or "sessions" (one row each, one mark per forecaster).
         title: of the figure.
 
     Returns:

@@ -136,13 +136,13 @@ def task_of(data: Data, settings: Mapping[str, Any], where: str) -> Task:
     if step < 1 or abs(step - round(step)) > 1e-6:
         raise InputError(
             f"--settings: sample_hz is {settings['sample_hz']}, but {where} has behaviour at "
-            f"{rate:g} Hz; a divisor of that is due"
+            f"{rate:g} Hz; expected a divisor of that"
         )
     window = Window(settings["window_ms"] / 1000, settings["lookahead_ms"] / 1000)
     if not 0 <= window.lookahead < window.length:
         raise InputError(
-            f"--settings: lookahead_ms is {settings['lookahead_ms']}; from 0 to below window_ms, "
-            f"{settings['window_ms']}, is due"
+            f"--settings: lookahead_ms is {settings['lookahead_ms']}, expected from 0 to below "
+            f"window_ms, {settings['window_ms']}"
         )
     duration = float(data.domain.end[-1])
     times = np.asarray(data.spikes.timestamps, np.float64)
