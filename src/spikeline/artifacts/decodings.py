@@ -9,10 +9,10 @@ A JSON object:
 | units, seed | units that were read; seed of POYO and of the controls |
 | velocity | {mean, std} over train blocks, in the behaviour's unit: what z-scores are of |
 | settings | of the decoding |
-| decoders | {name: {facts, sse, sst, samples}}, the last three lists with a number a piece |
+| decoders | {name: {facts, sse, sst, samples}}, the last three lists with one number per piece |
 | provenance | see artifacts/provenance.py |
 
-Pieces are stretches of test blocks, the same for every decoder. See horizon/wheel/task.py.
+Pieces are parts of test blocks, the same for every decoder. See horizon/wheel/task.py.
 """
 
 from __future__ import annotations
@@ -110,14 +110,17 @@ def check(decodings: Decodings, where: str) -> None:
     """Raise InputError, naming `where`, on any breach of the contract."""
     if sorted(decodings.decoders) != sorted(DECODERS):
         raise InputError(
-            f"{where}: expected the decoders {sorted(DECODERS)}, got {sorted(decodings.decoders)}"
+            f"{where}: decoders {sorted(decodings.decoders)}, expected {sorted(DECODERS)}"
         )
     pieces = len(decodings.decoders[DECODERS[0]].samples)
     for name, one in decodings.decoders.items():
         for key in ("sse", "sst", "samples"):
             values = getattr(one, key)
             if values.shape != (pieces,) or not pieces:
-                raise InputError(f"{where}: {name}/{key} has not {pieces} numbers; rerun")
+                raise InputError(
+                    f"{where}: expected {pieces} numbers of {name}/{key}, got shape "
+                    f"{values.shape}; decode again"
+                )
             if not np.isfinite(values).all() or (values < 0).any():
                 raise InputError(f"{where}: {name}/{key} holds a number that is no sum of squares")
         if not one.sst.sum() > 0:

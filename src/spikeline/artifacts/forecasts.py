@@ -11,7 +11,7 @@ A JSON object; baselines and models write the same:
 | provenance | see artifacts/provenance.py |
 
 `role` is "seen", "held_out" or "-". `forecasters` is {label: {horizon in ms: Sums}}; labels are
-names of baselines, or "seed0", "seed1" ... for models, with "co_smoothing:seed0" next to them.
+names of baselines, or "seed0", "seed1" ... for models, and "shuffled:seed0", "co_smoothing:seed0".
 Sums are kept per block and per unit, not as ratios, so that sessions pool and blocks resample.
 """
 
@@ -109,7 +109,7 @@ def check(forecasts: Forecasts, where: str) -> None:
     for name, session in forecasts.sessions.items():
         place = f"{where}: session {name}"
         if session.role not in ROLES:
-            raise InputError(f"{place}: expected a role of {list(ROLES)}, got {session.role!r}")
+            raise InputError(f"{place}: role {session.role!r}, expected one of {list(ROLES)}")
         if not session.forecasters:
             raise InputError(f"{place}: holds no forecaster")
         for label, horizons in session.forecasters.items():
@@ -123,7 +123,10 @@ def _check_sums(sums: Sums, units: int, where: str) -> None:
         length = len(values["nll"]) if group == "blocks" else units
         for key in keys:
             if values[key].shape != (length,):
-                raise InputError(f"{where}: {group}/{key} has not {length} numbers")
+                raise InputError(
+                    f"{where}: expected {length} numbers of {group}/{key}, got shape "
+                    f"{values[key].shape}"
+                )
             if key != "correlation" and not np.isfinite(values[key]).all():
                 raise InputError(f"{where}: {group}/{key} is not finite")
     if sums.windows < 1 or sums.bins < sums.windows:

@@ -15,8 +15,7 @@ from spikeline.artifacts import provenance
 from spikeline.artifacts.counts import Counts
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
-from spikeline.horizon.regression import checkpoint as regression_file
-from spikeline.horizon.regression.checkpoint import SessionRegression
+from spikeline.horizon.regression import checkpoint
 from spikeline.horizon.regression.fitting import fit_regression
 from spikeline.horizon.scores.windows import split_mask
 
@@ -39,13 +38,11 @@ def run(options: argparse.Namespace) -> None:
         regression = fit_regression(session.counts, known, session.bin_s, settings)
     except InputError as error:
         raise InputError(f"{options.counts}: {error}") from None
-    regression_file.save(
-        options.output,
-        SessionRegression(
-            session.session, options.role, list(session.unit_ids), settings, regression
-        ),
-        provenance.describe(__name__, settings, [options.counts]),
+    fitted = checkpoint.SessionRegression(
+        session.session, options.role, list(session.unit_ids), settings, regression
     )
+    record = provenance.describe(__name__, settings, [options.counts])
+    checkpoint.save(options.output, fitted, record)
 
 
 def _known_bins(session: Counts, role: str) -> np.ndarray:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 
-import numpy as np
-
-from spikeline.artifacts import counts, forecasts, provenance, true_rates
-from spikeline.artifacts.counts import Counts
+from spikeline.artifacts import counts, forecasts, provenance
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.horizon.baselines.rates import score_baselines
 from spikeline.horizon.scores.bits_per_spike import pooled_bits
+from spikeline.horizon.sessions.loading import read_true_rates
 
 log = logging.getLogger(__name__)
-# Correlation over units of true rate and mean count: that of the right order is above 0.99.
-LEAST_AGREEMENT = 0.9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options, "score-baselines")
     binned = counts.read(options.counts)
-    rates = None if options.rates is None else _true_rates(options.rates, binned)
+    rates = None if options.rates is None else read_true_rates(options.rates, binned)
     try:
         scored = score_baselines(
             binned, settings["horizons_ms"], rates, lambda label: log.info("%s", label)
@@ -48,23 +44,3 @@ def run(options: argparse.Namespace) -> None:
         forecasts.Forecasts(settings, {binned.session: session}, scored.facts),
         provenance.describe(__name__, settings, inputs),
     )
-
-
-def _true_rates(path: str, binned: Counts) -> np.ndarray:
-    """(bins, units) true expected counts in the bins of the counts."""
-    rates = true_rates.read(path)
-    bins, units = binned.counts.shape
-    first = round(binned.origin_s / binned.bin_s)
-    if rates.shape[1] != units or len(rates) < first + bins:
-        raise InputError(
-            f"{path}: rates have shape {rates.shape}, expected at least {first + bins} bins of "
-            f"{units} units; are they of another session?"
-        )
-    rates = rates[first : first + bins]
-    agreement = np.corrcoef(rates.mean(axis=0), binned.counts.mean(axis=0))[0, 1]
-    if agreement < LEAST_AGREEMENT:
-        raise InputError(
-            f"{path}: rates and counts agree at r = {agreement:.2f} over units; the units are in "
-            "another order"
-        )
-    return rates

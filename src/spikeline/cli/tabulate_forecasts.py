@@ -1,24 +1,15 @@
-"""Collect the forecasts of an ablation in a table (TSV) and a figure (PNG), beside baselines."""
+"""Collect the forecasts of an ablation in a table (TSV) and a figure (PNG), next to baselines."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
-
-import pandas as pd
 
 from spikeline import plotting
 from spikeline.artifacts import forecasts, provenance, tables
 from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
-from spikeline.horizon.scores.tables import POOLED, forecast_table
-
-ROLES = {"held_out": "sessions never seen", "seen": "test blocks of training sessions"}
-VALUE = "bits per spike against the unit's training mean\n(95 % interval)"
-# Lines that a figure with one line a forecaster has room for, most telling first.
-LINES = ("oracle", "poisson_glm", "running_mean", "reference_rate", "poisson_glm_reference")
-SCORE = "bits_per_spike"
+from spikeline.horizon.scores.figures import draw
+from spikeline.horizon.scores.tables import forecast_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,95 +50,3 @@ def run(options: argparse.Namespace) -> None:
     figure = draw(table, options.rows, options.title)
     tables.write(options.output, table, record)
     plotting.save(options.figure, figure, record)
-
-
-def draw(table: pd.DataFrame, rows: str, title: str) -> Any:
-    """The figure of a table of forecasts.
-
-    Args:
-        table: as `forecast_table` or `tables.read` give it.
-        rows: "conditions" (a row each, a mark for each horizon), "horizons" (a curve for each
-            forecaster over the horizon) or "sessions" (a row each, a mark for each forecaster).
-        title: of the figure.
-
-    Returns:
-        A matplotlib Figure.
-    """
-    table = table.assign(label=_labels(table))
-    if rows == "sessions":
-        return _by_session(table, title)
-    pooled = table[table["session"] == POOLED]
-    pooled = pooled.assign(subject=pooled["role"].map(ROLES))
-    pooled = pooled.sort_values("role", key=lambda role: role != "held_out", kind="stable")
-    values = dict.fromkeys(ROLES.values(), VALUE)
-    if rows == "horizons":
-        wide = _wide(pooled, ["subject", "horizon_ms"], _lines(table))
-        measures = [plotting.Measure(name, name.replace("_", " ")) for name in _lines(table)]
-        return plotting.curves_figure(
-            wide, wide["horizon_ms"], measures, title, values, "forecast window (ms)", shares=False
-        )
-    pooled = pooled.assign(mark=pooled["horizon_ms"].map(str))
-    horizons = sorted(pooled["mark"].unique(), key=int)
-    wide = _wide(pooled.assign(name=pooled["label"]), ["subject", "name"], horizons, "mark")
-    measures = [plotting.Measure(name, f"{name} ms") for name in horizons]
-    return plotting.conditions_figure(
-        wide, list(wide["name"]), measures, title, values, shares=False
-    )
-
-
-def _by_session(table: pd.DataFrame, title: str) -> Any:
-    """A panel for the shortest and the longest horizon."""
-    horizons = sorted({int(h) for h in table["horizon_ms"]})
-    horizons = list(dict.fromkeys([horizons[0], horizons[-1]]))
-    single = table[(table["session"] != POOLED) & table["horizon_ms"].isin(horizons)]
-    single = single.assign(
-        subject=single["horizon_ms"].map(lambda h: f"forecasts of {int(h)} ms"),
-        name=single["session"] + single["role"].map({"held_out": " (never seen)", "seen": ""}),
-    )
-    names = _lines(table)
-    wide = _wide(single, ["subject", "name"], names)
-    measures = [plotting.Measure(name, name.replace("_", " ")) for name in names]
-    values = dict.fromkeys(wide["subject"], VALUE)
-    return plotting.conditions_figure(
-        wide, list(wide["name"]), measures, title, values, "session", shares=False
-    )
-
-
-def _labels(table: pd.DataFrame) -> list[str]:
-    """A condition by its varied settings where there are any; a baseline by its name."""
-    varied = tables.varied_columns(table)
-    trained = table["seeds"].astype(float) > 0
-    entries = table.loc[trained, "model"].str.partition("@")[0].unique()
-    labels = []
-    for row, is_trained in zip(table.to_dict("records"), trained, strict=True):
-        values = [str(row[name]) for name in varied if row[name] != ""]
-        same = is_trained and values and len(entries) == 1
-        parts = [f"{k} {v}" for k, v in zip(varied, values, strict=False)] if len(varied) > 1 else (
-            values
-        )  # fmt: skip
-        labels.append(" ".join(parts) if same else row["model"].replace("_", " "))
-    return labels if len(set(zip(labels, table["model"], strict=True))) == len(set(labels)) else (
-        list(table["model"])
-    )  # fmt: skip
-
-
-def _lines(table: pd.DataFrame) -> list[str]:
-    """The forecasters that get a line of their own: models first, then baselines, six at most."""
-    trained = table["seeds"].astype(float) > 0
-    models = list(dict.fromkeys(table.loc[trained, "label"]))
-    plain = [n.replace("_", " ") for n in LINES if n in set(table.loc[~trained, "model"])]
-    return (models + plain)[: len(plotting.COLOURS)]
-
-
-def _wide(
-    table: pd.DataFrame, keys: list[str], names: Sequence[str], mark: str = "label"
-) -> pd.DataFrame:
-    """A row for each combination of `keys`, the score of each mark as columns with interval."""
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in table.to_dict("records"):
-        if row[mark] in names:
-            place = tuple(row[key] for key in keys)
-            wide = rows.setdefault(place, dict(zip(keys, place, strict=True)))
-            for end in ("", "_low", "_high"):
-                wide[f"{row[mark]}{end}"] = row[f"{SCORE}{end}"]
-    return pd.DataFrame(list(rows.values()))

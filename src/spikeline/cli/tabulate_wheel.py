@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         nargs="+",
         metavar="FILE",
-        help="JSON, a session and seed each",
+        help="JSON, one per session and seed",
     )
     add_table(parser, TITLE)
 

@@ -31,20 +31,23 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--seed: {options.seed}; expected a whole number from 0")
     import torch
 
-    from spikeline.horizon.forecaster import checkpoint as forecaster_file
+    from spikeline.horizon.forecaster import checkpoint
     from spikeline.horizon.forecaster.batches import Geometry
     from spikeline.horizon.forecaster.network import Forecaster
     from spikeline.horizon.forecaster.recordings import build_recording, mean_rate, unit_keys
     from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster
+    from spikeline.horizon.sessions.loading import image_facts, read_sessions
     from spikeline.horizon.sessions.normalisation import check_sessions
     from spikeline.training.runner import write_history
 
     training = _training_run.run_of(options, settings, __name__)
     device = training.fabric.device
-    counts, features, embeddings, mapped = _recordings.read(options)
+    counts, features, embeddings, mapped = read_sessions(
+        options.counts, options.features, options.embeddings, options.budget_mb
+    )
     normalisation = features_artifact.read_normalisation(options.normalisation)
     check_sessions(normalisation, [one.session for one in counts], options.normalisation)
-    image_dim, encoder = _recordings.image_facts(embeddings)
+    image_dim, encoder = image_facts(embeddings)
     if "image" in settings["modalities"] and not embeddings:
         raise InputError("--embeddings: modalities has image; give the embeddings of the images")
 
@@ -92,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
             return
         inputs = [*options.counts, *options.features, *options.embeddings, options.normalisation]
         record = provenance.describe(__name__, settings, inputs, seed=options.seed)
-        trained = forecaster_file.TrainedForecaster(
+        trained = checkpoint.TrainedForecaster(
             model,
             settings,
             bin_s,
@@ -103,5 +106,5 @@ def run(options: argparse.Namespace) -> None:
             encoder,
             options.seed,
         )
-        forecaster_file.save(options.output, trained, record)
+        checkpoint.save(options.output, trained, record)
         write_history(options.history, history, record)

@@ -35,12 +35,6 @@ class Domains:
     test: np.ndarray
     reference: tuple[float, float]
 
-    @property
-    def fit(self) -> np.ndarray:
-        """(n, 2): train and valid together, in order of time; what the null model may know."""
-        both = np.concatenate([self.train, self.valid])
-        return both[np.argsort(both[:, 0])]
-
 
 def domains_of(settings: Mapping[str, Any], duration: float, where: str = "session") -> Domains:
     """The domains that a session's validated `split` asks for.

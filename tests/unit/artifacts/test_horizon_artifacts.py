@@ -12,7 +12,7 @@ from spikeline.artifacts import counts, features, forecasts, true_rates
 from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.features import NAMES, Normalisation
 from spikeline.errors import InputError
-from spikeline.horizon.scores import bits_per_spike as scores
+from spikeline.horizon.scores.bits_per_spike import pooled_bits, score_sums, unit_bits
 
 RECORD = {"step": "test"}
 
@@ -22,7 +22,7 @@ def some_forecasts() -> forecasts.Forecasts:
     binned = rng.poisson(0.4, size=(8, 5, 3))
     binned[..., 2] = 0
     rates = rng.gamma(1, 0.4, size=binned.shape)
-    sums = scores.score_sums(rates, binned, np.full(3, 0.4), np.repeat([0, 1], 4))
+    sums = score_sums(rates, binned, np.full(3, 0.4), np.repeat([0, 1], 4))
     session = forecasts.SessionForecasts("held_out", "ibl", 3, {"seed0": {"100": sums}})
     return forecasts.Forecasts({"horizons": [100]}, {"one": session}, {"parameters": 7})
 
@@ -141,7 +141,9 @@ def test_forecasts_come_back_with_their_scores(tmp_path):
     assert found.facts == {"parameters": 7} and found.settings == {"horizons": [100]}
     one = written.sessions["one"].forecasters["seed0"]["100"]
     other = session.forecasters["seed0"]["100"]
-    assert scores.summary(other) == pytest.approx(scores.summary(one), abs=1e-4)
+    assert pooled_bits(other) == pytest.approx(pooled_bits(one), abs=1e-4)
+    assert unit_bits(other) == pytest.approx(unit_bits(one), abs=1e-4, nan_ok=True)
+    assert other.r2 == pytest.approx(one.r2, abs=1e-4)
     assert np.isnan(other.units["correlation"][2])
     assert (other.windows, other.bins) == (8, 40)
 

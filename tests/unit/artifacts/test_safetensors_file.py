@@ -13,8 +13,10 @@ from spikeline.artifacts import provenance, safetensors_file
 from spikeline.bridge.decoder import CONTRACT as DECODER
 from spikeline.bridge.decoder import Decoder
 from spikeline.errors import InputError
-from spikeline.horizon.forecaster import checkpoint as forecaster_file
-from spikeline.horizon.regression import checkpoint as regression_file
+from spikeline.horizon.forecaster.checkpoint import CONTRACT as FORECASTER
+from spikeline.horizon.forecaster.checkpoint import load as load_forecaster
+from spikeline.horizon.regression.checkpoint import CONTRACT as REGRESSION
+from spikeline.horizon.regression.checkpoint import load as load_regression
 
 CONTRACT = "test/1"
 
@@ -65,8 +67,8 @@ def test_a_missing_and_a_cut_file_are_named(tmp_path):
 
 READERS = {
     DECODER: Decoder.load,
-    forecaster_file.CONTRACT: forecaster_file.load,
-    regression_file.CONTRACT: regression_file.load,
+    FORECASTER: load_forecaster,
+    REGRESSION: load_regression,
 }
 DESCRIPTIONS = [
     {},

@@ -13,7 +13,7 @@ from spikeline.artifacts import counts as artifact
 from spikeline.artifacts import forecasts, provenance
 from spikeline.artifacts.counts import Counts
 from spikeline.cli import main
-from spikeline.horizon.regression import checkpoint as regression_file
+from spikeline.horizon.regression import checkpoint
 from spikeline.horizon.scores.bits_per_spike import pooled_bits
 
 SETTINGS = settings(
@@ -76,7 +76,7 @@ def evaluate(folder, names="ab", roles=("seen", "held_out"), fitted="", more=())
     ])  # fmt: skip
 
 
-def test_regressions_are_scored_like_any_forecaster_beside_the_shuffled_control(run):
+def test_regressions_are_scored_like_any_forecaster_next_to_the_shuffled_control(run):
     assert evaluate(run) == 0
     found = forecasts.read(run / "scores.json")
     assert found.facts["parameters"] > 0
@@ -102,15 +102,15 @@ def test_a_session_held_out_is_known_by_its_reference_window_alone(run, tmp_path
     later[1500:] = 3
     artifact.write(tmp_path / "b.h5", dataclasses.replace(whole, counts=later), {"step": "test"})
     assert fit(tmp_path, "b", "held_out") == 0
-    known = regression_file.load(run / "b.safetensors").regression
-    other = regression_file.load(tmp_path / "b.safetensors").regression
-    for array in regression_file.ARRAYS:
+    known = checkpoint.load(run / "b.safetensors").regression
+    other = checkpoint.load(tmp_path / "b.safetensors").regression
+    for array in checkpoint.ARRAYS:
         np.testing.assert_array_equal(getattr(known, array), getattr(other, array))
 
 
 def test_what_is_written_is_what_is_read(run):
-    found = regression_file.load(run / "a.safetensors")
-    assert regression_file.recognises(run / "a.safetensors")
+    found = checkpoint.load(run / "a.safetensors")
+    assert checkpoint.recognises(run / "a.safetensors")
     assert (found.session, found.role, found.settings) == ("a", "seen", SETTINGS)
     assert list(found.unit_ids) == [f"u{k}" for k in range(6)]
     assert found.regression.weights.shape == (3, 6, 1 + 4 + 3 + 2)

@@ -13,8 +13,16 @@ from spikeline.artifacts import forecasts, true_rates
 from spikeline.artifacts.counts import BIN_S, Counts
 from spikeline.cli import main
 from spikeline.errors import InputError
-from spikeline.horizon.baselines import rates as baselines
+from spikeline.horizon.baselines.rates import (
+    RUNNING_S,
+    RUNNING_WEIGHTS,
+    Baselines,
+    reference_rate,
+    running_mean,
+    score_baselines,
+)
 from spikeline.horizon.scores.bits_per_spike import pooled_bits
+from spikeline.horizon.scores.windows import forecast_starts
 from spikeline.horizon.sessions.binning import bin_counts, bin_domains
 
 # Of the real recording: bits/spike at 100, 200, 500 and 1000 ms of a plain Poisson regression.
@@ -53,8 +61,8 @@ def drifting() -> tuple[Counts, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def scored(drifting) -> baselines.Baselines:
-    return baselines.score_baselines(drifting[0], (100, 1000), drifting[1])
+def scored(drifting) -> Baselines:
+    return score_baselines(drifting[0], (100, 1000), drifting[1])
 
 
 def test_the_oracle_is_above_the_regression_above_the_running_mean_above_the_null(scored):
@@ -74,27 +82,27 @@ def test_farther_horizons_are_harder_for_all_but_the_oracle(scored):
 
 
 def test_what_validation_chose_is_among_the_facts(scored):
-    assert scored.facts["running_mean_seconds_100"] in baselines.RUNNING_S
-    assert scored.facts["running_mean_weight_1000"] in baselines.RUNNING_WEIGHTS
+    assert scored.facts["running_mean_seconds_100"] in RUNNING_S
+    assert scored.facts["running_mean_weight_1000"] in RUNNING_WEIGHTS
     assert scored.facts["poisson_glm_penalty_100"] > 0
 
 
 def test_the_reference_rate_is_drawn_to_the_population_and_positive_for_silent_units():
     values = np.zeros((100, 3), np.uint8)
     values[:50, 0], values[:50:5, 1] = 2, 1
-    rates = baselines.reference_rate(values, (0, 50))
+    rates = reference_rate(values, (0, 50))
     mu = 110 / 3 / 50
     np.testing.assert_allclose(rates, (np.array([100, 10, 0]) + 0.5) / (50 + 0.5 / mu))
-    assert (baselines.reference_rate(values[50:], (0, 50)) > 0).all()
+    assert (reference_rate(values[50:], (0, 50)) > 0).all()
 
 
 def test_the_running_mean_knows_no_bin_of_its_window(drifting):
     values = drifting[0].counts
     domains = session(values, blocks(240.0, kind="chronological"), (0, 3000)).domains
     changed = values.copy()
-    before, facts = baselines.running_mean(values, domains, {100: 5}, 0.02)
-    changed[baselines.forecast_starts(domains, "test", 5)[0][-1] :] = 50
-    after, same = baselines.running_mean(changed, domains, {100: 5}, 0.02)
+    before, facts = running_mean(values, domains, {100: 5}, 0.02)
+    changed[forecast_starts(domains, "test", 5)[0][-1] :] = 50
+    after, same = running_mean(changed, domains, {100: 5}, 0.02)
     assert facts == same
     np.testing.assert_array_equal(before[100], after[100])
 
@@ -105,7 +113,7 @@ def test_a_session_that_is_nearly_silent_is_scored_without_infinities():
     values[:, 0] = 0
     values[:5000, 1] = 0
     quiet = session(values, blocks(120.0, reference_s=30.0), (0, 1500))
-    found = baselines.score_baselines(quiet, (100,))
+    found = score_baselines(quiet, (100,))
     for sums in found.sums.values():
         assert np.isfinite(sums["100"].units["nll"]).all()
 
@@ -134,7 +142,7 @@ def test_scores_of_a_counts_file_are_a_forecasts_file(tmp_path, drifting, capsys
     capsys.readouterr()
     assert main.main([*arguments, "--rates", str(tmp_path / "r.h5")]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "r.h5" in said and "of another session" in said
+    assert "r.h5" in said and "rates of the same session" in said
     assert not (tmp_path / "b.json").exists()
 
 
@@ -160,7 +168,7 @@ def test_counts_without_a_validation_domain_are_refused(drifting):
     counts = drifting[0]
     domains = np.where(counts.domains == 2, 0, counts.domains)
     with pytest.raises(InputError, match="valid domain"):
-        baselines.score_baselines(dataclasses.replace(counts, domains=domains), (100,))
+        score_baselines(dataclasses.replace(counts, domains=domains), (100,))
 
 
 def test_a_real_recording_gives_the_reference_table(real_data):
@@ -171,7 +179,7 @@ def test_a_real_recording_gives_the_reference_table(real_data):
     values = bin_counts(times, index, ids, 6000, 0.02)
     values = np.ascontiguousarray(values[:, np.bincount(index) >= 120])
     assert values.shape[1] == 144
-    found = baselines.score_baselines(
+    found = score_baselines(
         session(values, blocks(120.0, kind="chronological"), (0, 3000)), tuple(map(int, REFERENCE))
     )
     bits = {

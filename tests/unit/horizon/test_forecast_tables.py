@@ -8,9 +8,9 @@ import pytest
 
 from spikeline.artifacts import tables
 from spikeline.artifacts.forecasts import Forecasts, SessionForecasts
-from spikeline.cli.tabulate_forecasts import draw
 from spikeline.errors import InputError
 from spikeline.horizon.scores.bits_per_spike import bits_per_spike, score_sums
+from spikeline.horizon.scores.figures import draw
 from spikeline.horizon.scores.tables import forecast_table
 from spikeline.statistics import bootstrap_mean, bootstrap_ratio
 
@@ -84,7 +84,7 @@ def test_a_pooled_row_is_the_sum_of_the_sessions_gains_over_the_sum_of_their_spi
     assert row["parameters"] == 7 and row["identity"] == "mean"
 
 
-def test_each_session_and_horizon_has_its_row_with_the_shuffled_control_beside_it(table):
+def test_each_session_and_horizon_has_its_row_with_the_shuffled_control_next_to_it(table):
     row = only(table, model="net@identity=mean", session="c", horizon_ms=100)
     assert row["role"] == "held_out"
     assert row["shuffled"] < row["bits_per_spike"]

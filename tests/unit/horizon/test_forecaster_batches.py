@@ -167,7 +167,7 @@ def test_counts_and_features_of_different_sessions_are_refused():
         "peers": False,
     }  # fmt: skip
     a, b = session("a"), session("b", units=9)
-    with pytest.raises(InputError, match="session a beside features of session b"):
+    with pytest.raises(InputError, match="session a, but features of session b"):
         build_recording(a, features_of(b), **options)
     with pytest.raises(InputError, match="not the same ones"):
         build_recording(a, replace(features_of(b), session="a"), **options)

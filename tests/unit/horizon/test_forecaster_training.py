@@ -21,8 +21,7 @@ from spikeline.artifacts import features as features_artifact
 from spikeline.artifacts import forecasts
 from spikeline.cli import main
 from spikeline.errors import InputError
-from spikeline.horizon.forecaster import checkpoint as forecaster_file
-from spikeline.horizon.forecaster import training as forecaster_training
+from spikeline.horizon.forecaster import checkpoint, training
 from spikeline.horizon.forecaster.prediction import co_smoothing, forecast
 from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster, lead_bin_loss
 from spikeline.horizon.scores.bits_per_spike import pooled_bits, training_mean
@@ -82,7 +81,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path, monkeypat
     unbroken, whole = trained(SETTINGS)
     state = StateFile(tmp_path / "x.pt", interval_s=0)
     calls = []
-    original = forecaster_training._Validation.bits_per_spike
+    original = training._Validation.bits_per_spike
 
     def failing(self, model):
         calls.append(1)
@@ -90,7 +89,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path, monkeypat
             raise KeyboardInterrupt
         return original(self, model)
 
-    monkeypatch.setattr(forecaster_training._Validation, "bits_per_spike", failing)
+    monkeypatch.setattr(training._Validation, "bits_per_spike", failing)
     with pytest.raises(KeyboardInterrupt):
         trained(SETTINGS, state_file=state)
     resumed, history = trained(SETTINGS, state_file=state)
@@ -131,9 +130,9 @@ def test_a_forecaster_read_back_from_its_file_forecasts_the_same(tmp_path, ident
     settings = {**SETTINGS, "identity": identity}
     keys = ["a/u0", "a/u1"] if identity == "per_unit" else []
     model = forecaster(settings, n_units=len(keys))
-    kept = forecaster_file.TrainedForecaster(model, settings, BIN_S, 0.2, ["a"], keys, 0, "", 3)
-    forecaster_file.save(tmp_path / "x.safetensors", kept, {"step": "x"})
-    read = forecaster_file.load(tmp_path / "x.safetensors")
+    kept = checkpoint.TrainedForecaster(model, settings, BIN_S, 0.2, ["a"], keys, 0, "", 3)
+    checkpoint.save(tmp_path / "x.safetensors", kept, {"step": "x"})
+    read = checkpoint.load(tmp_path / "x.safetensors")
     assert read.unit_keys == keys and read.seed == 3 and read.settings == settings
     assert bits(read.model, SESSIONS[0]) == bits(model, SESSIONS[0])
 
@@ -142,7 +141,7 @@ def test_a_file_that_is_no_forecaster_is_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="cannot be read"):
-        forecaster_file.load(path)
+        checkpoint.load(path)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +203,7 @@ def test_the_commands_train_and_score_every_session_at_every_horizon(files):
 def test_the_same_seed_trains_the_same_forecaster(files):
     for out, seed in (("s1", 1), ("again", 1), ("s2", 2)):
         assert train(files, seed=seed, out=out, settings={**COMMAND, "epochs": 1}) == 0
-    tensors = [forecaster_file.load(files / f"{n}.safetensors").model.state_dict()
+    tensors = [checkpoint.load(files / f"{n}.safetensors").model.state_dict()
                for n in ("s1", "again", "s2")]  # fmt: skip
     name = "head.output.weight"
     assert torch.equal(tensors[0][name], tensors[1][name])

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeline.horizon.scores import bits_per_spike as scores
+from spikeline.horizon.scores.bits_per_spike import (
+    pooled_bits,
+    score_sums,
+    training_mean,
+)
 from spikeline.horizon.scores.tiled import score_horizons
 from spikeline.horizon.scores.windows import forecast_starts, gather
 
@@ -34,12 +38,12 @@ def truth(rates: np.ndarray, batches: int = 3):
 
 def test_each_horizon_scores_as_if_it_were_alone(session):
     counts, domains, rates = session
-    null = scores.training_mean(counts, domains)
+    null = training_mean(counts, domains)
     found = score_horizons(truth(rates), counts, domains, null, (100, 500, 1000), 0.02)
     for ms, length in ((100, 5), (500, 25), (1000, 50)):
         starts, block = forecast_starts(domains, "test", length)
         seen = gather(counts, starts, length)
-        alone = scores.score_sums(gather(rates, starts, length), seen, null, block)
+        alone = score_sums(gather(rates, starts, length), seen, null, block)
         assert found[str(ms)].windows == alone.windows
         for key in ("nll", "null_nll", "test_null_nll", "spikes"):
             np.testing.assert_allclose(found[str(ms)].blocks[key], alone.blocks[key])
@@ -48,12 +52,12 @@ def test_each_horizon_scores_as_if_it_were_alone(session):
 
 def test_the_truth_of_another_moment_is_worse_than_the_null(session):
     counts, domains, rates = session
-    null = scores.training_mean(counts, domains)
+    null = training_mean(counts, domains)
     arguments = (truth(rates), counts, domains, null, (100, 1000), 0.02)
     known, control = score_horizons(*arguments), score_horizons(*arguments, shuffled=True)
     for ms in ("100", "1000"):
-        assert scores.pooled_bits(known[ms]) > 0.05
-        assert scores.pooled_bits(control[ms]) < 0
+        assert pooled_bits(known[ms]) > 0.05
+        assert pooled_bits(control[ms]) < 0
         assert control[ms].windows == known[ms].windows
     again = score_horizons(*arguments, shuffled=True)
-    assert scores.pooled_bits(again["100"]) == scores.pooled_bits(control["100"])
+    assert pooled_bits(again["100"]) == pooled_bits(control["100"])

@@ -133,7 +133,7 @@ def test_a_failed_check_is_one_line_and_its_report_is_kept(path, tmp_path, capsy
 
 def test_too_few_units_is_said_with_both_numbers(path, tmp_path, capsys):
     assert run(path, tmp_path, '{"min_units": 7}') == 1
-    assert "6 units have spikes where at least 7 are due" in capsys.readouterr().err
+    assert "6 units have spikes, expected at least 7" in capsys.readouterr().err
 
 
 def test_a_damaged_file_gets_a_verdict_too(path, tmp_path, capsys):

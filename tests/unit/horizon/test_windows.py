@@ -42,7 +42,7 @@ def test_a_long_block_is_scored_in_pieces_of_some_five_seconds():
     assert starts[index == 4].min() == 1050
 
 
-def test_train_beside_valid_without_a_guard_are_two_blocks_of_the_fit_domain():
+def test_train_next_to_valid_without_a_guard_are_two_blocks_of_the_fit_domain():
     domains = np.array([1, 1, 1, 2, 2, 0, 3, 3], np.uint8)
     assert blocks(domains, "fit").tolist() == [[0, 3], [3, 5]]
     assert forecast_starts(domains, "fit", 2)[0].tolist() == [0, 3]

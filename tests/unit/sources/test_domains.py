@@ -83,12 +83,6 @@ def test_chronological_blocks_follow_each_other_without_gaps():
     np.testing.assert_array_equal(domains.test, [[84.0, 120]])
 
 
-def test_fit_is_train_and_valid_in_order_of_time():
-    fit = blocks(600).fit
-    assert (np.diff(fit[:, 0]) > 0).all() and (fit[1:, 0] >= fit[:-1, 1]).all()
-    np.testing.assert_array_equal(blocks(120, kind="chronological").fit, [[0, 71.4], [71.4, 84.0]])
-
-
 @pytest.mark.parametrize("kind", ["interleaved", "chronological"])
 def test_a_reference_window_longer_than_the_session_is_refused(kind):
     with pytest.raises(InputError, match="mouse: the reference window of 60 s is longer"):

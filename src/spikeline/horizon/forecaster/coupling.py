@@ -22,7 +22,7 @@ AHEAD_S = 0.2
 # Penalty per unit, for a window of 60 s.
 PENALTY = 0.05
 _FULL_WINDOW_S = 60.0
-# Of the log traces' pseudo-count, counts per bin above a unit's mean: silent units stay finite.
+# Counts per bin, added to a unit's mean as the pseudo-count of its log trace, for silent units.
 _SMALLEST_COUNT = 1e-3
 
 

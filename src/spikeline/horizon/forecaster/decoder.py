@@ -17,7 +17,7 @@ from spikeline.horizon.forecaster.attention import (
     small_normal,
 )
 
-# Seconds in which a learned course of the future decays at first, beside a constant and a line.
+# Seconds in which a learned course of the future decays at first, next to a constant and a line.
 _COURSES_S = (0.06, 0.2, 0.6, 2.0)
 
 

@@ -23,7 +23,7 @@ from spikeline.horizon.forecaster.history_window import Past
 from spikeline.horizon.forecaster.modalities import ModalityAttention, ModalityTokens
 from spikeline.horizon.spike_history import log_trace
 
-# Of a patch's spikes, next to those that the reference rate lets expect.
+# Spikes: of a patch, compared with those expected at the reference rate.
 PSEUDO_COUNT = 1.0
 
 
@@ -118,13 +118,13 @@ class PastEncoder(nn.Module):
         x = at_start_of(windows, self.latents) + self.from_summary(summary)[:, None]
         x = x + self.read(x, tokens, own, self.rotary(times)[None], known)
         x = x + self.feed_forward(x)
-        beside = None
+        modalities = None
         if self.modalities is not None:
-            beside = self.modalities(past, images, self.patch_times)
-            x = self.look[0](x, beside, own, self.rotary)
+            modalities = self.modalities(past, images, self.patch_times)
+            x = self.look[0](x, modalities, own, self.rotary)
         for index, layer in enumerate(self.layers):
-            if beside is not None and index and index % self.modality_every == 0:
-                x = self.look[index // self.modality_every](x, beside, own, self.rotary)
+            if modalities is not None and index and index % self.modality_every == 0:
+                x = self.look[index // self.modality_every](x, modalities, own, self.rotary)
             x = layer(x, own)
         return x
 

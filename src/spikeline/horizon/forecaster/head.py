@@ -5,7 +5,7 @@ concatenation would run its first layer once for each time and unit. Split by ro
 
     W [h; e; g] = W_h h + W_e e + W_g g,
 
-it runs once a time, once a unit and once a unit's history; only the sum is per time and unit. Two
+it runs once per time, once per unit and once per history; only the sum is per time and unit. Two
 further paths are products of a time's part and a unit's part, one matrix product each: how strongly
 the state moves a unit, (A h) . (B e + D e * C g), depends on who it is and on what it just did; and
 its own history goes on with gains of the time and of the unit, (E h + F e) . g.

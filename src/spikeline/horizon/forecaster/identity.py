@@ -3,7 +3,7 @@
 | mode | where the embedding comes from |
 |---|---|
 | idencoder | a 3-layer MLP over the unit's 33 reference features: any unit of any session has one |
-| random | a fixed random vector a unit, drawn from its name: tells units apart and says nothing |
+| random | one fixed random vector per unit, drawn from its name: it only tells units apart |
 | mean | one learned vector for all |
 | per_unit | a learned vector for each training unit; an unseen unit has the mean of them |
 """
@@ -19,10 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from spikeline.errors import InputError
-from spikeline.horizon.sessions.normalisation import FARTHEST
 
 MODES = ("idencoder", "random", "mean", "per_unit")
 UNSEEN = -1
+# Standard deviations; Fano factors of bursting units have a long tail.
+FARTHEST = 8.0
 
 
 @dataclass(frozen=True)

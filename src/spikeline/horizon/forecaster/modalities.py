@@ -1,4 +1,4 @@
-"""Tokens of what the animal did and saw: a token a patch, masked where nothing is known.
+"""Tokens of what the animal did and saw: one token per patch, masked where nothing is known.
 
 Each modality brings one learned token that is always there, so that a session without wheel or
 images gives the same keys to attend to as any other and no batch is dropped or padded for it.

@@ -66,7 +66,7 @@ def build_recording(
     """
     if counts.session != features.session:
         raise InputError(
-            f"counts of session {counts.session} beside features of session {features.session}; "
+            f"counts of session {counts.session}, but features of session {features.session}; "
             "give both lists in the same order"
         )
     if list(counts.unit_ids) != list(features.unit_ids):

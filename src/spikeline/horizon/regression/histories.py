@@ -15,7 +15,7 @@ from spikeline.horizon.spike_history import (
     window_weights,
 )
 
-# A quarter of a spike: a trace without a spike is still told from one of a slower unit.
+# Spikes.
 PSEUDO_COUNT = 0.25
 
 

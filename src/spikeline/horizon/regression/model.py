@@ -54,26 +54,23 @@ class Regression:
     population_s: np.ndarray
     bin_s: float
 
-    def forecast(self, counts: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-        """Expected counts per bin of windows that begin at `starts`.
+    def forecasts(
+        self, counts: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Expected counts per bin of windows that begin at `starts`, batch by batch.
 
         Args:
             counts: (bins, units); what lies at or after a start is not read for it.
             starts: (windows,) first bins to forecast.
-            length: bins to forecast; beyond the last lead bin its rate is held.
+            lengths: (windows,) bins to forecast; beyond the last lead bin its rate is held.
 
-        Returns:
-            (windows, length, units) float32.
+        Yields:
+            indices into `starts` of a batch of windows of equal length, and rates (batch, length,
+            units) float32.
+
+        Raises:
+            InputError: the counts are of other units.
         """
-        rates = np.empty((len(starts), length, counts.shape[1]), np.float32)
-        for rows, part in self.forecasts(counts, starts, np.full(len(starts), length)):
-            rates[rows] = part
-        return rates
-
-    def forecasts(
-        self, counts: np.ndarray, starts: np.ndarray, lengths: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """As `forecast`, to (windows,) `lengths`: yields places in `starts` and their rates."""
         levels = self.mean_rate.astype(np.float32) * np.exp(self.log_ratios(counts, starts))
         for length in np.unique(lengths):
             lead_bin = np.searchsorted(self.ends, np.arange(length), "right")

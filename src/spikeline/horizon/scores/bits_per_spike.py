@@ -1,4 +1,4 @@
-r"""Scores of forecast rates against spike counts, in bits per spike and beside it.
+r"""Scores of forecast rates against spike counts, in bits per spike and further measures.
 
 With the expected count r and the count n of a unit in a bin of 20 ms, the Poisson negative log
 likelihood in nats, summed over units, bins and windows, is
@@ -22,7 +22,7 @@ quantities: never compare one with the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from scipy.special import gammaln
@@ -225,24 +225,6 @@ def block_bits(sums: Sums, null: str = "null") -> tuple[np.ndarray, np.ndarray]:
     return gain, sums.blocks["spikes"]
 
 
-def summary(sums: Sums) -> Mapping[str, float]:
-    """The scores that a table shows, of one session.
-
-    Returns:
-        bits_per_spike and bits_per_spike_test_null (pooled), unit_median (of the units' own bits
-        per spike), log_likelihood (nats per bin and unit), correlation (mean over units), r2.
-    """
-    bits, correlation = unit_bits(sums), sums.units["correlation"]
-    return {
-        "bits_per_spike": pooled_bits(sums),
-        "bits_per_spike_test_null": pooled_bits(sums, "test_null"),
-        "unit_median": _of_finite(np.median, bits),
-        "log_likelihood": -float(sums.units["nll"].sum()) / (sums.bins * len(bits)),
-        "correlation": _of_finite(np.mean, correlation),
-        "r2": sums.r2,
-    }
-
-
 # --- the pieces ----------------------------------------------------------------------------------
 
 
@@ -267,8 +249,3 @@ def _log_factorials(counts: np.ndarray) -> np.ndarray:
 
 def _ratio(above: float, below: float) -> float:
     return float(above / below) if below else float("nan")
-
-
-def _of_finite(of, values: np.ndarray) -> float:
-    values = values[np.isfinite(values)]
-    return float(of(values)) if len(values) else float("nan")

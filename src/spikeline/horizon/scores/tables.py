@@ -1,4 +1,4 @@
-"""Tables of forecasts: tidy TSV, a row for each condition, session and horizon, and pooled rows.
+"""Tables of forecasts: tidy TSV, one row for each condition, session and horizon, and pooled rows.
 
 | column | meaning |
 |---|---|
@@ -47,7 +47,7 @@ CONTROL, CO_SMOOTHING = "shuffled", "co_smoothing"
 
 @dataclass(frozen=True)
 class Scored:
-    """One forecaster on one session at one horizon: its sums, a seed each."""
+    """One forecaster on one session at one horizon: its sums, one for each seed."""
 
     session: str
     units: int
@@ -71,11 +71,11 @@ def forecast_table(
         resamples: of the bootstrap.
 
     Raises:
-        InputError: as many conditions as forecasts are not given, or a session has no baselines.
+        InputError: the numbers of conditions and forecasts differ, or a session has no baselines.
     """
     if len(conditions) != len(forecasts) or not conditions:
         raise InputError(
-            f"conditions: {len(conditions)} for {len(forecasts)} forecasts; one for each is due"
+            f"conditions: {len(conditions)} for {len(forecasts)} forecasts; give one for each"
         )
     varied = list(dict.fromkeys(name for c in conditions for name in c["varied"]))
     plain = {name: one for part in baselines for name, one in part.sessions.items()}

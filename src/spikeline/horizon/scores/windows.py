@@ -13,8 +13,8 @@ from spikeline.errors import InputError
 SPLITS = {"train": (TRAIN,), "valid": (VALID,), "test": (TEST,), "fit": (TRAIN, VALID)}
 # Blocks are scored in pieces of 5 s, which a bootstrap resamples: a short session has few blocks.
 PIECE_BINS = round(5 / BIN_S)
-# Of a session, to where a control borrows: far away, and from any simple fraction, so that it
-# meets no rhythm of the recording.
+# Of a session, how far away a control takes its histories: no simple fraction, so that it does not
+# follow a rhythm of the recording.
 SHIFT = 0.382
 
 
@@ -77,7 +77,7 @@ def _steps(starts: np.ndarray) -> list[int]:
 
 
 def elsewhere(starts: np.ndarray, bins: int) -> np.ndarray:
-    """(windows,) first bins SHIFT of a session earlier, whence a control borrows its histories.
+    """(windows,) first bins SHIFT of a session earlier, from which a control takes its histories.
 
     Before the session's first bin comes its last, and from there nothing is near either.
     """

@@ -8,17 +8,73 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikeline.artifacts.counts import NO_DOMAIN, TEST, TRAIN, UNKNOWN_IMAGE, VALID
+from spikeline.artifacts.counts import BIN_S, NO_DOMAIN, TEST, TRAIN, UNKNOWN_IMAGE, VALID, Counts
 from spikeline.errors import InputError
+
+if TYPE_CHECKING:
+    from torch_brain.data import Data
 
 MOST = np.iinfo(np.uint8).max
 # Of a bin: what rounding may leave between an edge that was meant and one that was computed.
 TOLERANCE = 1e-4
 # Numbers counted at once, so that the wide counts behind the narrow ones stay small.
 CHUNK = 1 << 21
+
+
+def binned_session(data: Data, where: str) -> Counts:
+    """A converted session in bins of BIN_S.
+
+    Args:
+        data: the session, lazy or not.
+        where: the file that an error names.
+
+    Raises:
+        InputError: shorter than one bin, or a unit with more than 255 spikes in a bin.
+    """
+    bins = whole_bins(float(data.domain.end[-1]), BIN_S)
+    if not bins:
+        raise InputError(f"{where}: is shorter than one bin of {BIN_S} s")
+    unit_ids = np.asarray(data.units.id).astype(object)
+    first, last = data.reference_domain.start[0], data.reference_domain.end[-1]
+    splits = (data.train_domain, data.valid_domain, data.test_domain)
+    blocks = [np.stack([domain.start, domain.end], axis=1) for domain in splits]
+    return Counts(
+        counts=bin_counts(
+            data.spikes.timestamps, data.spikes.unit_index, unit_ids, bins, BIN_S, where
+        ),
+        unit_ids=unit_ids,
+        regions=np.asarray(data.units.region).astype(object),
+        **_behaviour(data, bins),
+        **_images(data, bins),
+        domains=bin_domains(*blocks, bins, BIN_S),
+        reference=bins_within(first, last, bins, BIN_S),
+        session=str(data.session.id),
+        source=str(data.session.source),
+        origin_s=float(getattr(data.session, "origin_s", 0.0)),
+    )
+
+
+def _behaviour(data: Data, bins: int) -> dict[str, Any]:
+    if not data.has_nested_attribute("behaviour.velocity"):
+        return {"behaviour": np.full(bins, np.nan, np.float32), "behaviour_kind": ""}
+    velocity = bin_velocity(data.behaviour.timestamps, data.behaviour.velocity, bins, BIN_S)
+    ahead, rate = data.session.behaviour_look_ahead_s, data.behaviour.sampling_rate
+    velocity = delayed(velocity, delay_bins(float(ahead), float(rate), BIN_S))
+    return {"behaviour": velocity, "behaviour_kind": str(data.session.behaviour_kind)}
+
+
+def _images(data: Data, bins: int) -> dict[str, Any]:
+    if not data.has_nested_attribute("stimuli.image"):
+        nothing = np.zeros(0)
+        images, names = bin_images(nothing, nothing, nothing, bins, BIN_S)
+    else:
+        shown = data.stimuli
+        images, names = bin_images(shown.start, shown.end, shown.image, bins, BIN_S)
+    return {"images": images, "image_names": names}
 
 
 def whole_bins(duration: float, bin_s: float) -> int:

@@ -9,8 +9,6 @@ import numpy as np
 from spikeline.artifacts.features import Features, Normalisation
 from spikeline.errors import InputError
 
-# Standard deviations; Fano factors of bursting units have a long tail.
-FARTHEST = 8.0
 SMALLEST_STD = 1e-6
 
 
@@ -42,25 +40,6 @@ def fit(features: Sequence[Features], where: str = "features") -> Normalisation:
     mean, std = shaped.mean(axis=0), shaped.std(axis=0)
     mean[0], std[0] = values[:, 0].mean(), values[:, 0].std()
     return Normalisation(mean, np.where(std < SMALLEST_STD, 1.0, std), sessions, names)
-
-
-def apply(features: Features, normalisation: Normalisation) -> np.ndarray:
-    """Z-scores within +-FARTHEST; features that are not valid take the mean, 0.
-
-    Returns:
-        (units, features) float32.
-
-    Raises:
-        InputError: the normalisation is of other features.
-    """
-    if features.names != normalisation.names:
-        raise InputError(
-            f"session {features.session}: its {len(features.names)} features are not the "
-            f"{len(normalisation.names)} that the normalisation was fitted on; make both again"
-        )
-    scores = (features.values - normalisation.mean) / normalisation.std
-    scores[~features.valid, 1:] = 0.0
-    return scores.clip(-FARTHEST, FARTHEST).astype(np.float32)
 
 
 def check_sessions(

@@ -48,7 +48,7 @@ def reference_features(
     """
     if not end > start:
         raise InputError(f"reference window from {start} to {end} s has no length")
-    # Time first: a mask for each unit would read the whole session once a unit.
+    # Time first: a mask for each unit would read the whole session once per unit.
     first, last = np.searchsorted(times, [start, end])
     times = np.asarray(times[first:last], np.float64) - start
     unit_index = np.asarray(unit_index[first:last], np.int64)

@@ -26,7 +26,7 @@ def validate(data: Data, min_units: int) -> dict[str, Any]:
 
     Args:
         data: a session, lazy or not.
-        min_units: how many units with spikes are due.
+        min_units: how many units must have spikes.
 
     Returns:
         session, valid, checks [{name, passed, detail}] and counts.
@@ -104,7 +104,7 @@ def _blocks(data: Data, split: str) -> np.ndarray:
 def _has_length(data: Data) -> str:
     start, end = data.domain.start, data.domain.end
     if len(start) != 1 or not np.isfinite([*start, *end]).all() or start[0] != 0:
-        return f"the session's domain is {list(start)} to {list(end)}; 0 to its length is due"
+        return f"the session's domain is {list(start)} to {list(end)}, expected 0 to its length"
     if not end[0] > 0:
         return f"the session lasts {end[0]} s"
     return "" if len(data.spikes.timestamps) else "the session holds no spikes"
@@ -136,7 +136,7 @@ def _times_are_inside(data: Data) -> str:
 def _index_is_in_range(data: Data) -> str:
     index, units = data.spikes.unit_index, len(data.units.id)
     if index.dtype.kind not in "iu":
-        return f"unit index is {index.dtype}; whole numbers are due"
+        return f"unit index is {index.dtype}, expected whole numbers"
     if len(index) != len(data.spikes.timestamps):
         return f"{len(index)} unit indices for {len(data.spikes.timestamps)} spike times"
     outside = (index < 0) | (index >= units)
@@ -155,7 +155,7 @@ def _units_are_named(data: Data) -> str:
 def _enough_units(data: Data, min_units: int) -> str:
     index = data.spikes.unit_index
     firing = len(np.unique(index[index >= 0]))
-    return f"{firing} units have spikes where at least {min_units} are due" * (firing < min_units)
+    return f"{firing} units have spikes, expected at least {min_units}" * (firing < min_units)
 
 
 # --- domains --------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def _images_are_named(data: Data) -> str:
         return ""
     image = np.asarray(data.stimuli.image)
     if image.dtype.kind not in "US":
-        return f"images are {image.dtype}; names are due"
+        return f"images are {image.dtype}, expected names"
     shown = sorted(set(image.astype(str)) - {""})
     bad = [name for name in shown if name.startswith("/") or ".." in name or "\\" in name]
     if bad:
