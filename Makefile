@@ -18,7 +18,7 @@ demo: $(STAMP)  ## the regions ablation on the embedded demo: a table and a figu
 	@echo "figure $(REGIONS).png"
 
 test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 lint: $(STAMP)  ## style of the Python and of the rules
 	$(BIN)/ruff check .

@@ -1,10 +1,13 @@
-"""Fixtures that several tests share: real data, the command line, a disk that fills up."""
+"""How tests share two cores; fixtures of several: real data, the command line, a full disk."""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,38 @@ import pytest
 import scipy.io
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Read when numpy and torch are first imported, by subprocesses as well. The threads of two
+# workers on two cores would mostly spin while they wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+if sys.dont_write_bytecode:
+    # The suite starts several hundred Python processes. Where none may write bytecode next to its
+    # sources, as in most containers, each would compile the libraries it imports anew.
+    sys.pycache_prefix = tempfile.mkdtemp(prefix="bytecode-")
+    atexit.register(shutil.rmtree, sys.pycache_prefix, ignore_errors=True)
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+# Files that share what a slow fixture of the session makes, by the file they run with.
+SHARING = {
+    "tests/integration/test_kill_resume.py": "tests/integration/test_workflow.py",
+    "tests/integration/test_clients.py": "tests/integration/test_horizon_workflow.py",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file at a time to each worker, in the order of collection; files that share, together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class SharedFixtures(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = super()._split_scope(nodeid)
+            return SHARING.get(path, path)
+
+    return SharedFixtures(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +69,9 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """The environment of a subprocess that runs this checkout's code on one thread."""
+    """The environment of a subprocess that runs this checkout's code."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src")}
 
 
 @pytest.fixture(scope="session")

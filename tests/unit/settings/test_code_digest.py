@@ -142,7 +142,10 @@ MODULES = {name: f"spikeline.cli.{name.replace('-', '_')}" for name in subcomman
 # Each subcommand is imported in a child of one process that has paid for the large libraries.
 IMPORTED = """
 import importlib, json, os, sys
-for library in ("numpy", "h5py", "torch", "PIL.Image", "jsonschema", "yaml", "tqdm"):
+for library in (
+    "numpy", "h5py", "torch", "torch_brain.data", "pandas", "scipy.signal", "scipy.stats",
+    "matplotlib.figure", "PIL.Image", "jsonschema", "yaml", "tqdm",
+):
     try:
         importlib.import_module(library)
     except ImportError:
