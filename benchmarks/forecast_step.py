@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeline.horizon.forecaster.batches import Geometry, Recording, past_of, read_rows
-from spikeline.horizon.forecaster.encoder import PastEncoder
 from spikeline.horizon.forecaster.history_window import Past
-from spikeline.horizon.forecaster.identity import Units
+from spikeline.horizon.forecaster.layers.encoder import PastEncoder
+from spikeline.horizon.forecaster.layers.identity import Units
 from spikeline.horizon.forecaster.network import Forecaster, Population, reference_offset
 from spikeline.horizon.forecaster.trace_checkpoints import checkpoints
 from spikeline.horizon.forecaster.training import lead_bin_loss

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from spikeline.artifacts import counts, embeddings, features, responses, true_rates
-from spikeline.artifacts.contract import Contract
 from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.features import NAMES, Features, Normalisation
+from spikeline.artifacts.formats.contract import Contract
 from spikeline.artifacts.responses import Responses
 from spikeline.simulate.behaving import store
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts.contract import Contract, Field
+from spikeline.artifacts.formats.contract import Contract, Field
 from spikeline.errors import InputError
 
 

@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import json_file
+from spikeline.artifacts.formats import json_file
 from spikeline.errors import InputError
 
 CONTRACT = "evaluations/1"

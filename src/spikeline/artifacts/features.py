@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts.contract import Contract, Field
+from spikeline.artifacts.formats.contract import Contract, Field
 from spikeline.errors import InputError
 
 ISI_BINS = 20

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import json_file
+from spikeline.artifacts.formats import json_file
 from spikeline.errors import InputError
 
 CONTRACT = "forecasts/1"

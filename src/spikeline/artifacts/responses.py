@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts.contract import Contract, Field
+from spikeline.artifacts.formats.contract import Contract, Field
 from spikeline.errors import InputError
 
 # Means are taken in other precisions and orders by the sources.

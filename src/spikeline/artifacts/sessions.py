@@ -39,8 +39,8 @@ from torch_brain.data import (
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_path
-from spikeline.artifacts.hdf5 import CONTRACT_KEY
-from spikeline.artifacts.hdf5 import opened as opened_hdf5
+from spikeline.artifacts.formats.hdf5 import CONTRACT_KEY
+from spikeline.artifacts.formats.hdf5 import opened as opened_hdf5
 from spikeline.errors import InputError
 
 CONTRACT = "sessions/1"

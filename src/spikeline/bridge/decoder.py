@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import safetensors_file
+from spikeline.artifacts.formats import safetensors_file
 from spikeline.bridge.aligned_member import AlignedMember
 from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.errors import InputError

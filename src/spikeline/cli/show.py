@@ -11,7 +11,7 @@ from spikeline.artifacts import provenance
 from spikeline.errors import InputError
 
 if TYPE_CHECKING:
-    from spikeline.artifacts.contract import Contract
+    from spikeline.artifacts.formats.contract import Contract
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def contracts() -> dict[str, Contract]:
 
 
 def _hdf5(path: Path) -> list[str]:
-    from spikeline.artifacts.hdf5 import contract_name, opened
+    from spikeline.artifacts.formats.hdf5 import contract_name, opened
 
     with opened(path) as handle:
         name = contract_name(handle)

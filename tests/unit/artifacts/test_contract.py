@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from artifact_examples import examples
 
-from spikeline.artifacts.contract import Contract, Field
+from spikeline.artifacts.formats.contract import Contract, Field
 from spikeline.cli.show import contracts
 from spikeline.errors import InputError
 

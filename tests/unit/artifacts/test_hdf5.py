@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from spikeline.artifacts.hdf5 import array, mapped, opened, require, text, written
+from spikeline.artifacts.formats.hdf5 import array, mapped, opened, require, text, written
 from spikeline.errors import InputError
 
 RECORD = {"step": "test", "origins": {}}

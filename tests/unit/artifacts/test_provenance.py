@@ -12,7 +12,7 @@ import pytest
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_bytes
-from spikeline.artifacts.hdf5 import written
+from spikeline.artifacts.formats.hdf5 import written
 from spikeline.errors import InputError
 from spikeline.settings.code_digest import code_digest
 

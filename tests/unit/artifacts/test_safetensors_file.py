@@ -9,7 +9,8 @@ import pytest
 import safetensors.numpy
 import torch
 
-from spikeline.artifacts import provenance, safetensors_file
+from spikeline.artifacts import provenance
+from spikeline.artifacts.formats import safetensors_file
 from spikeline.bridge.decoder import CONTRACT as DECODER
 from spikeline.bridge.decoder import Decoder
 from spikeline.errors import InputError

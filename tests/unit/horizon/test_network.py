@@ -17,10 +17,10 @@ from forecaster_toys import (
 from torch.nn import functional
 
 from spikeline.errors import InputError
-from spikeline.horizon.forecaster.attention import CausalSelfAttention, rotary_time
 from spikeline.horizon.forecaster.batches import past_of
-from spikeline.horizon.forecaster.head import UnitHead
-from spikeline.horizon.forecaster.identity import random_vectors
+from spikeline.horizon.forecaster.layers.attention import CausalSelfAttention, rotary_time
+from spikeline.horizon.forecaster.layers.head import UnitHead
+from spikeline.horizon.forecaster.layers.identity import random_vectors
 
 STARTS = np.array([310, 500, 707])
 

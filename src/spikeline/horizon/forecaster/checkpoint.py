@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from spikeline.artifacts import safetensors_file
+from spikeline.artifacts.formats import safetensors_file
 from spikeline.horizon.forecaster.network import Forecaster
 
 CONTRACT = "forecaster/1"

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeline.horizon.forecaster.decoder import FutureDecoder
-from spikeline.horizon.forecaster.encoder import PastEncoder
-from spikeline.horizon.forecaster.head import UnitHead
 from spikeline.horizon.forecaster.history_window import Past
-from spikeline.horizon.forecaster.identity import Units, build_identity
+from spikeline.horizon.forecaster.layers.decoder import FutureDecoder
+from spikeline.horizon.forecaster.layers.encoder import PastEncoder
+from spikeline.horizon.forecaster.layers.head import UnitHead
+from spikeline.horizon.forecaster.layers.identity import Units, build_identity
+from spikeline.horizon.forecaster.layers.population_pooling import PopulationSummary
 from spikeline.horizon.forecaster.lead_bins import centres, edges_of
-from spikeline.horizon.forecaster.population_pooling import PopulationSummary
 from spikeline.horizon.scores.windows import setting_bins
 
 # A uint8 holds no higher count.
@@ -32,7 +32,7 @@ class Population:
     """What is constant over the windows of one session, as tensors.
 
     Attributes:
-        units: see `horizon.forecaster.identity.Units`.
+        units: see `horizon.forecaster.layers.identity.Units`.
         offset: (units,) log expected counts per bin, from the reference window.
         peers: (units, units) how each unit's history follows that of the others, zero diagonal.
         images: (images, dim) embeddings of what it may have seen, None where nothing was shown.

@@ -12,7 +12,7 @@ from spikeline.artifacts.counts import Counts
 from spikeline.errors import InputError
 from spikeline.horizon.forecaster.batches import Recording
 from spikeline.horizon.forecaster.coupling import peer_weights
-from spikeline.horizon.forecaster.identity import UNSEEN, Units, random_vectors
+from spikeline.horizon.forecaster.layers.identity import UNSEEN, Units, random_vectors
 from spikeline.horizon.forecaster.network import Population, reference_offset
 from spikeline.horizon.forecaster.trace_checkpoints import checkpoints
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikeline.artifacts import safetensors_file
+from spikeline.artifacts.formats import safetensors_file
 from spikeline.horizon.regression.model import ARRAYS, Regression
 
 CONTRACT = "regression/2"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spikeline.artifacts import true_rates
-from spikeline.artifacts.contract import Contract, Field
+from spikeline.artifacts.formats.contract import Contract, Field
 from spikeline.errors import InputError
 from spikeline.simulate.behaving.settings import BIN_S, Plan
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch_brain.nn import RotaryTimeEmbedding
 
-from spikeline.horizon.forecaster.attention import (
+from spikeline.horizon.forecaster.history_window import Past
+from spikeline.horizon.forecaster.layers.attention import (
     FeedForward,
     at_start_of,
     cross_attention,
     small_normal,
 )
-from spikeline.horizon.forecaster.history_window import Past
 
 MODALITIES = ("behaviour", "image")
 

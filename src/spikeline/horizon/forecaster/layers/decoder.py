@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spikeline.horizon.forecaster.attention import (
+from spikeline.horizon.forecaster.layers.attention import (
     CausalSelfAttention,
     FeedForward,
     at_start_of,
@@ -76,7 +76,7 @@ class FutureDecoder(nn.Module):
         Args:
             rotary: seconds to rotations; theirs: the rotations of the latents' times.
             count: how many of the times, from the first.
-            summary: (windows, features), see `horizon.forecaster.population_pooling`.
+            summary: (windows, features), see `horizon.forecaster.layers.population_pooling`.
         """
         own = rotary(self.times[:count])[None]
         courses = self.from_summary(summary).unflatten(-1, (-1, self.courses.shape[1]))

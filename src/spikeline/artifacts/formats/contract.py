@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from spikeline.artifacts import hdf5
+from spikeline.artifacts.formats import hdf5
 from spikeline.errors import InputError
 
 Rule = Callable[[Mapping[str, Any], str], None]

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikeline.horizon.forecaster.attention import (
+from spikeline.horizon.forecaster.history_window import Past
+from spikeline.horizon.forecaster.layers.attention import (
     FeedForward,
     at_start_of,
     cross_attention,
@@ -19,8 +20,7 @@ from spikeline.horizon.forecaster.attention import (
     self_attention,
     small_normal,
 )
-from spikeline.horizon.forecaster.history_window import Past
-from spikeline.horizon.forecaster.modalities import ModalityAttention, ModalityTokens
+from spikeline.horizon.forecaster.layers.modalities import ModalityAttention, ModalityTokens
 from spikeline.horizon.spike_history import log_trace
 
 # Spikes: of a patch, compared with those expected at the reference rate.

@@ -1,0 +1,1 @@
+"""File formats: HDF5 by a declared contract, JSON, safetensors."""
