@@ -7,7 +7,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from test_sessions import RECORD, make
+from session_examples import RECORD, make
 
 from spikeline.artifacts import sessions
 from spikeline.cli.main import main
