@@ -18,7 +18,7 @@ EVALUATION = "results/evaluations/long/monkeyF.json"
 LOG = "logs/train/long/monkeyF/seed0.log"
 # Early stopping must not end it before it is killed.
 LONG = {
-    "kind": "mlp", "hidden": 64, "epochs": 300, "patience": 300, "batch_size": 64,
+    "kind": "mlp", "hidden": 64, "epochs": 150, "patience": 150, "batch_size": 64,
     "validation_images": 20, "dropout": 0.5, "electrode_dropout": 0.2, "noise_std": 0.3,
 }  # fmt: skip
 
