@@ -15,8 +15,11 @@ import yaml
 from plans import Plan
 
 CONFIG = Path(__file__).with_name("config.yaml")
+BEHAVING = Path(__file__).with_name("horizon.yaml")
 WORKFLOW = ("Snakefile", "rules", "workflow", "src", "config", "profiles", "envs")
 MADE = ("resources", "results", "logs", ".snakemake")
+ENVIRONMENTS = [f"resources/environments/{name}" for name in ("ibl", "allen")]
+FORMATS = [f"resources/twins/behaving/{name}" for name in ("alf", "nwb")]
 TABLES = [f"results/ablation_{name}.tsv" for name in ("regions", "architecture", "repetitions")]
 
 
@@ -32,20 +35,22 @@ class Workspace:
     @property
     def environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         more = {
             "PATH": path,
-            "OMP_NUM_THREADS": "1",
             # The copy's own code runs, not that of this checkout.
             "PYTHONPATH": str(self.folder / "src"),
             "XDG_CACHE_HOME": str(self.folder / ".cache"),
+            # A wheel that was downloaded once is linked from then on.
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(caches / "uv"),
         }
         return {**os.environ, **more}
 
     def command(self, *arguments: str) -> list[str]:
         """The README's command: two cores, one GPU or none."""
         options = ["--cores", "2", "--resources", "gpu=1"]
-        # For networks this small, two threads on a busy machine mostly wait for each other.
-        options += ["--set-threads", "train=1", "train_clip=1"]
+        # For data this small, two threads on a busy machine mostly wait for each other.
+        options += ["--max-threads", "1"]
         return [sys.executable, "-m", "snakemake", *options, *arguments]
 
     def snakemake(self, *arguments: str, **environment: str) -> Plan:
@@ -101,8 +106,11 @@ def copied(source: Path, folder: Path, *parts: str) -> Workspace:
     folder.mkdir(parents=True, exist_ok=True)
     for part in parts:
         if (source / part).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
+            # Client environments are large, and no step changes one.
+            ignore = shutil.ignore_patterns("__pycache__", "environments")
             shutil.copytree(source / part, folder / part, symlinks=True, ignore=ignore)
+            if (source / part / "environments").is_dir():
+                (folder / part / "environments").symlink_to(source / part / "environments")
         elif (source / part).exists():
             shutil.copy2(source / part, folder / part)
     return Workspace(folder)
@@ -128,6 +136,15 @@ def finished(repository, tmp_path_factory) -> Workspace:
     workspace = copied(repository, tmp_path_factory.mktemp("finished"), *WORKFLOW)
     shutil.copy(CONFIG, workspace / "config/config.yaml")
     workspace.make(*TABLES)
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def behaving(repository, tmp_path_factory) -> Workspace:
+    """A copy in which both client environments were built and the behaving twin was written."""
+    workspace = copied(repository, tmp_path_factory.mktemp("behaving"), *WORKFLOW)
+    shutil.copy(BEHAVING, workspace / "config/config.yaml")
+    workspace.make(*ENVIRONMENTS, *FORMATS)
     return workspace
 
 

@@ -1,16 +1,13 @@
 """The real clients, each in its own environment, on a small twin: what they load is what we keep.
 
-Both environments are built, and the twin is written, by the commands that the rules run.
-SPIKELINE_ENVIRONMENTS names a folder of environments that are built already.
+The rules build both environments and write the twin.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -22,11 +19,6 @@ from spikeline.artifacts.files import sha256
 from spikeline.cli.main import main
 from spikeline.sources import stimuli
 
-TWIN = {
-    "seed": 3, "ibl_sessions": 2, "poor_sessions": 1, "allen_sessions": 1, "duration_s": 90,
-    "min_units": 12, "max_units": 14, "min_bad_units": 3, "max_bad_units": 5, "scenes": 8,
-    "movie_frames": 60,
-}  # fmt: skip
 ALF = "twinlab/Subjects/{subject}/{date}/001/alf"
 # Asks ONE itself, without this package.
 ONE_SAYS = """
@@ -84,11 +76,13 @@ for arguments in json.load(open(sys.argv[1])):
 
 
 class Clients:
-    """Environments and a twin, and the commands that run in them."""
+    """Environments and a twin in `resources`, and the commands that run in them."""
 
-    def __init__(self, folder: Path, environments: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environments, self.environment = folder, environments, environment
-        self.alf, self.nwb = folder / "twin" / "alf", folder / "twin" / "nwb"
+    def __init__(self, resources: Path, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
+        self.environments = resources / "environments"
+        self.alf = resources / "twins" / "behaving" / "alf"
+        self.nwb = resources / "twins" / "behaving" / "nwb"
 
     def python(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -126,37 +120,11 @@ class Clients:
             return dict(found)
 
 
-def build(environment: Path, pins: Path) -> None:
-    uv = Path(sys.executable).with_name("uv")
-    python = environment / "bin" / "python"
-    for command in (
-        [uv, "venv", "--quiet", "--python", "3.11", environment],
-        [uv, "pip", "sync", "--quiet", "--python", python, pins],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-3000:]
-
-
 @pytest.fixture(scope="module")
-def clients(repository, environment, tmp_path_factory) -> Clients:
-    folder = tmp_path_factory.mktemp("clients")
-    ready = os.environ.get("SPIKELINE_ENVIRONMENTS")
-    environments = Path(ready) if ready else folder / "environments"
-    if not ready:
-        for name in ("ibl", "allen"):
-            build(environments / name, repository / "envs" / f"{name}.txt")
+def clients(behaving, environment, tmp_path_factory) -> Clients:
     # A password that happens to be set would be tried on an address that is none.
-    clients = Clients(folder, environments, {**environment, "ONE_PASSWORD": ""})
-    simulation = folder / "twin" / "simulation"
-    status = main(
-        ["simulate-behaving", "--settings", json.dumps(TWIN), "--output", str(simulation)]
-    )
-    assert status == 0
-    for name, command, output in (
-        ("ibl", "write-alf", clients.alf),
-        ("allen", "write-nwb", clients.nwb),
-    ):
-        clients.made(name, command, "--simulation", simulation, "--output", output)
+    environment = {**environment, "ONE_PASSWORD": ""}
+    clients = Clients(behaving / "resources", tmp_path_factory.mktemp("clients"), environment)
     return clients
 
 
@@ -346,14 +314,15 @@ def test_presentations_are_allensdks_and_blank_sweeps_have_no_image(allen):
 
 
 @pytest.mark.slow
-def test_the_archive_of_templates_holds_every_image_shown(clients, allen, tmp_path):
+def test_the_archive_of_templates_holds_every_image_shown(behaving, clients, allen, tmp_path):
     output = tmp_path / "templates.zip"
     clients.made(
         "allen", "fetch-allen-templates", "--cache", clients.nwb, "--scenes", "all",
         "--movies", "natural_movie_one", "--output", output,
     )  # fmt: skip
     held = stimuli.names(output)
-    assert len(held) == TWIN["scenes"] + TWIN["movie_frames"]
+    twin = behaving.config["twins"]["behaving"]
+    assert len(held) == twin["scenes"] + twin["movie_frames"]
     session, _ = allen
     assert set(session.stimuli.image) - {""} <= set(held)
     assert provenance.read(output)["step"] == "fetch-allen-templates"

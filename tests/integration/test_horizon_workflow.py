@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -12,17 +10,14 @@ from spikeline.artifacts import tables
 
 pytestmark = pytest.mark.slow
 
-CONFIG = Path(__file__).with_name("horizon.yaml")
 TABLE, WHEEL = "results/ablation_horizons.tsv", "results/poyo_wheel.tsv"
 
 
 @pytest.fixture(scope="module")
-def forecast(repository, workspace_at, tmp_path_factory):
-    """A copy in which both tables of this folder's config were made."""
-    workspace = workspace_at(repository, tmp_path_factory.mktemp("horizon"))
-    shutil.copy(CONFIG, workspace / "config/config.yaml")
-    workspace.make(TABLE, WHEEL)
-    return workspace
+def forecast(behaving):
+    """The copy of the behaving twin, in which both tables of its config were made."""
+    behaving.make(TABLE, WHEEL)
+    return behaving
 
 
 def pooled(table, model, role, horizon=100):

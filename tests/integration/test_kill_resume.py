@@ -20,7 +20,7 @@ LOG = "logs/train/long/monkeyF/seed0.log"
 EVERY_EPOCH = ("--set-resources", "train:state_interval_s=0")
 # Early stopping must not end it before it is killed.
 LONG = {
-    "kind": "mlp", "hidden": 64, "epochs": 300, "patience": 300, "batch_size": 64,
+    "kind": "mlp", "hidden": 64, "epochs": 150, "patience": 150, "batch_size": 64,
     "validation_images": 20, "dropout": 0.5, "electrode_dropout": 0.2, "noise_std": 0.3,
 }  # fmt: skip
 
