@@ -73,12 +73,13 @@ rule embed:
         mem=scaled(8),
         runtime=minutes(60),
     params:
+        encoder="{encoder}",
         settings=asks(lambda encoder: PLAN.sources.settings("embed", "encoders", encoder)),
         weights=asks(PLAN.sources.weights_arguments),
         code=code("embed"),
     shell:
         "spikeline embed --stimuli {input.stimuli:q} {params.weights:q}"
-        " --encoder {wildcards.encoder:q} --settings {params.settings:q}"
+        " --encoder {params.encoder:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"
 
 
@@ -99,6 +100,7 @@ rule import_embeddings:
         mem=scaled(4),
         runtime=minutes(20),
     params:
+        encoder="{encoder}",
         settings=asks(
             lambda encoder: PLAN.sources.settings("import-embeddings", "encoders", encoder)
         ),
@@ -111,5 +113,5 @@ rule import_embeddings:
     shell:
         "spikeline import-embeddings --values {input.values:q} --stimuli {input.stimuli:q}"
         " {params.images:q}"
-        " --encoder {wildcards.encoder:q} --settings {params.settings:q}"
+        " --encoder {params.encoder:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"

@@ -20,10 +20,11 @@ rule convert_ibl:
         mem=scaled(4),
         runtime=minutes(30),
     params:
+        name="{session}",
         settings=asks(lambda session: PLAN.sources.settings("convert-ibl", "sessions", session)),
         code=code("convert-ibl"),
     shell:
-        "spikeline convert-ibl --recording {input:q} --settings {params.settings:q}"
+        "spikeline convert-ibl --recording {input:q} --name {params.name:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"
 
 
@@ -42,10 +43,11 @@ rule convert_allen:
         mem=scaled(8),
         runtime=minutes(30),
     params:
+        name="{session}",
         settings=asks(lambda session: PLAN.sources.settings("convert-allen", "sessions", session)),
         code=code("convert-allen"),
     shell:
-        "spikeline convert-allen --recording {input:q} --settings {params.settings:q}"
+        "spikeline convert-allen --recording {input:q} --name {params.name:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"
 
 
@@ -70,6 +72,7 @@ rule convert_spikes:
         mem=scaled(4),
         runtime=minutes(30),
     params:
+        name="{session}",
         files=asks(
             lambda session: PLAN.sources.own_arguments(
                 "sessions",
@@ -85,7 +88,7 @@ rule convert_spikes:
     shell:
         "spikeline convert-spikes --times {input.times:q} --clusters {input.clusters:q}"
         " {params.files:q} {params.clock:q}"
-        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
+        " --name {params.name:q} --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 
 rule validate:

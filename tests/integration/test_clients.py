@@ -365,4 +365,4 @@ def test_a_damaged_nwb_is_refused(clients, capsys, tmp_path):
     command = ["convert-allen", "--recording", str(tmp_path), "--settings", "{}"]
     assert main([*command, "--output", str(tmp_path / "a.h5")]) == 1
     text = capsys.readouterr().err
-    assert text.count("\n") == 1 and "session.nwb: is damaged or no NWB file" in text
+    assert text.count("\n") == 1 and "session.nwb: is damaged or not an NWB file" in text

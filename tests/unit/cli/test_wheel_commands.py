@@ -193,5 +193,5 @@ def test_a_decoding_that_breaks_the_contract_is_named(tmp_path):
         decodings.read(path)
     one = decoded(0)
     short = {**one.decoders, "ridge": replace(one.decoders["ridge"], sse=np.ones(2))}
-    with pytest.raises(InputError, match="ridge/sse has not 4 numbers"):
+    with pytest.raises(InputError, match="expected 4 numbers of ridge/sse"):
         decodings.write(path, replace(one, decoders=short), {})

@@ -223,6 +223,7 @@ def test_mistakes_are_said_in_one_line(files, capsys):
     train(files, settings={**COMMAND, "epochs": 1}, out="y")
     capsys.readouterr()
     seen = ["seen", "seen", "held_out"]
-    says(evaluate(files, ["seen", "seen", "seen"], {}, "y"), "never trained on it")
+    short = {"horizons_ms": [100]}
+    says(evaluate(files, ["seen", "seen", "seen"], short, "y"), "never trained on it")
     says(evaluate(files, seen, {"horizons_ms": [500]}, "y"), "raise its horizon_ms")
     says(evaluate(files, seen, {"horizons": [100]}, "y"), "unknown key")
