@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from regression_designs import design
 from scipy.optimize import minimize
 
 from spikeline.horizon.regression.empirical_bayes import fit_with_learned_prior, likeliest_prior
@@ -23,17 +24,6 @@ def problem():
     offset = np.log(rng.uniform(0.2, 1.0, UNITS))
     log_rates = offset + np.einsum("tud,ud->tu", design(own, shared), weights)
     return own, shared, rng.poisson(np.exp(log_rates)).astype(np.float32), offset
-
-
-def design(own: np.ndarray, shared: np.ndarray) -> np.ndarray:
-    """(rows, units, 1 + own + shared) float64."""
-    units = own.shape[2]
-    parts = [
-        np.ones((len(shared), units, 1)),
-        own.transpose(1, 2, 0),
-        np.repeat(shared[:, None], units, axis=1),
-    ]
-    return np.concatenate(parts, axis=2).astype(np.float64)
 
 
 def slow_mode(x, counts, offset, temper, prior) -> tuple[np.ndarray, np.ndarray]:

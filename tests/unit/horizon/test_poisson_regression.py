@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from regression_designs import design
 from scipy.optimize import minimize
 from sklearn.linear_model import PoissonRegressor
 
 from spikeline.horizon import poisson_regression
 from spikeline.horizon.poisson_regression import Prior, fit_poisson, likelihood, log_ratios
-
-
-def design(own: np.ndarray, shared: np.ndarray) -> np.ndarray:
-    """(rows, units, 1 + own + shared) float64."""
-    units = own.shape[2]
-    parts = [
-        np.ones((len(shared), units, 1)),
-        own.transpose(1, 2, 0),
-        np.repeat(shared[:, None], units, axis=1),
-    ]
-    return np.concatenate(parts, axis=2).astype(np.float64)
 
 
 @pytest.fixture(scope="module")
