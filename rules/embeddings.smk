@@ -2,9 +2,11 @@
 #
 # CONSUMES  resources/stimuli/{stimuli}.zip, resources/captions/{stimuli}.tsv,
 #           or precomputed embeddings (config: encoders, kind precomputed)
+#           results/responses/{subject}.h5                 which images train and which test
 # PRODUCES  resources/encoders/{encoder}/                  a tiny CLIP trained on the twin's images
 #           resources/weights/{encoder}/                   downloaded weights of an image encoder
-#           results/embeddings/{encoder}/{stimuli}.h5      a vector for each image
+#           results/embeddings/{encoder}/{stimuli}.h5      a vector for each image, or one per layer
+#           results/targets/{encoder}/{subject}.h5         layers cut to principal components
 
 
 localrules:
@@ -114,4 +116,26 @@ rule import_embeddings:
         "spikeline import-embeddings --values {input.values:q} --stimuli {input.stimuli:q}"
         " {params.images:q}"
         " --encoder {params.encoder:q} --settings {params.settings:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule reduce_layers:
+    """Cut an encoder's layers to the principal components of a subject's training images."""
+    input:
+        responses="results/responses/{subject}.h5",
+        embeddings=asks(PLAN.sources.embeddings),
+    output:
+        "results/targets/{encoder}/{subject}.h5",
+    log:
+        "logs/reduce_layers/{encoder}/{subject}.log",
+    threads: 2
+    resources:
+        mem=scaled(8),
+        runtime=minutes(120),
+    params:
+        settings=asks(lambda encoder: PLAN.sources.settings("reduce-layers", "encoders", encoder)),
+        code=code("reduce-layers"),
+    shell:
+        "spikeline reduce-layers --responses {input.responses:q}"
+        " --embeddings {input.embeddings:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"

@@ -49,7 +49,9 @@ def some_normalisation() -> Normalisation:
 def some_embeddings(**changed) -> Embeddings:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     images = np.array(["a/1.jpg", "a/2.jpg", "b/µ.jpg"], object)
-    return Embeddings(**{"values": values, "images": images, "encoder": "clip:0123", **changed})
+    layers = {"embedding": 3, "layer2": 1}
+    given = {"values": values, "images": images, "encoder": "clip:0123", "layers": layers}
+    return Embeddings(**{**given, **changed})
 
 
 def some_responses() -> Responses:
@@ -92,12 +94,22 @@ def some_session(source: str) -> dict:
     return values
 
 
+def _stored(one: Embeddings) -> dict:
+    """As a file holds them."""
+    dims = np.array(list(one.layers.values()), np.int32)
+    return {**vars(one), "layers": np.array(list(one.layers), object), "layer_dims": dims}
+
+
 def examples() -> dict[str, tuple[Contract, dict]]:
     """Contract and newly made values of each example."""
     pictures = np.arange(48, dtype=np.uint8).reshape(2, 4, 6)
     return {
         "counts": (counts.CONTRACT, vars(some_counts())),
-        "embeddings": (embeddings.CONTRACT, vars(some_embeddings())),
+        "embeddings": (embeddings.CONTRACT, _stored(some_embeddings())),
+        "reduced_embeddings": (
+            embeddings.REDUCED,
+            _stored(some_embeddings()) | {"values": np.ones((2, 3, 4), np.float32)},
+        ),
         "features": (features.CONTRACT, vars(some_features())),
         "normalisation": (features.NORMALISATION, vars(some_normalisation())),
         "responses": (responses.CONTRACT, vars(some_responses())),

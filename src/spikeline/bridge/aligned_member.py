@@ -77,12 +77,18 @@ class NetworkMap:
 
 @dataclass(frozen=True)
 class AlignedMember:
-    """One trained model of a decoder and its weight in the mean (weights sum to 1)."""
+    """One trained model of a decoder and its weight in the mean (weights sum to 1).
+
+    Attributes:
+        electrodes: indices in the responses file.
+        columns: of the embeddings that are read, where not all; see `Decoder`.
+    """
 
     electrodes: np.ndarray
     scaler: ResponseScaler
     map: AffineMap | NetworkMap
     target: TargetSpace
+    columns: np.ndarray | None = None
     weight: float = 1.0
 
     @property
@@ -105,7 +111,9 @@ class AlignedMember:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All arrays by name; `from_tensors` needs them and the `description`."""
+        read = {} if self.columns is None else {"columns": self.columns}
         return {
+            **read,
             "electrodes": self.electrodes.astype(np.int32),
             "scaler.mean": self.scaler.mean,
             "scaler.inverse_std": self.scaler.inverse_std,
@@ -119,8 +127,7 @@ class AlignedMember:
         return {
             "weight": self.weight,
             "transform": self.scaler.transform,
-            "root": self.target.root,
-            "normalise": self.target.normalise,
+            "target": self.target.preparation(),
             **self.map.description(),
         }
 
@@ -144,10 +151,8 @@ class AlignedMember:
             ),
             map=mapping,
             target=TargetSpace(
-                arrays["target.mean"],
-                arrays["target.matrix"],
-                description["root"],
-                description["normalise"],
+                arrays["target.mean"], arrays["target.matrix"], **description["target"]
             ),
+            columns=arrays.get("columns"),
             weight=description["weight"],
         )

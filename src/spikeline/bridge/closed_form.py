@@ -7,7 +7,7 @@ test, cross-validation leaves whole concepts out too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ def fit_ridge_decoder(
     categories: np.ndarray,
     electrodes: Mapping[str, np.ndarray],
     settings: Mapping[str, Any],
+    layer_dims: Sequence[int] = (),
 ) -> Decoder:
     """Ridge from responses to the target space; the penalty is chosen by cross-validation.
 
@@ -39,6 +40,7 @@ def fit_ridge_decoder(
         images, categories: str (rows,).
         electrodes: the electrode table.
         settings: resolved settings of a `ridge` entry.
+        layer_dims: columns of each layer of the embeddings; none means one layer.
     """
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
@@ -46,7 +48,7 @@ def fit_ridge_decoder(
     scaler = ResponseScaler.fit(responses[:, chosen], settings["transform"])
     x = scaler.apply(responses[:, chosen])
     groups = left_out_together(images, categories, settings["drop_test_concepts"])
-    space = fit_target_space(embeddings, images, settings, x, groups)
+    space = fit_target_space(embeddings, images, settings, x, groups, layer_dims)
     fit = fit_ridge(
         x,
         space.project(embeddings),
@@ -67,6 +69,7 @@ def fit_bayesian_decoder(
     electrodes: Mapping[str, np.ndarray],
     settings: Mapping[str, Any],
     gallery: int,
+    layer_dims: Sequence[int] = (),
 ) -> Decoder:
     """Two Gaussian models that share one score; see `spikeline.bridge.bayesian`.
 
@@ -77,12 +80,20 @@ def fit_bayesian_decoder(
         electrodes: the electrode table.
         settings: resolved settings of a `bayesian` entry.
         gallery: number of test images: validation galleries are as large.
+        layer_dims: columns of each layer of the embeddings; none means one layer.
     """
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
     )
     groups = categories if settings["drop_test_concepts"] else None
     member = fit_bayesian(
-        responses, embeddings, images, settings, gallery, groups=groups, electrodes=chosen
+        responses,
+        embeddings,
+        images,
+        settings,
+        gallery,
+        groups=groups,
+        electrodes=chosen,
+        layer_dims=layer_dims,
     )
     return Decoder(responses.shape[1], (member,), {"settings": dict(settings)})

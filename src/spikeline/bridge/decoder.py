@@ -24,7 +24,7 @@ from spikeline.bridge.aligned_member import AlignedMember
 from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.errors import InputError
 
-CONTRACT = "decoder/1"
+CONTRACT = "decoder/2"
 # Rows on which the spread is measured: enough pairs for two or three digits.
 SPREAD_ROWS = 500
 
@@ -42,6 +42,8 @@ class Decoder:
         n_electrodes: electrodes of the responses file, before selection.
         members: see `Member`.
         metadata: what else the file records (settings, provenance); JSON.
+        n_columns: of the embeddings file, of which each member reads its `columns`, those of some
+            layers; 0: as many as the members read.
         spread: standard deviation of the similarity of training responses to training images that
             are not their own; see `with_spread`. 1 if not measured.
     """
@@ -49,12 +51,13 @@ class Decoder:
     n_electrodes: int
     members: tuple[Member, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
+    n_columns: int = 0
     spread: float = 1.0
 
     @property
     def embedding_dim(self) -> int:
         """Length of the image embeddings that `embed_images` takes."""
-        return self.members[0].embedding_dim
+        return self.n_columns or self.members[0].embedding_dim
 
     def embed_responses(self, values: np.ndarray) -> np.ndarray:
         """Responses (n, n_electrodes) to unit rows (n, k) float32.
@@ -82,11 +85,30 @@ class Decoder:
                 f"embeddings have shape {embeddings.shape}; the decoder was trained on vectors of "
                 f"length {self.embedding_dim}; use the encoder it was trained with"
             )
-        return self._concatenated([member.embed_images(embeddings) for member in self.members])
+        return self._concatenated(
+            [
+                member.embed_images(
+                    embeddings if member.columns is None else embeddings[:, member.columns]
+                )
+                for member in self.members
+            ]
+        )
 
     def _concatenated(self, parts: list[np.ndarray]) -> np.ndarray:
         weights = [np.float32(member.weight**0.5) for member in self.members]
         return np.concatenate([p * w for p, w in zip(parts, weights, strict=True)], axis=1)
+
+    def reading(self, columns: np.ndarray, n_columns: int) -> Decoder:
+        """This decoder, trained on some columns of embeddings, as one that picks them itself.
+
+        Args:
+            columns: (embedding_dim,) indices, below `n_columns`.
+        """
+        columns = np.asarray(columns, dtype=np.int32)
+        if len(columns) == n_columns:
+            return self
+        members = tuple(replace(member, columns=columns) for member in self.members)
+        return replace(self, members=members, n_columns=n_columns)
 
     def with_spread(
         self, responses: np.ndarray, embeddings: np.ndarray, images: np.ndarray
@@ -124,6 +146,7 @@ class Decoder:
         }
         description = {
             "n_electrodes": self.n_electrodes,
+            "n_columns": self.n_columns,
             "spread": self.spread,
             "members": [member.description() for member in self.members],
             "metadata": self.metadata if metadata is None else dict(metadata),
@@ -148,6 +171,7 @@ class Decoder:
                 description["n_electrodes"],
                 tuple(members),
                 description["metadata"],
+                description["n_columns"],
                 description["spread"],
             )
 
@@ -182,4 +206,7 @@ def combine(decoders: Sequence[Decoder]) -> Decoder:
         for decoder in decoders
         for member in decoder.members
     )
-    return Decoder(decoders[0].n_electrodes, members, spread=len(decoders) / total)
+    first = decoders[0]
+    return Decoder(
+        first.n_electrodes, members, n_columns=first.embedding_dim, spread=len(decoders) / total
+    )

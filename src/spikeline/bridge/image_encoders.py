@@ -1,4 +1,4 @@
-"""Image encoders behind one interface: from images to one embedding per row."""
+"""Image encoders behind one interface: from images to their layers, one row per image."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from spikeline.artifacts.embeddings import OUTPUT
+from spikeline.bridge.image_layers import pooled
 from spikeline.errors import InputError
 
 log = logging.getLogger(__name__)
 
-Encode = Callable[[torch.Tensor], torch.Tensor]
+# Pixels (n, 3, height, width) to {layer: (n, values)}.
+Encode = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 Preprocess = Callable[[Image.Image], torch.Tensor]
 
 
@@ -31,16 +34,33 @@ def load(
 
     Args:
         settings: kind `open_clip` or `timm` with `model` and `pretrained`; kind `demo_clip` with
-            `weights`.
+            `weights`. `layers` are indices as the library counts them, each returned as
+            `layer{index}` after `embedding`, the network's output; `pool` and `grid` as in
+            `image_layers.pooled`.
         weights: a folder in open_clip's local-dir: format; it overrides `model`.
         cache: a folder of downloaded weights; new ones are saved there.
 
     Raises:
-        InputError: unknown model, or weights that cannot be loaded or downloaded.
+        InputError: unknown model, weights that cannot be loaded or downloaded, or a layer that the
+            network lacks.
     """
     if settings["kind"] == "timm":
-        return _timm(settings, device, cache)
-    return _open_clip(settings, weights, device, cache)
+        model, preprocess = _timm(settings, device, cache)
+        run = _timm_layers
+    else:
+        model, preprocess = _open_clip(settings, weights, device, cache)
+        run = _open_clip_layers
+    indices, class_token = list(settings["layers"]), settings["pool"] == "class"
+
+    def encode(pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        output, maps, prefixes = run(model, pixels, indices, class_token)
+        rows = {OUTPUT: output}
+        for index, layer, prefix in zip(indices, maps, prefixes, strict=True):
+            rows[f"layer{index}"] = pooled(layer, prefix, settings["pool"], settings["grid"])
+        return rows
+
+    _try(encode, preprocess, device, settings)
+    return encode, preprocess
 
 
 def embed(
@@ -50,18 +70,19 @@ def embed(
     device: torch.device,
     total: int,
     batch_size: int,
-) -> np.ndarray:
-    """Embeddings (total, dim) float32, in the order of `images`, not normalised.
+) -> dict[str, np.ndarray]:
+    """{layer: (total, values) float32}, in the order of `images`, not normalised.
 
     Computed in full precision, as every model reads the result.
     """
-    rows = []
+    parts: dict[str, list[np.ndarray]] = {}
     with torch.inference_mode(), tqdm(total=total, desc="embed", mininterval=2) as bar:
         for batch in _batches(images, batch_size):
             pixels = torch.stack([preprocess(image) for image in batch]).to(device)
-            rows.append(encode(pixels).float().cpu().numpy())
+            for name, values in encode(pixels).items():
+                parts.setdefault(name, []).append(values.float().cpu().numpy())
             bar.update(len(batch))
-    return np.concatenate(rows)
+    return {name: np.concatenate(rows) for name, rows in parts.items()}
 
 
 def _open_clip(
@@ -69,7 +90,7 @@ def _open_clip(
     weights: str | None,
     device: torch.device,
     cache: str | os.PathLike[str] | None,
-) -> tuple[Encode, Preprocess]:
+) -> tuple[torch.nn.Module, Preprocess]:
     import open_clip
 
     model_name = f"local-dir:{weights}" if weights else settings["model"]
@@ -99,12 +120,35 @@ def _open_clip(
             f"open_clip: cannot load {model_name} {settings.get('pretrained', '')}: {reason}; "
             "on a machine without network give a model local-dir:FOLDER"
         ) from None
-    return model.eval().encode_image, preprocess
+    return model.eval(), preprocess
+
+
+def _open_clip_layers(model, pixels: torch.Tensor, indices: list[int], class_token: bool):
+    """The output, and the maps and prefix tokens of each layer."""
+    if not indices:
+        return model.encode_image(pixels), [], []
+    from open_clip.modified_resnet import ModifiedResNet
+
+    found = model.forward_intermediates(
+        pixels,
+        image_indices=indices,
+        # open_clip 3.3 has the meaning of this option turned round in its residual networks:
+        # without it they drop the blocks that the output needs.
+        stop_early=isinstance(model.visual, ModifiedResNet),
+        normalize=False,
+        image_output_extra_tokens=class_token,
+    )
+    maps = found["image_intermediates"]
+    return (
+        found["image_features"],
+        maps,
+        found.get("image_intermediates_prefix", [None] * len(maps)),
+    )
 
 
 def _timm(
     settings: Mapping[str, Any], device: torch.device, cache: str | os.PathLike[str] | None
-) -> tuple[Encode, Preprocess]:
+) -> tuple[torch.nn.Module, Preprocess]:
     import timm
     from timm.data import create_transform, resolve_model_data_config
 
@@ -117,6 +161,38 @@ def _timm(
         raise InputError(f"timm: cannot load {settings['model']}: {reason}") from None
     preprocess = create_transform(**resolve_model_data_config(model), is_training=False)
     return model.eval().to(device), preprocess
+
+
+def _timm_layers(model, pixels: torch.Tensor, indices: list[int], class_token: bool):
+    """As `_open_clip_layers`."""
+    if not indices:
+        return model(pixels), [], []
+    asked = {"return_prefix_tokens": True} if class_token and model.num_prefix_tokens else {}
+    features, maps = model.forward_intermediates(pixels, indices=indices, **asked)
+    prefixes = [None] * len(maps)
+    if asked:
+        maps, prefixes = zip(*maps, strict=True)
+    return model.forward_head(features), maps, prefixes
+
+
+def _try(
+    encode: Encode, preprocess: Preprocess, device: torch.device, settings: Mapping[str, Any]
+) -> None:
+    """Raise InputError now, not after hours, where a layer or its pooling does not exist."""
+    if not settings["layers"]:
+        return
+    blank = preprocess(Image.new("RGB", (256, 256)))[None].to(device)
+    try:
+        with torch.inference_mode():
+            encode(blank)
+    except InputError:
+        raise
+    except Exception as error:  # the libraries raise AssertionError, AttributeError and others
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"layers: {settings['kind']} {settings.get('model', '')} cannot give "
+            f"{settings['layers']}: {reason or type(error).__name__}"
+        ) from None
 
 
 def _batches(images: Iterable[Image.Image], size: int) -> Iterator[list[Image.Image]]:

@@ -5,8 +5,10 @@ A kernel is held as features phi(x): x itself for `linear`, and for `rbf`
     phi(x) = k(x, landmarks) K^(-1/2),   K = k(landmarks, landmarks)
 
 (Nystrom; Williams and Seeger 2001), which is exact when every training row is a landmark. Time is
-rows * m^2 and memory rows * m, with m features; nothing of rows * rows is formed. There is no
-intercept: outputs are centred by the caller, and so are the features of the linear kernel.
+rows * m^2 and memory rows * m, with m features; nothing of rows * rows is formed. Outputs are
+centred by the caller, and so are the features of the linear kernel: predictions have no intercept.
+Leaving a row of the linear kernel out leaves it out of that centring too. Otherwise, where rows are
+nearly orthogonal, the others' mean tells what the row left out was.
 """
 
 from __future__ import annotations
@@ -147,7 +149,7 @@ def _path(
     Their coefficients are those of the linear kernel's features, or of k(x, landmarks) for rbf.
     """
     if landmarks is None:
-        path = RidgePath.of_rows(x, y, intercept=False, negligible=_NEGLIGIBLE)
+        path = RidgePath.of_rows(x, y, negligible=_NEGLIGIBLE)
         return path, path.rotated(x)
     eigenvalues, vectors = spectrum(rbf(landmarks, landmarks), _NEGLIGIBLE)
     root = vectors / np.sqrt(eigenvalues)

@@ -26,6 +26,9 @@ class TrainingData:
     electrodes: Mapping[str, np.ndarray]
     gallery: int
     encoder: str
+    layer_dims: tuple[int, ...]  # columns of each layer of the embeddings
+    columns: np.ndarray  # of the file, that the embeddings are
+    n_columns: int  # of the file
 
 
 def add_arguments(parser: argparse.ArgumentParser, step: str) -> None:
@@ -44,7 +47,9 @@ def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingDa
     can have learnt nothing about images.
     """
     recorded = responses.read(options.responses)
-    embedded = embeddings.read(options.embeddings)
+    embedded = embeddings.read(options.embeddings, options.seed)
+    layers = settings["target_layers"]
+    columns = embedded.columns_of(layers, options.embeddings)
     test = recorded.split(options.seed)
     rows = training_rows(
         test,
@@ -59,12 +64,15 @@ def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingDa
         values = values[np.random.default_rng(options.seed).permutation(len(values))]
     return TrainingData(
         values,
-        embedded.rows_of(recorded.images[rows], options.embeddings),
+        embedded.rows_of(recorded.images[rows], options.embeddings, layers),
         recorded.images[rows],
         recorded.categories[rows],
         recorded.electrodes,
         int(test.sum()),
         embedded.encoder,
+        tuple(map(len, columns)),
+        np.concatenate(columns),
+        embedded.values.shape[1],
     )
 
 
@@ -84,5 +92,6 @@ def save(
         module, settings, [options.responses, options.embeddings], seed=options.seed
     )
     decoder = decoder.with_spread(data.responses, data.embeddings, data.images)
+    decoder = decoder.reading(data.columns, data.n_columns)
     decoder.save(options.output, {"encoder": data.encoder, "settings": dict(settings)}, record)
     return record

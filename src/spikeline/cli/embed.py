@@ -6,6 +6,7 @@ import argparse
 import os
 
 from spikeline.artifacts import embeddings, provenance
+from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.files import sha256
 from spikeline.bridge import image_encoders
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
@@ -31,13 +32,9 @@ def run(options: argparse.Namespace) -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"  # all that is needed lies there
     encode, preprocess = image_encoders.load(settings, options.weights, device, options.cache)
     names = stimuli.names(options.stimuli)
-    values = image_encoders.embed(
-        stimuli.load(options.stimuli, names),
-        encode,
-        preprocess,
-        device,
-        total=len(names),
-        batch_size=settings["batch_size"],
+    loaded = stimuli.load(options.stimuli, names)
+    layers = image_encoders.embed(
+        loaded, encode, preprocess, device, total=len(names), batch_size=settings["batch_size"]
     )
     inputs = [path for path in (options.stimuli, options.weights, options.cache) if path]
     record = provenance.describe(__name__, settings, inputs)
@@ -46,4 +43,4 @@ def run(options: argparse.Namespace) -> None:
     weights = sha256(options.weights) if options.weights else None
     made_by = provenance.dumps({"model": model, "weights": weights})
     identity = embeddings.identity(options.encoder, made_by)
-    embeddings.write(options.output, embeddings.Embeddings(values, names, identity), record)
+    embeddings.write(options.output, Embeddings.joined(layers, names, identity), record)

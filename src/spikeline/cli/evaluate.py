@@ -30,11 +30,11 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options, "evaluate")
     numbers = seeds_of(options.seeds, options.decoders, "decoder")
     recorded = responses.read(options.responses)
-    embedded = embeddings.read(options.embeddings)
     seeds, facts, ceiling = [], {}, None
     pairs = zip(numbers, options.decoders, strict=True)
     for seed, path in tqdm(list(pairs), desc="evaluate", unit="decoder"):
         decoder = Decoder.load(path)
+        embedded = embeddings.read(options.embeddings, seed)
         _check_encoder(decoder, embedded, path, options.embeddings)
         _check_seed(seed, path)
         images = recorded.images[recorded.split(seed)]

@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> None:
     data = _training_data.read(options, settings)
     arrays = data.responses, data.embeddings, data.images, data.categories, data.electrodes
     if settings["kind"] == "bayesian":
-        decoder = fit_bayesian_decoder(*arrays, settings, data.gallery)
+        decoder = fit_bayesian_decoder(*arrays, settings, data.gallery, data.layer_dims)
     else:
-        decoder = fit_ridge_decoder(*arrays, settings)
+        decoder = fit_ridge_decoder(*arrays, settings, data.layer_dims)
     _training_data.save(decoder, options, __name__, settings, data)

@@ -49,8 +49,9 @@ def contracts() -> dict[str, Contract]:
     from spikeline.simulate.behaving import store
 
     found = (
-        counts.CONTRACT, embeddings.CONTRACT, features.CONTRACT, features.NORMALISATION,
-        responses.CONTRACT, true_rates.CONTRACT, store.SESSION, store.PICTURES,
+        counts.CONTRACT, embeddings.CONTRACT, embeddings.REDUCED, features.CONTRACT,
+        features.NORMALISATION, responses.CONTRACT, true_rates.CONTRACT, store.SESSION,
+        store.PICTURES,
     )  # fmt: skip
     return {contract.name: contract for contract in found}
 

@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
             settings,
             seed=options.seed,
             gallery=data.gallery,
+            layer_dims=data.layer_dims,
             fabric=training.fabric,
             state_file=training.state_file(),
         )

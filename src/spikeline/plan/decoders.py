@@ -12,6 +12,7 @@ from spikeline.settings.schema import unknown
 from spikeline.settings.steps import STEPS, selected
 
 DECODER = "results/decoders/{model}/{subject}/seed{seed}.safetensors"
+REDUCED = "results/targets/{encoder}/{subject}.h5"
 EVALUATION = "results/evaluations/{model}/{subject}.json"
 # Which rule makes a model, by its kind.
 CLOSED_FORMS = STEPS["fit"][0].kinds
@@ -34,16 +35,22 @@ class Decoders:
         self._asked = asked
         # Asked once per job; answered once per model.
         self.encoder = cache(self._encoder)
+        self.layers = cache(self._layers)
         self.training_settings = cache(self._training_settings)
         self.evaluation_settings = cache(self._evaluation_settings)
         self.distinct = cache(self._distinct)
         self.check = cache(self._check)
 
     def embeddings(self, model: str, subject: str) -> str:
-        """The embeddings a model is trained on: its encoder's, of the images its subject saw."""
+        """The embeddings a model is trained on: its encoder's, of the images its subject saw.
+
+        Layers are first reduced to components fitted to the subject's training images.
+        """
         self.check(model, subject)
-        stimuli = self.config.entry("subjects", subject)["stimuli"]
-        return f"results/embeddings/{self.encoder(model)}/{stimuli}.h5"
+        encoder = self.encoder(model)
+        if self.layers(model):
+            return REDUCED.format(encoder=encoder, subject=subject)
+        return self.sources.embeddings(encoder, subject)
 
     def seeds(self, model: str, subject: str) -> list[int]:
         """The seeds of an evaluation: as many as an ablation asks for, repeats left out."""
@@ -88,6 +95,19 @@ class Decoders:
                 f"model {model!r}: its members have encoders {sorted(encoders)}; use one"
             )
         return encoders.pop()
+
+    def _layers(self, model: str) -> list[str]:
+        """The layers a model predicts, none for its encoder's output; of an ensemble, any."""
+        settings = self.models.settings(model)
+        if settings["kind"] not in ENSEMBLES:
+            return settings["target_layers"]
+        members = self.models.members(model)
+        if len({bool(self.layers(member)) for member in members}) > 1:
+            raise InputError(
+                f"model {model!r}: some members predict layers and some the encoder's output, "
+                "called embedding; name it in their target_layers"
+            )
+        return [layer for member in members for layer in self.layers(member)]
 
     def _distinct(self, model: str, subject: str, count: int) -> int:
         """How many of `count` seeds give different decoders.

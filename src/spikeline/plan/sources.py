@@ -180,6 +180,13 @@ class Sources:
         """The packed images that a subject saw."""
         return self._packed(self.config.entry("subjects", subject)["stimuli"])
 
+    def embeddings(self, encoder: str, subject: str) -> str:
+        """An encoder's embeddings of the images that a subject saw."""
+        self.config.entry("encoders", encoder)
+        return (
+            f"results/embeddings/{encoder}/{self.config.entry('subjects', subject)['stimuli']}.h5"
+        )
+
     def training_stimuli(self, encoder: str) -> str:
         """The packed images that the demo's encoder is trained on."""
         return self._packed(self.config.entry("encoders", encoder)["stimuli"])

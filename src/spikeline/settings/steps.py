@@ -59,6 +59,8 @@ _NETWORKS = ("linear", "mlp", "capoyo")
 _CLOSED_FORMS = ("ridge", "bayesian")
 _CONVERSION = ("split", "min_rate_hz", "min_units", "window_s", "behaviour")
 _ENCODERS = ("demo_clip", "open_clip", "timm")
+# Which layers of an encoder are kept, and what becomes of them.
+_POOLING, _LAYERS = ("layers", "pool", "grid"), ("layer_transform", "layer_components")
 
 STEPS: dict[str, tuple[Part, ...]] = {
     "simulate-ventral": (Part("twins", ("ventral",), without=("kind",)),),
@@ -72,8 +74,12 @@ STEPS: dict[str, tuple[Part, ...]] = {
     # Any kind: the key is the same in all.
     "validate": (Part("sessions", ("ibl",), ("min_units",)),),
     "train-clip": (Part("encoders.training", ("demo_clip",)),),
-    "fetch-weights": (Part("encoders", _ENCODERS[1:], without=("batch_size",)),),
-    "embed": (Part("encoders", _ENCODERS, without=("stimuli", "training")),),
+    "fetch-weights": (
+        Part("encoders", _ENCODERS[1:], without=("batch_size", *_POOLING, *_LAYERS)),
+    ),
+    "embed": (Part("encoders", _ENCODERS, without=("stimuli", "training", *_LAYERS)),),
+    # Any kind: the keys are the same in all.
+    "reduce-layers": (Part("encoders", ("precomputed",), _LAYERS),),
     "import-embeddings": (Part("encoders", ("precomputed",), ("kind", "scale")),),
     "fit": (Part("models", _CLOSED_FORMS),),
     "train": (Part("models", _NETWORKS),),

@@ -52,7 +52,7 @@ def test_another_contract_is_refused(tmp_path):
     embeddings.write(tmp_path / "a.h5", some_embeddings(), RECORD)
     with h5py.File(tmp_path / "a.h5", "r+") as handle:
         handle.attrs["contract"] = "responses/1"
-    said = r"a\.h5: holds 'responses/1', expected 'embeddings/1'; make it again"
+    said = r"a\.h5: holds 'responses/1', expected 'embeddings/2'; make it again"
     with pytest.raises(InputError, match=said):
         embeddings.read(tmp_path / "a.h5")
 

@@ -106,7 +106,7 @@ def test_a_breach_is_refused_on_read(tmp_path):
 def test_another_contract_is_refused(tmp_path):
     embedded = embeddings.Embeddings(np.ones((2, 2), np.float32), np.array(["a", "b"]), "clip")
     embeddings.write(tmp_path / "a.h5", embedded, RECORD)
-    assert "holds 'embeddings/1', expected 'responses/1'; make it again" in refusal(
+    assert "holds 'embeddings/2', expected 'responses/1'; make it again" in refusal(
         tmp_path / "a.h5"
     )
 

@@ -22,6 +22,8 @@ SETTINGS = {
     "target_transform": "none",
     "target_normalise": False,
     "target_components": 0,
+    "target_layers": [],
+    "layer_mix": "stacked",
     "encoding_kernels": ["linear"],
     "decoding_kernels": ["linear"],
 }
@@ -97,8 +99,10 @@ def by_hand(x, e, x_new, e_new, member):
             tried = []
             for penalty in penalties:
                 inverse = np.linalg.inv(a.T @ a + penalty * np.eye(a.shape[1]))
-                hat = a @ inverse @ a.T
-                left_out = b[:, column] - (b[:, column] - hat @ b[:, column]) / (1 - np.diag(hat))
+                # leaving a row out leaves it out of the means too
+                hat = a @ inverse @ a.T + 1 / len(a)
+                missed = (b[:, column] - hat @ b[:, column]) / (1 - np.diag(hat))
+                left_out = b[:, column] - missed
                 prediction = a_new @ inverse @ a.T @ b[:, column]
                 tried.append((np.square(b[:, column] - left_out).sum(), left_out, prediction))
             best = min(tried, key=lambda t: t[0])

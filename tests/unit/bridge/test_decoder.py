@@ -107,7 +107,8 @@ def bayesian_decoder():
 
     settings = {
         "transform": "none", "target_transform": "none", "target_normalise": False,
-        "target_components": 0, "encoding_kernels": ["linear"], "decoding_kernels": ["linear"],
+        "target_components": 0, "target_layers": [], "layer_mix": "stacked",
+        "encoding_kernels": ["linear"], "decoding_kernels": ["linear"],
     }  # fmt: skip
     return Decoder(6, (fit_bayesian(RESPONSES, EMBEDDINGS, IMAGES, settings, 10),))
 
@@ -214,5 +215,5 @@ def test_wrong_shapes_and_files_are_one_line_errors(tmp_path):
     import safetensors.numpy
 
     safetensors.numpy.save_file({"a": EMBEDDINGS}, path)
-    with pytest.raises(InputError, match="holds no contract, expected 'decoder/1'"):
+    with pytest.raises(InputError, match="holds no contract, expected 'decoder/2'"):
         Decoder.load(path)

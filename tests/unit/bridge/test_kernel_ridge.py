@@ -24,15 +24,17 @@ def problem(rows=40, features=6, outputs=4, seed=0):
     y = np.sin(x @ rng.standard_normal((features, outputs))) + 0.3 * rng.standard_normal(
         (rows, outputs)
     )
-    return x, y
+    return x - x.mean(0), y - y.mean(0)
 
 
 def refitted_without(kernel, x, y, penalty, rows):
     """What scikit-learn predicts for `rows` when it has not seen them."""
     kept = np.setdiff1d(np.arange(len(x)), rows)
-    options = {"gamma": 0.5} if kernel == "rbf" else {}
-    model = KernelRidge(alpha=penalty, kernel=kernel, **options).fit(x[kept], y[kept])
-    return model.predict(x[rows])
+    if kernel == "rbf":
+        model = KernelRidge(alpha=penalty, kernel=kernel, gamma=0.5)
+    else:
+        model = Ridge(alpha=penalty, solver="svd")
+    return model.fit(x[kept], y[kept]).predict(x[rows])
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
@@ -52,11 +54,21 @@ def test_rows_of_one_group_are_left_out_together(kernel):
     )
     x = x[:40]
     x[groups == 3] = x[np.flatnonzero(groups == 3)[0]]
+    x -= x.mean(0)
     _, left_out = fit_smoother(kernel, x, y, [0.3], groups=groups)
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
         expected = refitted_without(kernel, x, y, 0.3, rows)
         np.testing.assert_allclose(left_out[rows], expected, atol=1e-6)
+
+
+def test_orthogonal_rows_predict_nothing_of_one_that_is_left_out():
+    x = np.eye(50) - 1 / 50
+    y = np.random.default_rng(0).standard_normal((50, 3))
+    y -= y.mean(0)
+    _, left_out = fit_smoother("linear", x, y, [0.01])
+    # The others' mean is all that is known of a row: -1 / 49 of it.
+    np.testing.assert_allclose(left_out, -y / 49, atol=1e-10)
 
 
 def test_a_fixed_penalty_gives_scikit_learns_ridge_and_kernel_ridge():

@@ -50,6 +50,7 @@ TARGET = {
     "target_weighting": 0.0,
     "target_transform": "none",
     "target_normalise": True,
+    "target_layers": [],
 }
 SMALL = {
     **TARGET,
@@ -241,6 +242,7 @@ def test_components_that_responses_do_not_predict_weigh_less(recording):
         **TARGET,
         "target_components": 5,
         "target_normalise": False,
+        "layer_mix": "stacked",
         "target_weighting": 1.0,
     }
     weighted = fit_target_space(embeddings, images, settings, responses)

@@ -67,7 +67,7 @@ def copy(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("hdf5", ["embeddings/1", "values  float32  (2, 3)  (images, dim)", "encoder = 'clip'"]),
+        ("hdf5", ["embeddings/2", "values  float32  (2, 3)  (images, dim)", "encoder = 'clip'"]),
         ("archive", ["3 images", "a.png", "c.png"]),
         ("safetensors", ["weight", "F32", "[4, 2]"]),
         ("evaluation", ["top1: 0.5"]),

@@ -28,6 +28,7 @@ from spikeline.bridge.bayesian.gaussian_models import (
     GaussianModels,
     ImageAxes,
 )
+from spikeline.bridge.bayesian.layer_stack import LayerStack
 from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.bridge.bayesian.model_selection import Mixture, Trials, choose_mixture
 from spikeline.bridge.bayesian.terms import Decoding, Encoding, Padding
@@ -55,6 +56,7 @@ def fit_bayesian(
     *,
     groups: Sequence[str] | np.ndarray | None = None,
     electrodes: np.ndarray | None = None,
+    layer_dims: Sequence[int] = (),
     seed: int = 0,
 ) -> BayesianMember:
     """Fit to training rows only.
@@ -72,13 +74,14 @@ def fit_bayesian(
             of each. None: each image is left out on its own.
         electrodes: indices of the electrodes to use; None takes all. One that never varies is
             left out.
+        layer_dims: columns of each layer of the embeddings; none means one layer.
         seed: of the folds.
 
     Raises:
         InputError: too few images, no electrode that varies, or what `ResponseScaler` and
             `TargetSpace` raise.
     """
-    resolved = BayesianSettings.of(settings)
+    resolved = BayesianSettings.of(settings, layer_dims)
     images = np.unique(np.asarray(images), return_inverse=True)[1]
     what = "images" if groups is None else "concepts"
     groups = images if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
@@ -96,13 +99,16 @@ def fit_bayesian(
     electrodes = electrodes[varies].astype(np.int32)
     first = np.unique(images, return_index=True)[1]
     rotation = None
-    if embeddings.shape[1] > len(first):
+    if embeddings.shape[1] > len(first) and not resolved.stacked:
         # everything fitted lies in the span of the training images: rotate into it once
         rotation = TargetSpace.fit(
-            embeddings[first], root=resolved.root, normalise=resolved.normalise
+            embeddings[first],
+            root=resolved.root,
+            normalise=resolved.normalise,
+            layer_dims=layer_dims,
         )
         embeddings = rotation.project(embeddings)
-        resolved = replace(resolved, root=False, normalise=False)
+        resolved = replace(resolved, root=False, normalise=False, layer_dims=())
     trials = Trials(values[:, varies], embeddings, images, groups)
 
     powers = _choose_powers(resolved, trials, seed)
@@ -113,8 +119,7 @@ def fit_bayesian(
     models = GaussianModels.fit(resolved, powers, trials, mixture.sides)
     choices = {"powers": powers, "components": models.components, **choices}
     logger.info("chosen on training rows: %s", json.dumps(choices, sort_keys=True))
-    member = _member(models, mixture, electrodes, choices, trials)
-    return member if rotation is None else member.lifted(rotation)
+    return replace(_member(models, mixture, electrodes, choices, trials), rotation=rotation)
 
 
 def _choose_powers(resolved: BayesianSettings, trials: Trials, seed: int) -> dict[str, float]:
@@ -161,6 +166,9 @@ def _member(
         encoding = Encoding.folded(
             side.smoothers, projections, models.whitener("encoding", shrinkage) * root, prior * root
         )
+        stack = side.smoothers.get("linear")
+        if isinstance(stack, LayerStack):
+            choices["layer_weights"] = stack.weights.mean(1).round(4).tolist()
     if "decoding" in mixture.sides:
         side, weight = models.decoding, mixture.weights["decoding"]
         w = models.whitener("decoding", mixture.shrinkages["decoding"]) * np.sqrt(weight)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from spikeline.bridge.bayesian.layer_stack import LayerStack, fit_layer_stack
 from spikeline.bridge.bayesian.model_selection import Trials
 from spikeline.bridge.bayesian.terms import response_features
 from spikeline.bridge.kernel_ridge import (
@@ -17,7 +18,7 @@ from spikeline.bridge.kernel_ridge import (
     whitener,
 )
 from spikeline.bridge.preprocessing import ResponseScaler
-from spikeline.bridge.targets import TargetSpace
+from spikeline.bridge.targets import TargetSpace, preparation_of
 
 # In the scale of a kernel whose mean diagonal is 1.
 ENCODING_PENALTIES = 10.0 ** np.arange(-2.5, 3.1, 0.5)
@@ -35,6 +36,8 @@ class BayesianSettings:
         root, normalise: of embeddings; see `targets.TargetSpace`.
         components: of the decoding model's targets; 0: see `fit_bayesian`.
         kernels: {side: names}, of each side that has a model.
+        layer_dims: columns of each layer of the embeddings; none means one layer.
+        stacked: whether each layer has a linear encoding regression of its own.
     """
 
     transform: str
@@ -42,16 +45,19 @@ class BayesianSettings:
     normalise: bool
     components: int
     kernels: dict[str, tuple[str, ...]]
+    layer_dims: tuple[int, ...] = ()
+    stacked: bool = False
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> BayesianSettings:
+    def of(cls, settings: Mapping[str, Any], layer_dims: Sequence[int] = ()) -> BayesianSettings:
         sides = {side: tuple(settings[f"{side}_kernels"]) for side in ("encoding", "decoding")}
         return cls(
             transform=settings["transform"],
-            root=settings["target_transform"] == "sqrt",
-            normalise=bool(settings["target_normalise"]),
+            **preparation_of(settings),
             components=int(settings["target_components"]),
             kernels={side: names for side, names in sides.items() if names != ("none",)},
+            layer_dims=tuple(layer_dims),
+            stacked=len(layer_dims) > 1 and settings["layer_mix"] == "stacked",
         )
 
 
@@ -64,7 +70,12 @@ class ImageAxes:
 
     @classmethod
     def fit(cls, settings: BayesianSettings, embeddings: np.ndarray) -> ImageAxes:
-        space = TargetSpace.fit(embeddings, root=settings.root, normalise=settings.normalise)
+        space = TargetSpace.fit(
+            embeddings,
+            root=settings.root,
+            normalise=settings.normalise,
+            layer_dims=settings.layer_dims,
+        )
         return cls(space, space.project(embeddings).astype(np.float64).std(0))
 
     def weighted(self, power: float) -> TargetSpace:
@@ -86,7 +97,7 @@ class Side:
         covariance: of the leave-one-out residuals (outputs, outputs).
     """
 
-    smoothers: dict[str, Smoother]
+    smoothers: dict[str, Smoother | LayerStack]
     covariance: np.ndarray
     spaces: dict[str, TargetSpace]
 
@@ -122,32 +133,42 @@ class GaussianModels:
         y = scaler.apply(trials.values)
         encoding = decoding = None
         if "encoding" in sides:
-            spaces = {kernel: axes.weighted(power) for kernel, power in powers.items()}
-            inputs = {kernel: space.project(trials.embeddings) for kernel, space in spaces.items()}
-            encoding = cls._side(inputs, y, ENCODING_PENALTIES, trials.groups, spaces)
+            encoding = cls._encoding(settings, axes, powers, trials, y)
         if "decoding" in sides:
             z = axes.whitened(components).project(trials.embeddings)
             inputs = dict.fromkeys(settings.kernels["decoding"], response_features(y))
-            decoding = cls._side(inputs, z, DECODING_PENALTIES, trials.groups, {})
+            fits = _fit_smoothers(inputs, z, DECODING_PENALTIES, trials.groups)
+            decoding = _side(fits, z, {})
         return cls(scaler, axes, components, encoding, decoding)
 
     @staticmethod
-    def _side(
-        inputs: Mapping[str, np.ndarray],
-        outputs: np.ndarray,
-        penalties: np.ndarray,
-        groups: np.ndarray,
-        spaces: dict[str, TargetSpace],
+    def _encoding(
+        settings: BayesianSettings,
+        axes: ImageAxes,
+        powers: Mapping[str, float],
+        trials: Trials,
+        y: np.ndarray,
     ) -> Side:
-        smoothers = {}
-        residuals = outputs.astype(np.float64)
-        for kernel, x in inputs.items():
-            # the rbf kernel has a diagonal of 1, the linear one a mean diagonal of 1
-            smoothers[kernel], left_out = fit_smoother(
-                kernel, x, outputs, penalties, groups=groups, landmarks=LANDMARKS
+        spaces = {kernel: axes.weighted(power) for kernel, power in powers.items()}
+        fits: dict[str, Fit] = {}
+        if settings.stacked and "linear" in powers:
+            layers = axes.space.layers()
+            own = [
+                ImageAxes.fit(replace(settings, layer_dims=()), trials.embeddings[:, layer])
+                for layer in layers
+            ]
+            fits["linear"] = fit_layer_stack(
+                [one.weighted(powers["linear"]) for one in own],
+                layers,
+                trials.embeddings,
+                y,
+                ENCODING_PENALTIES,
+                trials.groups,
             )
-            residuals -= left_out / len(inputs)
-        return Side(smoothers, residuals.T @ residuals / len(residuals), spaces)
+            spaces["linear"] = axes.space.unrotated()
+        inputs = {k: s.project(trials.embeddings) for k, s in spaces.items() if k not in fits}
+        fits |= _fit_smoothers(inputs, y, ENCODING_PENALTIES, trials.groups)
+        return _side({kernel: fits[kernel] for kernel in powers}, y, spaces)
 
     def vectors(
         self, side: str, values: np.ndarray, embeddings: np.ndarray
@@ -164,3 +185,25 @@ class GaussianModels:
     def whitener(self, side: str, shrinkage: float) -> np.ndarray:
         """Of the side's residuals, with their covariance shrunk towards its diagonal."""
         return whitener(shrunk_to_diagonal(getattr(self, side).covariance, shrinkage))
+
+
+# What predicts an output, and what it predicts for rows it was not fitted to (rows, outputs).
+Fit = tuple[Smoother | LayerStack, np.ndarray]
+
+
+def _fit_smoothers(
+    inputs: Mapping[str, np.ndarray], outputs: np.ndarray, penalties: np.ndarray, groups: np.ndarray
+) -> dict[str, Fit]:
+    """By kernel. The rbf kernel has a diagonal of 1, the linear one a mean diagonal of 1."""
+    return {
+        kernel: fit_smoother(kernel, x, outputs, penalties, groups=groups, landmarks=LANDMARKS)
+        for kernel, x in inputs.items()
+    }
+
+
+def _side(fits: Mapping[str, Fit], outputs: np.ndarray, spaces: dict[str, TargetSpace]) -> Side:
+    residuals = outputs.astype(np.float64)
+    for _, left_out in fits.values():
+        residuals -= left_out / len(fits)
+    smoothers = {kernel: smoother for kernel, (smoother, _) in fits.items()}
+    return Side(smoothers, residuals.T @ residuals / len(residuals), spaces)

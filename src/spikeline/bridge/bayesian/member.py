@@ -12,7 +12,7 @@ and one further coordinate on each side makes both vectors unit rows. Applying i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class BayesianMember:
         root, normalise: that preparation; see `spikeline.bridge.targets.TargetSpace`.
         encoding, decoding: the terms of the score; one may be None.
         padding: see `Padding`.
+        rotation: of the embeddings, before all that, to the axes that the training images span;
+            None where they are fewer than the images and of one layer.
+        columns: of the embeddings that are read, where not all; see `Decoder`.
         choices: what was chosen on training rows, as a record for the user; JSON.
         weight: in the mean over the members of a decoder.
     """
@@ -46,13 +49,15 @@ class BayesianMember:
     encoding: Encoding | None
     decoding: Decoding | None
     padding: Padding
+    rotation: TargetSpace | None = None
+    columns: np.ndarray | None = None
     choices: dict[str, Any] = field(default_factory=dict)
     weight: float = 1.0
 
     @property
     def embedding_dim(self) -> int:
         """Length of the image embeddings that `embed_images` takes."""
-        return len(self.image_mean)
+        return len(self.image_mean if self.rotation is None else self.rotation.mean)
 
     @property
     def parameters(self) -> int:
@@ -91,6 +96,8 @@ class BayesianMember:
 
     def image_terms(self, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """b (n, q + k) and beta (n,) of the score, float64."""
+        if self.rotation is not None:
+            embeddings = self.rotation.project(embeddings)
         vectors, beta = [], np.zeros(len(embeddings))
         if self.encoding is not None:
             predicted = np.zeros((len(embeddings), self.encoding.whitener.shape[1]))
@@ -110,21 +117,6 @@ class BayesianMember:
     def _projected(self, embeddings: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         return TargetSpace(self.image_mean, matrix, self.root, self.normalise).project(embeddings)
 
-    def lifted(self, rotation: TargetSpace) -> BayesianMember:
-        """This member of rotated embeddings as one of the embeddings themselves.
-
-        Args:
-            rotation: to orthonormal axes (dim, r); this member takes what it projects to, as is.
-        """
-        return replace(
-            self,
-            image_mean=rotation.mean + rotation.matrix @ self.image_mean,
-            root=rotation.root,
-            normalise=rotation.normalise,
-            encoding=self.encoding and self.encoding.lifted(rotation.matrix),
-            decoding=self.decoding and self.decoding.lifted(rotation.matrix),
-        )
-
     def tensors(self) -> dict[str, np.ndarray]:
         """All arrays by name; `from_tensors` needs them and the `description`."""
         arrays = {
@@ -133,6 +125,10 @@ class BayesianMember:
             "scaler.inverse_std": self.scaler.inverse_std,
             "image.mean": self.image_mean,
         }
+        if self.rotation is not None:
+            arrays |= {"rotation.mean": self.rotation.mean, "rotation.matrix": self.rotation.matrix}
+        if self.columns is not None:
+            arrays["columns"] = self.columns
         for name, side in (("encoding", self.encoding), ("decoding", self.decoding)):
             for part, value in vars(side).items() if side is not None else ():
                 if isinstance(value, Smoother):
@@ -149,6 +145,7 @@ class BayesianMember:
             "transform": self.scaler.transform,
             "root": self.root,
             "normalise": self.normalise,
+            "rotation": None if self.rotation is None else self.rotation.preparation(),
             "decoding_weight": None if self.decoding is None else self.decoding.weight,
             "padding": dict(vars(self.padding)),
             "choices": self.choices,
@@ -174,6 +171,13 @@ class BayesianMember:
                 Decoding(weight=description["decoding_weight"], **decoding) if decoding else None
             ),
             padding=Padding(**description["padding"]),
+            rotation=(
+                description["rotation"]
+                and TargetSpace(
+                    arrays["rotation.mean"], arrays["rotation.matrix"], **description["rotation"]
+                )
+            ),
+            columns=arrays.get("columns"),
             choices=description["choices"],
             weight=description["weight"],
         )

@@ -7,11 +7,12 @@ p(image). Both are Gaussian, so that each is a quadratic form in whitened vector
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from spikeline.bridge.bayesian.layer_stack import LayerStack
 from spikeline.bridge.kernel_ridge import Smoother
 
 # How much longer than the longest training row a row may be before it is shortened.
@@ -41,30 +42,27 @@ class Encoding:
     @classmethod
     def folded(
         cls,
-        smoothers: Mapping[str, Smoother],
-        projections: Mapping[str, np.ndarray],
+        smoothers: Mapping[str, Smoother | LayerStack],
+        projections: Mapping[str, np.ndarray | None],
         whitener: np.ndarray,
         prior: np.ndarray,
     ) -> Encoding:
-        """Projections (dim, r), the mean over kernels and the whitener in few matrices."""
+        """Projections, the mean over kernels and the whitener in few matrices.
+
+        Args:
+            projections: (dim, r) of each kernel; None for the embeddings' own axes.
+        """
         parts: dict[str, Any] = {}
         for kernel, smoother in smoothers.items():
             coefficients = smoother.coefficients @ whitener / len(smoothers)
             if kernel == "linear":
-                parts["linear"] = (projections[kernel] @ coefficients).astype(np.float32)
+                axes = projections[kernel]
+                linear = coefficients if axes is None else axes @ coefficients
+                parts["linear"] = linear.astype(np.float32)
             else:
                 parts["rbf_projection"] = projections[kernel]
                 parts["rbf"] = _compact(smoother, coefficients)
         return cls(whitener.astype(np.float32), prior.astype(np.float32), **parts)
-
-    def lifted(self, axes: np.ndarray) -> Encoding:
-        """For embeddings whose coordinates along orthonormal axes (dim, r) these terms take."""
-        lifted = {
-            name: axes @ matrix
-            for name, matrix in (("linear", self.linear), ("rbf_projection", self.rbf_projection))
-            if matrix is not None
-        }
-        return replace(self, **lifted)
 
 
 @dataclass(frozen=True)
@@ -103,10 +101,6 @@ class Decoding:
             else:
                 parts["rbf"] = _compact(smoother, coefficients)
         return cls(target, whitener.astype(np.float32), weight, **parts)
-
-    def lifted(self, axes: np.ndarray) -> Decoding:
-        """For embeddings whose coordinates along orthonormal axes (dim, r) these terms take."""
-        return replace(self, target=axes @ self.target)
 
 
 @dataclass(frozen=True)

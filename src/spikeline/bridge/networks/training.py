@@ -37,6 +37,7 @@ def fit_network(
     gallery: int,
     fabric: Fabric,
     state_file: StateFile | None = None,
+    layer_dims: Sequence[int] = (),
 ) -> tuple[Decoder, list[dict]]:
     """Train a `linear`, `mlp` or `capoyo` decoder, or `members` of them side by side.
 
@@ -88,7 +89,12 @@ def fit_network(
         own = scaler.apply(responses_chosen[split.train])
         spaces.append(
             fit_target_space(
-                embeddings[split.train], images[split.train], settings, own, units[split.train]
+                embeddings[split.train],
+                images[split.train],
+                settings,
+                own,
+                units[split.train],
+                layer_dims,
             )
         )
         splits.append(split)

@@ -128,7 +128,9 @@ def _image_rows(counts: Counts, embeddings: Sequence[Embeddings]) -> Tensor | No
         return None
     for one in embeddings:
         if set(counts.image_names) <= set(one.images):
-            rows = torch.from_numpy(np.asarray(one.rows_of(counts.image_names), np.float32))
+            rows = torch.from_numpy(
+                np.asarray(one.rows_of(counts.image_names, layers=()), np.float32)
+            )
             return torch.nn.functional.normalize(rows, dim=1)
     # the message of the first names what it lacks
     embeddings[0].rows_of(counts.image_names, f"embeddings for session {counts.session}")

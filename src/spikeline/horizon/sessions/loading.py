@@ -99,7 +99,8 @@ def image_facts(embeddings: Sequence[Embeddings]) -> tuple[int, str]:
     encoders = sorted({one.encoder for one in embeddings})
     if len(encoders) > 1:
         raise InputError(f"--embeddings: of encoders {encoders}; embed all images with one")
-    return embeddings[0].values.shape[1], encoders[0]
+    (output,) = embeddings[0].columns_of(())
+    return len(output), encoders[0]
 
 
 def read_true_rates(path: str, counts: Counts) -> np.ndarray:
