@@ -12,7 +12,12 @@ from spikeline.cli import _training_data
 from spikeline.cli.main import main
 
 ROWS, TEST, ELECTRODES, DIM = 80, 20, 12, 10
-SETTINGS = {"drop_test_concepts": False, "training_fraction": 1.0, "shuffle_responses": False}
+SETTINGS = {
+    "drop_test_concepts": False,
+    "drop_other_concepts": False,
+    "training_fraction": 1.0,
+    "shuffle_responses": False,
+}
 TARGET = {"encoder": "clip", "regions": ["V1"], "target_normalise": False}
 
 
