@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from spikeline.artifacts import evaluations
+from spikeline.bridge.repetition_curve import infinite_repetitions
 from spikeline.cli.main import main
 
 IMAGES, TEST, ELECTRODES, DIM, REPETITIONS, TOP = 300, 100, 16, 12, 6, 5
@@ -96,6 +97,11 @@ class Recording:
         (seed,) = self.evaluation(kind).seeds
         return seed.draws[0].neural_to_image.hits(TOP).sum()
 
+    def limit(self, kind):
+        """What that score would be with infinitely many repetitions, as a share with interval."""
+        curve = self.evaluation(kind).seeds[0].repetition_curve
+        return infinite_repetitions(curve.repetitions, curve.top5, TEST, TOP, resamples=500)
+
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
@@ -134,3 +140,9 @@ def test_noise_is_decoded_at_chance(noise, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_signal_in_the_same_files_is_decoded_above_chance(signal, kind):
     assert signal.hits(kind) > MOST
+
+
+def test_more_repetitions_of_noise_would_not_help(noise, signal):
+    limit = noise.limit("ridge")
+    assert limit.low <= TOP / TEST <= limit.high
+    assert signal.limit("ridge").low > MOST / TEST
