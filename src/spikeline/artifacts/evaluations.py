@@ -248,7 +248,10 @@ def _curve_to_json(curve: RepetitionCurve | None) -> dict[str, Any] | None:
         return None
     return {
         "repetitions": [int(count) for count in curve.repetitions],
-        **{name: _short(getattr(curve, name).round(4).tolist()) for name in ("top1", "top5")},
+        **{
+            name: [_short(shares) for shares in getattr(curve, name).round(4).tolist()]
+            for name in ("top1", "top5")
+        },
     }
 
 
