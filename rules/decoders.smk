@@ -1,6 +1,7 @@
 # Responses and embeddings to decoders, decoders to evaluations.
 #
 # CONSUMES  results/responses/{subject}.h5, results/embeddings/{encoder}/{stimuli}.h5
+#           resources/categories/{stimuli}.tsv or a file of your own, where categories are known
 # PRODUCES  results/decoders/{model}/{subject}/seed{seed}.safetensors   a fitted decoder
 #           results/decoders/{model}/{subject}/seed{seed}.tsv           its training history
 #           results/evaluations/{model}/{subject}.json                  ranks of every test image
@@ -89,6 +90,7 @@ rule evaluate:
         responses="results/responses/{subject}.h5",
         embeddings=asks(PLAN.decoders.embeddings),
         decoders=asks(PLAN.decoders.files),
+        categories=asks(PLAN.sources.subject_categories),
     output:
         "results/evaluations/{model}/{subject}.json",
     log:
@@ -100,8 +102,11 @@ rule evaluate:
     params:
         settings=asks(PLAN.decoders.evaluation_settings),
         seeds=asks(PLAN.decoders.seeds),
+        categories=asks(
+            lambda subject: flag("--categories", PLAN.sources.subject_categories(subject))
+        ),
         code=code("evaluate"),
     shell:
         "spikeline evaluate --responses {input.responses:q} --embeddings {input.embeddings:q}"
         " --decoders {input.decoders:q} --seeds {params.seeds} --settings {params.settings:q}"
-        " --output {output:q} 2> {log:q}"
+        " {params.categories:q} --output {output:q} 2> {log:q}"

@@ -5,6 +5,7 @@
 #           resources/recordings/{session}/         the same, by a client in its own environment
 #           resources/archives/{stimuli}.zip        the images as their source packed them
 #           resources/captions/{stimuli}.tsv        a caption for each image, where there are any
+#           resources/categories/{stimuli}.tsv      what its images belong to, where it is known
 #           resources/stimuli/{stimuli}.zip         the images as every later step reads them
 #
 # A fetch is proved by commit or checksum, so it carries no digest of the code: an edit of ours is no
@@ -16,6 +17,7 @@ localrules:
     fetch_macaque_v4,
     fetch_dataset_images,
     fetch_captions,
+    fetch_categories,
     fetch_archive,
     fetch_ibl,
     fetch_allen,
@@ -101,6 +103,27 @@ rule fetch_captions:
     params:
         clone=asks(lambda stimuli: PLAN.sources.clone_arguments("stimuli", stimuli)),
         file=asks(PLAN.sources.captions_file),
+    shell:
+        "spikeline fetch-dataset {params.clone:q}"
+        " --files {params.file:q} --outputs {output:q} 2> {log:q}"
+
+
+rule fetch_categories:
+    """Get the table of categories that a DataLad dataset keeps with its images."""
+    input:
+        origin=asks(lambda stimuli: PLAN.sources.clone_origin("stimuli", stimuli)),
+    output:
+        "resources/categories/{stimuli}.tsv",
+    log:
+        "logs/fetch_categories/{stimuli}.log",
+    wildcard_constraints:
+        stimuli=PLAN.named("stimuli", "dataset"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(30),
+    params:
+        clone=asks(lambda stimuli: PLAN.sources.clone_arguments("stimuli", stimuli)),
+        file=asks(PLAN.sources.categories_file),
     shell:
         "spikeline fetch-dataset {params.clone:q}"
         " --files {params.file:q} --outputs {output:q} 2> {log:q}"

@@ -285,7 +285,7 @@ def _legend(figure: Figure, table: pd.DataFrame, measures: Sequence[Measure], ce
     for kind, label, style in (
         ("control", "shuffled control", control_style),
         ("chance", "chance", {"linestyle": ":", "linewidth": 1.2}),
-        ("ceiling", "noise ceiling", ceiling_style),
+        ("ceiling", "infinite repetitions", ceiling_style),
     ):
         if any(_column(table, getattr(measure, kind)) is not None for measure in measures):
             entries.append(Line2D([], [], color=GREY, label=label, **style))

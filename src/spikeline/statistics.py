@@ -6,7 +6,7 @@ the images are resampled, each with all its scores (Davison and Hinkley 1997, se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -73,6 +73,26 @@ def bootstrap_ratio(
     if not len(ratios):
         return Interval(np.nan, np.nan, np.nan)
     return _interval(above.sum() / below.sum(), ratios, confidence)
+
+
+def bootstrap_function(
+    values: np.ndarray,
+    function: Callable[[np.ndarray], np.ndarray],
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Interval:
+    """A function of several means over the same observations, with its percentile interval.
+
+    Args:
+        values: (observations, means) finite numbers, one cluster per observation.
+        function: from means (n, means) to (n,), for n resamples at once.
+
+    Other arguments as in `bootstrap_mean`.
+    """
+    weights = _resampled(len(values), resamples, seed)
+    means = np.concatenate([part @ values for part in weights]) / len(values)
+    return _interval(function(values.mean(axis=0)[None])[0], function(means), confidence)
 
 
 def bootstrap_median(

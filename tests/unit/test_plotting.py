@@ -123,7 +123,7 @@ def test_the_legend_names_only_what_is_drawn():
     shown = [text.get_text() for text in figure.legends[0].get_texts()]
     assert shown == ["top-1", "top-5", "chance"]
     full = [text.get_text() for text in conditions_figure(2).legends[0].get_texts()]
-    assert full == ["top-1", "top-5", "shuffled control", "chance", "noise ceiling"]
+    assert full == ["top-1", "top-5", "shuffled control", "chance", "infinite repetitions"]
 
 
 def test_a_figure_carries_its_provenance_and_the_same_table_gives_the_same_bytes(tmp_path):

@@ -4,23 +4,26 @@ A JSON object; everything a table needs, so that tables are made without the dec
 
 | key | value |
 |---|---|
-| contract | "evaluations/1" |
+| contract | "evaluations/2" |
 | settings | of the evaluation |
 | encoder | identity of the encoder whose embeddings were retrieved |
-| facts | of the first decoder: {members, electrodes, parameters}; any further numbers |
-| noise_ceiling | null, or {query_repetitions, gallery_repetitions, draws, top1, top5, top10} |
-| seeds | a list, one object per seed: {seed, images, categories, draws} |
+| facts | of the first decoder: members, electrodes, parameters, similarity_unit, any further |
+| seeds | a list, one object per seed: {seed, images, categories, draws, repetition_curve} |
 | provenance | see artifacts/provenance.py |
 
-`images` and `categories` are lists of N strings ('' = category unknown): the gallery of that seed.
+`images` are N names, the gallery of that seed; `categories` a list of names for each, maybe empty.
 Each of `draws` is one choice of test repetitions:
 
 | key | value |
 |---|---|
 | repetitions | indices of the averaged repetitions, or null: the mean of all |
 | neural_to_image, image_to_neural | ranks of the N queries |
-| positive_similarity | N cosines between a response and its own image |
+| positive_similarity | N similarities between a response and its own image |
 | shuffled | {neural_to_image, image_to_neural}: ranks of shape (shuffles, N) |
+
+`repetition_curve` is null where there are no single repetitions, or {repetitions, top1, top5}: the
+numbers of repetitions averaged, ascending to all, and for each a list of N shares, of the draws in
+which the image was among the first k (neural to image).
 
 Ranks are {"rank", "tied"}: `rank` is the 0-based mid-rank of the true item among N, `tied` how many
 other items had exactly its similarity; so rank - tied/2 items were more similar.
@@ -39,7 +42,7 @@ import numpy as np
 from spikeline.artifacts.formats import json_file
 from spikeline.errors import InputError
 
-CONTRACT = "evaluations/1"
+CONTRACT = "evaluations/2"
 DIRECTIONS = ("neural_to_image", "image_to_neural")
 
 
@@ -79,13 +82,28 @@ class Draw:
 
 
 @dataclass(frozen=True)
+class RepetitionCurve:
+    """How often each image is found with fewer repetitions.
+
+    Attributes:
+        repetitions: (counts,) averaged, ascending to all there are.
+        top1, top5: (counts, N) share of the draws in which the image was among the first k.
+    """
+
+    repetitions: np.ndarray
+    top1: np.ndarray
+    top5: np.ndarray
+
+
+@dataclass(frozen=True)
 class SeedEvaluation:
-    """One decoder on its test images: N names, N categories, one or more draws."""
+    """One decoder on its N test images: their names and categories, one or more draws."""
 
     seed: int
     images: np.ndarray
-    categories: np.ndarray
+    categories: Sequence[Sequence[str]]
     draws: Sequence[Draw]
+    repetition_curve: RepetitionCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +113,6 @@ class Evaluation:
     settings: Mapping[str, Any]
     encoder: str
     seeds: Sequence[SeedEvaluation]
-    noise_ceiling: Mapping[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -106,7 +123,6 @@ def write(path: str | os.PathLike[str], evaluation: Evaluation, record: Mapping[
         "settings": dict(evaluation.settings),
         "encoder": evaluation.encoder,
         "facts": dict(evaluation.facts),
-        "noise_ceiling": None if evaluation.noise_ceiling is None else evaluation.noise_ceiling,
         "seeds": [_seed_to_json(seed) for seed in evaluation.seeds],
     }
     json_file.write(path, CONTRACT, content, record)
@@ -124,7 +140,6 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
             settings=content["settings"],
             encoder=content["encoder"],
             facts=content["facts"],
-            noise_ceiling=content["noise_ceiling"],
             seeds=[_seed_from_json(seed) for seed in content["seeds"]],
         )
     check(evaluation, str(path))
@@ -144,7 +159,11 @@ def check(evaluation: Evaluation, where: str) -> None:
         if size < 2 or len(set(seed.images)) != size:
             raise InputError(f"{place}: expected two or more images with distinct names")
         if len(seed.categories) != size:
-            raise InputError(f"{place}: expected {size} categories, got {len(seed.categories)}")
+            raise InputError(
+                f"{place}: {len(seed.categories)} lists of categories, expected {size}"
+            )
+        if any(isinstance(names, str) for names in seed.categories):
+            raise InputError(f"{place}: expected a list of categories for each image")
         if not seed.draws:
             raise InputError(f"{place}: has no draw")
         for draw in seed.draws:
@@ -158,10 +177,8 @@ def check(evaluation: Evaluation, where: str) -> None:
             similarity = draw.positive_similarity
             if similarity.shape != (size,) or not np.isfinite(similarity).all():
                 raise InputError(f"{place}: expected {size} finite numbers as positive_similarity")
-    if evaluation.noise_ceiling is not None:
-        values = [evaluation.noise_ceiling.get(f"top{k}") for k in (1, 5, 10)]
-        if not all(isinstance(v, (int, float)) and 0 <= v <= 1 for v in values):
-            raise InputError(f"{where}: expected top1, top5, top10 within 0..1 in noise_ceiling")
+        if seed.repetition_curve is not None:
+            _check_curve(seed.repetition_curve, size, place)
 
 
 def _check_ranks(ranks: Ranks, shape: tuple[int, ...], where: str) -> None:
@@ -173,11 +190,25 @@ def _check_ranks(ranks: Ranks, shape: tuple[int, ...], where: str) -> None:
         raise InputError(f"{where}: ranks outside 0..{shape[-1] - 1}")
 
 
+def _check_curve(curve: RepetitionCurve, size: int, where: str) -> None:
+    counts = curve.repetitions
+    if not len(counts) or not (np.diff(counts, prepend=0) > 0).all():
+        raise InputError(f"{where}: repetition_curve: expected ascending numbers of repetitions")
+    for name in ("top1", "top5"):
+        shares = getattr(curve, name)
+        # Also False for NaN.
+        if shares.shape != (len(counts), size) or not ((shares >= 0) & (shares <= 1)).all():
+            raise InputError(
+                f"{where}: repetition_curve: expected {len(counts)} x {size} shares as {name}"
+            )
+
+
 def _seed_to_json(seed: SeedEvaluation) -> dict[str, Any]:
     return {
         "seed": int(seed.seed),
         "images": [str(name) for name in seed.images],
-        "categories": [str(name) for name in seed.categories],
+        "categories": [[str(name) for name in names] for names in seed.categories],
+        "repetition_curve": _curve_to_json(seed.repetition_curve),
         "draws": [
             {
                 "repetitions": None
@@ -198,7 +229,8 @@ def _seed_from_json(content: Mapping[str, Any]) -> SeedEvaluation:
     return SeedEvaluation(
         seed=int(content["seed"]),
         images=np.asarray(content["images"], dtype=object),
-        categories=np.asarray(content["categories"], dtype=object),
+        categories=[n if isinstance(n, str) else tuple(n) for n in content["categories"]],
+        repetition_curve=_curve_from_json(content["repetition_curve"]),
         draws=[
             Draw(
                 repetitions=draw["repetitions"],
@@ -211,6 +243,25 @@ def _seed_from_json(content: Mapping[str, Any]) -> SeedEvaluation:
     )
 
 
+def _curve_to_json(curve: RepetitionCurve | None) -> dict[str, Any] | None:
+    if curve is None:
+        return None
+    return {
+        "repetitions": [int(count) for count in curve.repetitions],
+        **{
+            name: [_short(shares) for shares in getattr(curve, name).round(4).tolist()]
+            for name in ("top1", "top5")
+        },
+    }
+
+
+def _curve_from_json(content: Mapping[str, Any] | None) -> RepetitionCurve | None:
+    if content is None:
+        return None
+    shares = {name: np.asarray(content[name], np.float64) for name in ("top1", "top5")}
+    return RepetitionCurve(np.asarray(content["repetitions"], np.int64), **shares)
+
+
 def _ranks_to_json(ranks: Ranks) -> dict[str, Any]:
     return {"rank": _short(ranks.rank.tolist()), "tied": ranks.tied.tolist()}
 
@@ -220,7 +271,7 @@ def _ranks_from_json(content: Mapping[str, Any]) -> Ranks:
 
 
 def _short(values: Any) -> Any:
-    """Whole mid-ranks without their '.0', which would be a third of the file."""
+    """Whole numbers without their '.0', which would be a third of the file."""
     if isinstance(values, list):
         return [_short(value) for value in values]
     return int(values) if math.isfinite(values) and values == int(values) else values

@@ -2,10 +2,10 @@
 
 The first columns name a row: `model` (canonical name, overrides included), one column for each
 varied setting (lists joined by '+', 'none' for null), then `subject` or `session`. All other
-columns but `category` and `role` hold numbers: X_low and X_high are the 95 % interval of X, X_sd
-its standard deviation between seeds. Counts have no decimals, other numbers four; an empty cell
-means "not available". Which columns a table has: bridge/tables.py, horizon/scores/tables.py and
-horizon/wheel/table.py.
+columns but `category`, `role` and `similarity_unit` hold numbers: X_low and X_high are the 95 %
+interval of X, X_sd its standard deviation between seeds. Counts have no decimals, other numbers
+four; an empty cell means "not available". Which columns a table has: bridge/tables.py,
+horizon/scores/tables.py and horizon/wheel/table.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from spikeline.errors import InputError
 
 # The last of the columns that name a row: everything after it but TEXT_COLUMNS is a number.
 ROW_NAMES = ("subject", "session")
-TEXT_COLUMNS = ("model", *ROW_NAMES, "category", "role")
+TEXT_COLUMNS = ("model", *ROW_NAMES, "category", "role", "similarity_unit")
 
 
 def write(path: str | os.PathLike[str], table: pd.DataFrame, record: Mapping[str, Any]) -> None:
@@ -87,7 +87,7 @@ def as_text(table: pd.DataFrame) -> str:
     """The table aligned for a terminal.
 
     A table of retrieval shows top-1 and top-5 of neural to image with intervals, then top-1 of
-    image to neural, of the shuffled control and of the noise ceiling.
+    image to neural, of the shuffled control and as repetitions go to infinity.
 
     A table of forecasts shows bits per spike at each horizon, pooled over sessions. Any other
     table is shown whole, intervals next to their scores.
@@ -103,7 +103,7 @@ def as_text(table: pd.DataFrame) -> str:
             "neural_to_image_top5": "top-5 [95 %]",
             "image_to_neural_top1": "image->neural",
             "shuffled_top1": "shuffled",
-            "noise_ceiling_top1": "ceiling",
+            "infinite_repetitions_top1": "inf. reps",
             "gallery": "N",
             "seeds": "seeds",
         }

@@ -92,6 +92,10 @@ class AlignedMember:
     weight: float = 1.0
 
     @property
+    def similarity_unit(self) -> str:
+        return "cosine"
+
+    @property
     def embedding_dim(self) -> int:
         """Length of the image embeddings that `embed_images` takes."""
         return len(self.target.mean)

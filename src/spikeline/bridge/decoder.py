@@ -59,6 +59,12 @@ class Decoder:
         """Length of the image embeddings that `embed_images` takes."""
         return self.n_columns or self.members[0].embedding_dim
 
+    @property
+    def similarity_unit(self) -> str:
+        """What the inner product of a response and an image is; "weighted mean" of several."""
+        units = {member.similarity_unit for member in self.members}
+        return units.pop() if len(units) == 1 else "weighted mean"
+
     def embed_responses(self, values: np.ndarray) -> np.ndarray:
         """Responses (n, n_electrodes) to unit rows (n, k) float32.
 

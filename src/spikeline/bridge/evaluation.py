@@ -5,12 +5,20 @@ The gallery holds the N test images of the seed's split: N-way retrieval.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
-from spikeline.artifacts.evaluations import DIRECTIONS, Draw, Ranks, SeedEvaluation
+from spikeline.artifacts.evaluations import (
+    DIRECTIONS,
+    Draw,
+    Ranks,
+    RepetitionCurve,
+    SeedEvaluation,
+)
 from spikeline.artifacts.responses import Responses
+from spikeline.bridge.repetition_curve import disjoint_choices, repetition_counts
 from spikeline.bridge.retrieval import both_ways, positive_similarity, ranks
 from spikeline.errors import InputError
 
@@ -34,6 +42,7 @@ def evaluate(
     repetition_draws: int,
     shuffles: int,
     where: str = "responses",
+    categories: Sequence[Sequence[str]] | None = None,
 ) -> SeedEvaluation:
     """Ranks of the true partner, both ways, for one decoder on its own test images.
 
@@ -46,9 +55,11 @@ def evaluate(
             repetitions); r averages r of them, chosen without replacement, the same for all images.
         repetition_draws: random choices of r repetitions; a single one when r is all there are.
             The choices are nested: those for r contain those for less, so curves over r are paired.
+            Of the repetition curve, at least so many for each of its points.
         shuffles: permutations of the responses for the control. They are uniform, not derangements:
             only then is the expected score exactly chance for any decoder, good or bad.
         where: names the responses in errors.
+        categories: of each test image; None where they are not known.
 
     Raises:
         InputError: fewer than two test images, or more repetitions requested than there are.
@@ -76,7 +87,13 @@ def evaluate(
                 repetitions=None if chosen is None else sorted(chosen.tolist()),
             )
         )
-    return SeedEvaluation(seed, responses.images[rows], responses.categories[rows], draws)
+    return SeedEvaluation(
+        seed,
+        responses.images[rows],
+        [()] * len(rows) if categories is None else categories,
+        draws,
+        _repetition_curve(decoder, responses, gallery, seed, repetition_draws, where),
+    )
 
 
 def _repetition_choices(
@@ -101,6 +118,30 @@ def _repetition_choices(
         np.random.default_rng([seed, number]).permutation(available)[:count]
         for number in range(draws)
     ]
+
+
+def _repetition_curve(
+    decoder: Decoder,
+    responses: Responses,
+    gallery: np.ndarray,
+    seed: int,
+    draws: int,
+    where: str,
+) -> RepetitionCurve | None:
+    """How often each image is found with fewer repetitions; None where there are no single ones."""
+    if responses.repetitions is None:
+        return None
+    available, images = responses.repetitions.shape[:2]
+    counts, shares = repetition_counts(available), {1: [], 5: []}
+    for count in counts:
+        random = np.random.default_rng([seed, count, 2])
+        choices = disjoint_choices(available, count, draws, random)
+        means = np.concatenate([responses.test_values(seed, chosen) for chosen in choices])
+        queries = _embedded(decoder.embed_responses(means), "responses", where)
+        found = ranks(queries @ gallery.T, np.tile(np.arange(images), len(choices)))
+        for k, points in shares.items():
+            points.append(found.hits(k).reshape(len(choices), images).mean(axis=0))
+    return RepetitionCurve(np.array(counts), np.array(shares[1]), np.array(shares[5]))
 
 
 def _shuffled(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ def training_rows(
     images: np.ndarray,
     categories: np.ndarray,
     drop_test_concepts: bool = False,
+    drop_other_concepts: bool = False,
     fraction: float = 1.0,
     seed: int = 0,
 ) -> np.ndarray:
@@ -23,26 +26,49 @@ def training_rows(
         test: bool (rows,), the test rows of the split.
         images, categories: str (rows,).
         drop_test_concepts: also leave out every row of a concept in the test.
+        drop_other_concepts: leave out as many rows as that would, of other concepts: whole concepts
+            drawn with `seed`, the last one in part if need be.
         fraction: share of the images to keep, drawn with `seed`; draws of one seed are nested.
 
     Raises:
-        InputError: concepts to be dropped are unknown, or no row is left.
+        InputError: concepts to be dropped are unknown, other concepts have too few rows, or no row
+            is left.
     """
     keep = ~test & ~np.isin(images, images[test])
-    if drop_test_concepts:
+    if drop_test_concepts or drop_other_concepts:
         concepts = np.unique(categories[test])
         if (concepts == "").any():
             raise InputError(
-                "drop_test_concepts: concepts of the test are not named in the responses"
+                f"drop_{'test' if drop_test_concepts else 'other'}_concepts: concepts of the test "
+                "are not named in the responses"
             )
-        keep &= ~np.isin(categories, concepts)
-    if not keep.any():
-        raise InputError("drop_test_concepts: no training row is left outside the test's concepts")
+        tested = np.isin(categories, concepts)
+    if drop_test_concepts:
+        keep &= ~tested
+        if not keep.any():
+            raise InputError(
+                "drop_test_concepts: no training row is left outside the test's concepts"
+            )
+    if drop_other_concepts:
+        others = np.flatnonzero(keep & ~tested)
+        keep[_some(others, categories[others], (keep & tested).sum(), seed)] = False
     if fraction < 1:
         names = np.unique(images[keep])
         count = max(1, round(fraction * len(names)))
         keep &= np.isin(images, np.random.default_rng(seed).permutation(names)[:count])
     return np.flatnonzero(keep)
+
+
+def _some(rows: np.ndarray, concepts: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """`count` of these rows, concept after concept in random order."""
+    if count > len(rows):
+        raise InputError(
+            f"drop_other_concepts: the test's concepts have {count} training rows and all others "
+            f"{len(rows)}, which cannot match; use responses with as many of other concepts"
+        )
+    names, concept = np.unique(concepts, return_inverse=True)
+    place = np.random.default_rng(seed).permutation(len(names))
+    return rows[np.argsort(place[concept], kind="stable")[:count]]
 
 
 def left_out_together(images: np.ndarray, categories: np.ndarray, by_concept: bool) -> np.ndarray:
@@ -107,3 +133,26 @@ def validation_split(
         rows = rows[np.unique(images[rows], return_index=True)[1]]
         picked.append(rows[np.arange(galleries) % len(rows)])
     return ValidationSplit(train, np.stack(picked, axis=1))
+
+
+def validation_split_of(
+    settings: Mapping[str, Any],
+    images: np.ndarray,
+    categories: np.ndarray,
+    gallery: int,
+    seed: int,
+    fold: int,
+) -> ValidationSplit:
+    """The validation split of a model with these settings; other arguments: `validation_split`.
+
+    Without the test's concepts, validation is by concept. That takes whole concepts from training,
+    so the control of size, `drop_other_concepts`, validates by image and leaves as many further
+    rows out.
+    """
+    arguments = images, categories, settings["validation_images"], gallery
+    split = validation_split(*arguments, settings["drop_test_concepts"], seed, fold)
+    if settings["drop_other_concepts"]:
+        size = len(validation_split(*arguments, True, seed, fold).train)
+        kept = np.random.default_rng([seed, fold]).permutation(split.train)[:size]
+        split = ValidationSplit(np.sort(kept), split.galleries)
+    return split

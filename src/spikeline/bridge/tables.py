@@ -11,16 +11,19 @@
 | neural_to_image_top1, _top5, _top10 | share of responses whose image is among the first k |
 | image_to_neural_top1, _top5, _top10 | share of images whose response is among the first k |
 | median_rank | of the true image, 0 = first |
-| positive_similarity | mean cosine between a response and its image |
+| positive_similarity | mean similarity of a response and its image, in `similarity_unit` |
 | shuffled_top1, shuffled_top5 | neural to image with responses given to the wrong images |
-| noise_ceiling_top1, noise_ceiling_top5 | see bridge/noise_ceiling.py |
+| infinite_repetitions_top1, _top5 | neural to image as repetitions go to infinity, extrapolated |
 | chance_top1, chance_top5 | k / N |
-| further | facts about the decoder, e.g. parameters |
+| further | facts about the decoder: parameters, similarity_unit ... |
 
 Scores are means over all seeds, draws and images; X_low and X_high are the 95 % interval of a
-bootstrap over images, X_sd the standard deviation between seeds. With it goes FILE.categories.tsv:
-model, varied settings, subject, category, images, top1, top5 (neural to image); images of unknown
-category are left out. Shares have four decimals, counts none; an empty cell means "not available".
+bootstrap over images, X_sd the standard deviation between seeds. How the score at infinitely many
+repetitions is extrapolated: bridge/repetition_curve.py.
+
+With it goes FILE.categories.tsv: model, varied settings, subject, category, images, top1, top5
+(neural to image, with intervals). An image of several categories counts in each; where none is
+known there is no row. Shares have four decimals, counts none; an empty cell means "not available".
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ import numpy as np
 import pandas as pd
 
 from spikeline.artifacts.evaluations import DIRECTIONS, Draw, Evaluation
+from spikeline.bridge.repetition_curve import infinite_repetitions
 from spikeline.errors import InputError
 from spikeline.settings.entries import format_value
 from spikeline.statistics import RESAMPLES, Interval, bootstrap_mean, bootstrap_median
@@ -65,24 +69,27 @@ def retrieval_table(
 
 
 def category_table(
-    evaluations: Sequence[Evaluation], conditions: Sequence[Mapping[str, Any]]
+    evaluations: Sequence[Evaluation],
+    conditions: Sequence[Mapping[str, Any]],
+    resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """One row per condition and known category of test image; columns as in the module's text."""
     varied = _varied(conditions, len(evaluations))
     rows = []
     for evaluation, condition in zip(evaluations, conditions, strict=True):
-        categories, images = (_labels(evaluation, name) for name in ("categories", "images"))
-        hits = [_pooled(evaluation, _hits("neural_to_image", k)) for k in (1, 5)]
-        for category in sorted(set(categories) - {""}):
-            chosen = categories == category
+        categories = [c for seed in evaluation.seeds for _ in seed.draws for c in seed.categories]
+        images = _images(evaluation)
+        hits = {k: _pooled(evaluation, _hits("neural_to_image", k)) for k in (1, 5)}
+        for category in sorted({name for names in categories for name in names}):
+            chosen = np.array([category in names for names in categories])
             row = {**_names(condition, varied), "category": category}
             row["images"] = len(set(images[chosen]))
-            row |= {
-                f"top{k}": float(hit[chosen].mean()) for k, hit in zip((1, 5), hits, strict=True)
-            }
+            for k, hit in hits.items():
+                row |= _columns(f"top{k}", bootstrap_mean(hit[chosen], images[chosen], resamples))
             rows.append(row)
-    columns = ["model", *varied, "subject", "category", "images", "top1", "top5"]
-    return pd.DataFrame(rows, columns=columns, dtype=object)
+    ends = ("", "_low", "_high")
+    columns = ["category", "images", *(f"top{k}{end}" for k in (1, 5) for end in ends)]
+    return pd.DataFrame(rows, columns=["model", *varied, "subject", *columns], dtype=object)
 
 
 def categories_path(path: str | os.PathLike[str]) -> Path:
@@ -122,7 +129,7 @@ def _sizes(evaluation: Evaluation) -> dict[str, Any]:
 
 def _scores(evaluation: Evaluation, resamples: int) -> dict[str, float | None]:
     row: dict[str, float | None] = {}
-    images = _labels(evaluation, "images")
+    images = _images(evaluation)
 
     def add(name: str, score: Callable[[Draw], np.ndarray], between_seeds: bool = False) -> None:
         interval = bootstrap_mean(_pooled(evaluation, score), images, resamples)
@@ -139,7 +146,7 @@ def _scores(evaluation: Evaluation, resamples: int) -> dict[str, float | None]:
     for k in (1, 5):
         add(f"shuffled_top{k}", _shuffled_hits(k))
     for k in (1, 5):
-        row[f"noise_ceiling_top{k}"] = (evaluation.noise_ceiling or {}).get(f"top{k}")
+        row |= _columns(f"infinite_repetitions_top{k}", _limit(evaluation, k, resamples))
     for k in (1, 5):
         chances = [min(k / len(seed.images), 1.0) for seed in evaluation.seeds]
         row[f"chance_top{k}"] = float(np.mean(chances))
@@ -159,9 +166,19 @@ def _pooled(evaluation: Evaluation, score: Callable[[Draw], np.ndarray]) -> np.n
     return np.concatenate([score(draw) for seed in evaluation.seeds for draw in seed.draws])
 
 
-def _labels(evaluation: Evaluation, name: str) -> np.ndarray:
-    """The `images` or `categories` that the scores of `_pooled` belong to."""
-    return np.concatenate([getattr(seed, name) for seed in evaluation.seeds for _ in seed.draws])
+def _images(evaluation: Evaluation) -> np.ndarray:
+    """The images that the scores of `_pooled` belong to."""
+    return np.concatenate([seed.images for seed in evaluation.seeds for _ in seed.draws])
+
+
+def _limit(evaluation: Evaluation, k: int, resamples: int) -> Interval | None:
+    """The score as repetitions go to infinity; None where there are no single repetitions."""
+    curves = [seed.repetition_curve for seed in evaluation.seeds]
+    if any(curve is None for curve in curves):
+        return None
+    # Responses with single repetitions have one split, so all seeds share the images.
+    shares = np.mean([getattr(curve, f"top{k}") for curve in curves], axis=0)
+    return infinite_repetitions(curves[0].repetitions, shares, shares.shape[1], k, resamples)
 
 
 def _sd_between_seeds(evaluation: Evaluation, score: Callable[[Draw], np.ndarray]) -> float | None:
@@ -170,5 +187,7 @@ def _sd_between_seeds(evaluation: Evaluation, score: Callable[[Draw], np.ndarray
     return float(np.std(means, ddof=1)) if len(means) > 1 else None
 
 
-def _columns(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+def _columns(name: str, interval: Interval | None) -> dict[str, float | None]:
+    """A score with its interval; empty cells for None."""
+    values = (None, None, None) if interval is None else interval
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))

@@ -56,6 +56,7 @@ def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingDa
         recorded.images,
         recorded.categories,
         settings["drop_test_concepts"],
+        settings["drop_other_concepts"],
         settings["training_fraction"],
         options.seed,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -11,15 +10,16 @@ from tqdm import tqdm
 from spikeline.artifacts import embeddings, evaluations, provenance, responses
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.evaluation import evaluate
-from spikeline.bridge.noise_ceiling import noise_ceiling
 from spikeline.cli._options import add_output, add_settings, seeds_of, settings_of, start_log
 from spikeline.errors import InputError
+from spikeline.sources.categories import read_categories
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--responses", required=True, help="responses, HDF5")
     parser.add_argument("--embeddings", required=True, help="embeddings of its images, HDF5")
     parser.add_argument("--decoders", required=True, nargs="+", metavar="FILE", help="one per seed")
+    parser.add_argument("--categories", metavar="FILE", help="of the images, a table (none)")
     parser.add_argument("--seeds", nargs="+", type=int, help="of the decoders (0, 1, 2 ...)")
     add_settings(parser, "evaluate")
     add_output(parser, "evaluation, JSON")
@@ -30,14 +30,16 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options, "evaluate")
     numbers = seeds_of(options.seeds, options.decoders, "decoder")
     recorded = responses.read(options.responses)
-    seeds, facts, ceiling = [], {}, None
+    table = read_categories(options.categories) if options.categories else None
+    seeds, facts = [], {}
     pairs = zip(numbers, options.decoders, strict=True)
     for seed, path in tqdm(list(pairs), desc="evaluate", unit="decoder"):
         decoder = Decoder.load(path)
         embedded = embeddings.read(options.embeddings, seed)
         _check_encoder(decoder, embedded, path, options.embeddings)
         _check_seed(seed, path)
-        images = recorded.images[recorded.split(seed)]
+        test = recorded.split(seed)
+        images = recorded.images[test]
         seeds.append(
             evaluate(
                 decoder,
@@ -48,15 +50,16 @@ def run(options: argparse.Namespace) -> None:
                 settings["repetition_draws"],
                 settings["shuffles"],
                 where=options.responses,
+                categories=table and table.of_images(images, recorded.categories[test]),
             )
         )
         if len(seeds) == 1:
             facts = _facts(decoder)
-            ceiling = _ceiling(decoder, recorded, settings)
     inputs = [options.responses, options.embeddings, *options.decoders]
+    inputs += [options.categories] if options.categories else []
     evaluations.write(
         options.output,
-        evaluations.Evaluation(settings, embedded.encoder, seeds, ceiling, facts),
+        evaluations.Evaluation(settings, embedded.encoder, seeds, facts),
         provenance.describe(__name__, settings, inputs, seeds=numbers),
     )
 
@@ -90,18 +93,10 @@ def _electrodes(decoder: Decoder) -> np.ndarray:
     return np.unique(np.concatenate([member.electrodes for member in decoder.members]))
 
 
-def _ceiling(
-    decoder: Decoder, recorded: responses.Responses, settings: dict[str, Any]
-) -> dict[str, Any] | None:
-    repetitions = recorded.repetitions
-    if repetitions is not None:
-        repetitions = repetitions[:, :, _electrodes(decoder)]
-    return noise_ceiling(repetitions, settings["test_repetitions"], settings["ceiling_draws"])
-
-
-def _facts(decoder: Decoder) -> dict[str, int]:
+def _facts(decoder: Decoder) -> dict[str, int | str]:
     return {
         "members": len(decoder.members),
         "electrodes": len(_electrodes(decoder)),
         "parameters": sum(member.parameters for member in decoder.members),
+        "similarity_unit": decoder.similarity_unit,
     }

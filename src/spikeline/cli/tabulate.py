@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,15 @@ from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
 from spikeline.errors import InputError
 
+log = logging.getLogger(__name__)
+
 MEASURES = [
     plotting.Measure(
         f"neural_to_image_top{k}",
         f"top-{k}",
         f"shuffled_top{k}",
         f"chance_top{k}",
-        f"noise_ceiling_top{k}",
+        f"infinite_repetitions_top{k}",
     )
     for k in (1, 5)
 ]
@@ -52,7 +55,9 @@ def run(options: argparse.Namespace) -> None:
     resamples = resamples_of(options)
     read = [_first_seeds(evaluations.read(path), options.seeds) for path in options.evaluations]
     table = retrieval_table(read, conditions, resamples)
-    categories = category_table(read, conditions)
+    categories = category_table(read, conditions, resamples)
+    if categories.empty:
+        log.info("no scores by category: the config names no `categories` of these stimuli")
     settings = {
         "conditions": conditions,
         "title": options.title,

@@ -117,7 +117,11 @@ class Decoders:
         settings = self.models.settings(model)
         if settings["kind"] in ENSEMBLES:
             return max(self.distinct(one, subject, count) for one in self.models.members(model))
-        drawn = settings["training_fraction"] < 1 or settings["shuffle_responses"]
+        drawn = (
+            settings["training_fraction"] < 1
+            or settings["drop_other_concepts"]
+            or settings["shuffle_responses"]
+        )
         if settings["kind"] in CLOSED_FORMS and not drawn:
             return min(count, self.sources.splits(subject))
         return count

@@ -206,6 +206,32 @@ class Sources:
             raise InputError(f"config stimuli.{stimuli}: has no captions, which demo_clip needs")
         return captions
 
+    def categories_file(self, stimuli: str) -> str:
+        """Where a dataset keeps the categories of its images."""
+        categories = self.config.entry("stimuli", stimuli).get("categories")
+        if not categories:
+            raise InputError(f"config stimuli.{stimuli}: names no table of categories")
+        return categories
+
+    def subject_categories(self, subject: str) -> Files:
+        """The categories of the images that a subject saw; none where they are not known.
+
+        Raises:
+            InputError: of an archive they must be a local file.
+        """
+        stimuli = self.config.entry("subjects", subject)["stimuli"]
+        entry = self.config.entry("stimuli", stimuli)
+        if not entry.get("categories"):
+            return []
+        if entry["kind"] == "dataset":
+            return f"resources/categories/{stimuli}.tsv"
+        found = self.file("stimuli", stimuli, "categories")
+        if not found:
+            raise InputError(
+                f"config stimuli.{stimuli}.categories: is an address; download it and give the file"
+            )
+        return found
+
     def template_arguments(self, stimuli: str) -> list[str]:
         """Which of Allen's stimulus templates are fetched."""
         entry = self.config.entry("stimuli", stimuli)

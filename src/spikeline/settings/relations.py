@@ -122,6 +122,12 @@ def _a_kernel_on_one_side(encoding_kernels: Sequence[str], decoding_kernels: Seq
     return None
 
 
+def _one_of_two_sets_of_concepts(drop_test_concepts: bool, drop_other_concepts: bool) -> Broken:
+    if drop_test_concepts and drop_other_concepts:
+        return "drop_other_concepts", "it is the control of drop_test_concepts; set one of them"
+    return None
+
+
 # --- forecasters ----------------------------------------------------------------------------------
 
 
@@ -206,6 +212,7 @@ def _distinct(key: str, values: Sequence[float]) -> Broken:
 
 
 _SESSION = (_window_ascends, _parts_leave_a_test)
+_DECODER = (_one_of_two_sets_of_concepts,)
 
 RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ("twins", "ventral"): (
@@ -224,7 +231,11 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ("sessions", "allen"): _SESSION,
     ("sessions", "arrays"): _SESSION,
     ("session_tables", "ibl"): _SESSION,
-    ("models", "bayesian"): (_a_kernel_on_one_side,),
+    ("models", "ridge"): _DECODER,
+    ("models", "bayesian"): (*_DECODER, _a_kernel_on_one_side),
+    ("models", "linear"): _DECODER,
+    ("models", "mlp"): _DECODER,
+    ("models", "capoyo"): _DECODER,
     ("models", "forecaster"): (
         _whole_heads,
         _whole_patches,

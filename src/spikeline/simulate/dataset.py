@@ -39,6 +39,7 @@ to mixtures of the factors that generated the image; how well each can be decode
     monkey*/_logs/                image lists and the electrode mapping
     images_THINGS.zip             the images
     captions.tsv                  one sentence per image
+    categories.tsv                shape and place of the object in each image
 """
 _IDENTITY = {"NAME": "Spikeline", "EMAIL": "spikeline@localhost"}
 
@@ -97,7 +98,7 @@ def write_twin(
 
 
 def _write_images(folder: Path, stimuli: Stimuli, images: np.ndarray) -> None:
-    """images_THINGS.zip, and captions.tsv with one line per image."""
+    """images_THINGS.zip, captions.tsv with one line per image, categories.tsv with two."""
     with zipfile.ZipFile(folder / "images_THINGS.zip", "w") as archive:
         for name, pixels in zip(stimuli.name, images, strict=True):
             # A fixed date keeps the archive's checksum the same from run to run.
@@ -108,6 +109,10 @@ def _write_images(folder: Path, stimuli: Stimuli, images: np.ndarray) -> None:
         split = "test" if stimuli.test[i] else "train"
         lines.append(f"{name}\t{stimuli.caption(i)}\t{split}")
     (folder / "captions.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = ["things_path\tcategory"]
+    for i, name in enumerate(stimuli.name):
+        lines += [f"{name}\t{category}" for category in stimuli.categories(i)]
+    (folder / "categories.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _image_list(stimuli: Stimuli, rows: np.ndarray, prefix: str) -> dict[str, list[str]]:

@@ -139,6 +139,10 @@ class Stimuli:
             f"at the {PLACES[self.place[image]]} in front of {BACKGROUNDS[self.background[image]]}"
         )
 
+    def categories(self, image: int) -> tuple[str, str]:
+        """What an image has in common with many others: the shape and the place of its object."""
+        return f"shape: {SHAPES[self.shape[image]]}", f"place: {PLACES[self.place[image]]}"
+
 
 def _draw_concepts(count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` distinct (shape, colour, texture) triples, (count, 3), each level about as often."""

@@ -24,11 +24,14 @@ class Recording:
         normalised: field of THINGS_normMUA.mat -> array.
         trials: field of THINGS_MUA_trials.mat -> array.
         mapping: (electrodes,) 1-based raw channel of each electrode.
+        noise_free: (test images, electrodes) what test_MUA would be without noise, with the same
+            days' scales.
     """
 
     normalised: dict[str, np.ndarray]
     trials: dict[str, np.ndarray]
     mapping: np.ndarray
+    noise_free: np.ndarray
 
 
 def _noise(
@@ -132,14 +135,19 @@ def record(
     raw[:, missing] = np.nan
 
     normalised = np.empty_like(raw)
+    scale = np.empty((days, electrodes))
     is_test = np.arange(len(image)) >= n_train
     for k in range(days):
         mean = raw[(day == k) & is_test].mean(axis=0)
         spread = raw[(day == k) & is_test].std(axis=0, ddof=1)
         mean[dead] = baseline[0, dead]
         spread[dead] = 1.0
+        scale[k] = spread
         normalised[day == k] = (raw[day == k] - mean) / spread
     repeated = normalised[n_train:].reshape(repetitions, n_test, electrodes)
+    errors = amplitude * noise_spread * noise[n_train:] / scale[day[n_train:]]
+    errors[:, dead] = 0
+    noise_free = (repeated - errors.reshape(repeated.shape)).mean(axis=0)
 
     latency = np.array([LATENCIES[region] for region in regions])
     latency = latency + rng.normal(0, 4, electrodes)
@@ -161,7 +169,7 @@ def record(
         "tb": TIME.astype(np.float64)[:, None],
     }
     trials = _trials(raw, day, baseline, latency, regions, mapping, test, settings, rng)
-    return Recording(fields, trials, mapping)
+    return Recording(fields, trials, mapping, noise_free)
 
 
 def _trials(

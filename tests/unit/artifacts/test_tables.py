@@ -31,7 +31,7 @@ def test_a_table_survives_writing_and_reading(tmp_path):
         condition(test_repetitions="1"),
         condition(test_repetitions="none"),
         **scores("neural_to_image_top1", 0.123456, 0.5),
-        noise_ceiling_top1=None,
+        infinite_repetitions_top1=None,
         parameters=[12, None],
     )
     tables.write(tmp_path / "t.tsv", table, {"step": "tabulate"})
@@ -40,7 +40,7 @@ def test_a_table_survives_writing_and_reading(tmp_path):
     assert tables.varied_columns(read) == ["test_repetitions"]
     assert read["test_repetitions"].tolist() == ["1", "none"]
     assert read["neural_to_image_top1"].tolist() == [0.1235, 0.5]
-    assert read["noise_ceiling_top1"].isna().all()
+    assert read["infinite_repetitions_top1"].isna().all()
     assert read["parameters"].isna().tolist() == [False, True]
     assert provenance.read(tmp_path / "t.tsv") == {"step": "tabulate"}
 
@@ -93,15 +93,15 @@ def test_the_text_of_a_table_is_aligned_and_has_intervals_and_control():
         **scores("neural_to_image_top1", 0.4, 0.3),
         **scores("neural_to_image_top5", 0.8, 0.7),
         **scores("shuffled_top1", 0.15, 0.125),
-        noise_ceiling_top1=[None, 0.75],
+        infinite_repetitions_top1=[None, 0.75],
     )
     header, rule, first, second = tables.as_text(table).splitlines()
     assert header.split()[:2] == ["regions", "subject"]
     assert set(rule) == {"-", " "}
     assert "0.400 [0.300-0.500]" in first
-    for title in ("top-1", "top-5", "shuffled", "ceiling", "N", "seeds"):
+    for title in ("top-1", "top-5", "shuffled", "inf. reps", "N", "seeds"):
         assert header.index(title) == rule.index("-", header.index(title))
-    assert second[header.index("ceiling") :].startswith("0.750")
+    assert second[header.index("inf. reps") :].startswith("0.750")
     assert second[header.index("shuffled") :].startswith("0.125 ")
 
 

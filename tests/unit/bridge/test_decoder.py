@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from defaults import settings
 
 from spikeline.bridge.aligned_member import AffineMap, AlignedMember, NetworkMap
+from spikeline.bridge.bayesian.fitting import fit_bayesian
 from spikeline.bridge.decoder import Decoder, combine
 from spikeline.bridge.networks.architectures import build_network
 from spikeline.bridge.preprocessing import ResponseScaler
@@ -18,6 +20,8 @@ from spikeline.errors import InputError
 RNG = np.random.default_rng(0)
 RESPONSES = RNG.gamma(2, 2, (30, 6)).astype(np.float32)
 EMBEDDINGS = RNG.standard_normal((30, 9)).astype(np.float32)
+NAMES = np.array([f"{image:02d}" for image in range(30)])
+BAYESIAN = {"kind": "bayesian", "encoder": "clip", "regions": ["V1"]}
 
 
 def affine_member(seed=0, electrodes=(0, 2, 5)):
@@ -85,6 +89,17 @@ def test_an_ensembles_similarity_is_the_mean_of_its_members_cosines():
     )
     for rows in (ensemble.embed_responses(RESPONSES), ensemble.embed_images(EMBEDDINGS)):
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+
+
+def test_the_unit_of_similarity_is_that_of_the_members_or_a_weighted_mean():
+    aligned, other = affine_member(0), affine_member(1)
+    ratio = fit_bayesian(RESPONSES, EMBEDDINGS, NAMES, settings("fit", **BAYESIAN), 10)
+    for members, unit in (
+        ((aligned, other), "cosine"),
+        ((ratio,), "scaled log-likelihood ratio"),
+        ((aligned, ratio), "weighted mean"),
+    ):
+        assert Decoder(6, members).similarity_unit == unit
 
 
 def test_combining_ensembles_gives_each_the_same_weight():

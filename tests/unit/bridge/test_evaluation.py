@@ -78,7 +78,6 @@ def test_each_seed_is_tested_on_the_images_of_its_own_split():
         rows = recorded.test[seed % 2]
         found = evaluated(SameSpace(), recorded, embedded[rows], seed)
         assert found.images.tolist() == recorded.images[rows].tolist()
-        assert found.categories.tolist() == recorded.categories[rows].tolist()
         assert not found.draws[0].neural_to_image.rank.any()
         np.testing.assert_allclose(found.draws[0].positive_similarity, 1, atol=1e-6)
 
@@ -104,7 +103,7 @@ def test_r_repetitions_are_averaged_over_several_choices_without_replacement():
     found = evaluated(decoder, recorded, embedded[:20], 0, 2, draws=7)
     assert len(found.draws) == 7
     assert len({tuple(draw.repetitions) for draw in found.draws}) > 1
-    for draw, seen in zip(found.draws, decoder.seen, strict=True):
+    for draw, seen in zip(found.draws, decoder.seen[:7], strict=True):
         assert len(set(draw.repetitions)) == 2
         expected = (
             recorded.repetitions[draw.repetitions[0]] + recorded.repetitions[draw.repetitions[1]]
@@ -127,6 +126,34 @@ def test_all_repetitions_are_one_draw_that_equals_the_mean_in_the_file():
     assert every.draws[0].neural_to_image.rank.tolist() == (
         mean.draws[0].neural_to_image.rank.tolist()
     )
+
+
+def test_the_repetition_curve_ends_at_the_score_of_all_repetitions_and_rises_to_it():
+    recorded, embedded = recording(noise=3.0)
+    curve = evaluated(SameSpace(), recorded, embedded[:20], 0).repetition_curve
+    assert curve.repetitions.tolist() == [1, 2, 5, 6]
+    every = evaluated(SameSpace(), recorded, embedded[:20], 0, 6).draws[0].neural_to_image
+    for k, shares in ((1, curve.top1), (5, curve.top5)):
+        assert shares.shape == (4, 20)
+        assert shares[-1].tolist() == every.hits(k).tolist()
+        assert (np.diff(shares.mean(axis=1)) > 0).all()
+
+
+def test_the_first_point_of_the_curve_is_the_mean_over_single_repetitions():
+    recorded, embedded = recording(noise=3.0)
+    # As many draws as repetitions: each is used once.
+    curve = evaluated(SameSpace(), recorded, embedded[:20], 0, draws=6).repetition_curve
+    hits = []
+    for single in recorded.repetitions:
+        cosines = unit_rows(single) @ unit_rows(embedded[:20]).T
+        hits.append([(row > row[i]).sum() < 5 for i, row in enumerate(cosines)])
+    np.testing.assert_allclose(curve.top5[0], np.mean(hits, axis=0))
+
+
+def test_without_single_repetitions_there_is_no_curve():
+    recorded, embedded = recording()
+    recorded = in_splits(recorded)
+    assert evaluated(SameSpace(), recorded, embedded[:20], 0).repetition_curve is None
 
 
 def test_repetitions_that_do_not_exist_are_an_error():
@@ -178,8 +205,10 @@ def test_a_decoder_that_gives_nan_is_an_error():
 def an_evaluation(noise=3.0, repetitions=2):
     recorded, embedded = recording(noise=noise)
     seeds = [evaluated(SameSpace(), recorded, embedded[:20], s, repetitions) for s in (0, 4)]
-    ceiling = {"query_repetitions": 3, "top1": 0.5, "top5": 0.8, "top10": 1.0}
-    return Evaluation({"test_repetitions": repetitions}, "clip-1", seeds, ceiling, {"members": 1})
+    named = replace(seeds[0], categories=[("animal", "pet"), *[()] * 19])
+    return Evaluation(
+        {"test_repetitions": repetitions}, "clip-1", [named, seeds[1]], {"members": 1}
+    )
 
 
 def test_an_evaluation_survives_writing_and_reading(tmp_path):
@@ -191,9 +220,11 @@ def test_an_evaluation_survives_writing_and_reading(tmp_path):
         written.encoder,
         written.facts,
     )
-    assert read.noise_ceiling == written.noise_ceiling
     for a, b in zip(written.seeds, read.seeds, strict=True):
         assert (a.seed, a.images.tolist()) == (b.seed, b.images.tolist())
+        assert a.categories == b.categories
+        for name, values in vars(a.repetition_curve).items():
+            np.testing.assert_allclose(getattr(b.repetition_curve, name), values, atol=1e-4)
         for one, other in zip(a.draws, b.draws, strict=True):
             assert list(one.repetitions) == other.repetitions
             np.testing.assert_array_equal(one.neural_to_image.rank, other.neural_to_image.rank)
@@ -231,6 +262,8 @@ def broken(content, how):
         seed["images"][1] = seed["images"][0]
     elif how == "categories too short":
         seed["categories"].pop()
+    elif how == "one category as text":
+        seed["categories"][0] = "animal"
     elif how == "a seed twice":
         content["seeds"][1]["seed"] = seed["seed"]
     elif how == "no draws":
@@ -241,8 +274,12 @@ def broken(content, how):
         content["contract"] = "evaluation/0"
     elif how == "text for a number":
         draw["positive_similarity"][0] = "high"
-    elif how == "ceiling above one":
-        content["noise_ceiling"]["top1"] = 1.5
+    elif how == "a share above one":
+        seed["repetition_curve"]["top1"][0][0] = 1.5
+    elif how == "a curve that is too short":
+        seed["repetition_curve"]["top5"].pop()
+    elif how == "repetitions that do not ascend":
+        seed["repetition_curve"]["repetitions"][1] = 1
     return content
 
 
@@ -253,12 +290,15 @@ VIOLATIONS = [
     "no control",
     "an image twice",
     "categories too short",
+    "one category as text",
     "a seed twice",
     "no draws",
     "no seeds",
     "another contract",
     "text for a number",
-    "ceiling above one",
+    "a share above one",
+    "a curve that is too short",
+    "repetitions that do not ascend",
 ]
 
 
@@ -331,8 +371,10 @@ def test_the_subcommand_evaluates_every_seed(files):
     found = evaluations.read(files / "out.json")
     assert [seed.seed for seed in found.seeds] == [0, 1]
     assert [len(seed.draws) for seed in found.seeds] == [4, 4]
-    assert found.facts == {"members": 1, "electrodes": 10, "parameters": 10 * 12 + 12}
-    assert found.noise_ceiling["query_repetitions"] == 3
+    assert found.facts == {
+        "members": 1, "electrodes": 10, "parameters": 10 * 12 + 12, "similarity_unit": "cosine",
+    }  # fmt: skip
+    assert [seed.repetition_curve.top1.shape for seed in found.seeds] == [(4, 20)] * 2
     assert found.encoder == "clip-1"
     assert np.mean([draw.neural_to_image.hits(1) for draw in found.seeds[0].draws]) > 0.8
     record = provenance.read(files / "out.json")
@@ -345,6 +387,21 @@ def test_the_same_inputs_give_the_same_bytes(files):
     first = (files / "out.json").read_bytes()
     assert main.main(arguments(files, {})) == 0
     assert (files / "out.json").read_bytes() == first
+
+
+def test_images_get_the_categories_of_their_concept_or_their_own(files):
+    table = files / "categories.tsv"
+    table.write_text("uniqueID\tWord\tcategory\nc1\tc\tfood\nc1\tc\tfruit\nc3\tc\ttool\n")
+    assert main.main(arguments(files, {}, categories=[table])) == 0
+    by_concept = evaluations.read(files / "out.json").seeds[0]
+    expected = {"c0": (), "c1": ("food", "fruit"), "c2": (), "c3": ("tool",)}
+    assert by_concept.categories == [expected[name[:2]] for name in by_concept.images]
+    assert str(table) in provenance.read(files / "out.json")["inputs"]
+    table.write_text("things_path\tcategory\nc2/06.jpg\tleft\n")
+    assert main.main(arguments(files, {}, categories=[table])) == 0
+    by_image = evaluations.read(files / "out.json").seeds[1]
+    assert dict(zip(by_image.images, by_image.categories, strict=True))["c2/06.jpg"] == ("left",)
+    assert sum(map(len, by_image.categories)) == 1
 
 
 def test_without_seeds_the_decoders_are_those_of_seed_0_1_and_so_on(files):

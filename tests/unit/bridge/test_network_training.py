@@ -8,7 +8,7 @@ from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.networks import training
 from spikeline.bridge.networks.training import fit_network
-from spikeline.bridge.splits import training_rows, validation_split
+from spikeline.bridge.splits import training_rows, validation_split, validation_split_of
 from spikeline.bridge.targets import fit_target_space
 from spikeline.errors import InputError
 from spikeline.training.device import make_fabric
@@ -55,6 +55,7 @@ TARGET = {
 SMALL = {
     **TARGET,
     "drop_test_concepts": False,
+    "drop_other_concepts": False,
     "loss": "infonce",
     "label_smoothing": 0.0,
     "softclip_temperature": 0.1,
@@ -233,6 +234,47 @@ def test_test_images_and_if_asked_test_concepts_are_left_out(recording):
     assert 449 not in training_rows(test, again, categories)
     with pytest.raises(InputError, match="not named in the responses"):
         training_rows(test, images, np.repeat("", 450), drop_test_concepts=True)
+
+
+def test_the_control_of_size_keeps_the_tests_concepts_and_as_many_rows_as_zero_shot(recording):
+    _, _, images, categories = recording
+    test = np.zeros(450, dtype=bool)
+    test[[0, 1, 2, 50]] = True  # three concepts, one of them with two test images
+    without = training_rows(test, images, categories, drop_test_concepts=True)
+    control = training_rows(test, images, categories, drop_other_concepts=True, seed=1)
+    assert len(control) == len(without) < 446
+    tested = np.isin(categories, categories[test])
+    assert set(np.flatnonzero(tested & ~test)) <= set(control)
+    dropped = np.setdiff1d(np.flatnonzero(~test), control)
+    whole = [name for name in set(categories[dropped]) if name not in categories[control]]
+    assert len(whole) >= len(set(categories[dropped])) - 1
+    again, other = (
+        training_rows(test, images, categories, drop_other_concepts=True, seed=seed)
+        for seed in (1, 2)
+    )
+    assert again.tolist() == control.tolist() != other.tolist()
+
+
+def test_too_few_other_concepts_for_the_control_are_one_line(recording):
+    _, _, images, categories = recording
+    test = np.isin(images, [images[list(categories).index(c)] for c in set(categories)])
+    with pytest.raises(InputError, match=r"drop_other_concepts: .* all others 0") as said:
+        training_rows(test, images, categories, drop_other_concepts=True)
+    assert "\n" not in str(said.value)
+
+
+def test_the_control_of_size_validates_by_image_and_trains_on_as_many_rows(recording):
+    _, _, images, categories = recording
+    given = {"validation_images": 20, "drop_test_concepts": False, "drop_other_concepts": False}
+
+    def split(**changed):
+        return validation_split_of({**given, **changed}, images, categories, 20, seed=1, fold=0)
+
+    plain, control = split(), split(drop_other_concepts=True)
+    zero_shot = split(drop_test_concepts=True)
+    assert control.galleries.tolist() == plain.galleries.tolist()
+    assert len(control.train) == len(zero_shot.train) < len(plain.train)
+    assert set(control.train) < set(plain.train)
 
 
 def test_components_that_responses_do_not_predict_weigh_less(recording):

@@ -1,11 +1,20 @@
 """Tables of retrieval: their numbers against loops over ranks, and their bytes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from spikeline.artifacts import tables
-from spikeline.artifacts.evaluations import Draw, Evaluation, Ranks, SeedEvaluation
+from spikeline.artifacts.evaluations import (
+    Draw,
+    Evaluation,
+    Ranks,
+    RepetitionCurve,
+    SeedEvaluation,
+)
+from spikeline.bridge.repetition_curve import infinite_repetitions
 from spikeline.bridge.tables import category_table, retrieval_table
 from spikeline.errors import InputError
 
@@ -14,7 +23,12 @@ def some_ranks(random, *shape):
     return Ranks(random.integers(20, size=shape).astype(float), np.zeros(shape, int))
 
 
-def an_evaluation(seeds=3, draws=2, number=0, images="i{image:02d}", ceiling=None, facts=None):
+def a_curve(random):
+    shares = np.sort(random.random((3, 20)), axis=0)
+    return RepetitionCurve(np.array([1, 2, 4]), shares, shares**0.5)
+
+
+def an_evaluation(seeds=3, draws=2, number=0, images="i{image:02d}", curve=True, facts=None):
     random = np.random.default_rng(number)
     evaluated = []
     for seed in range(seeds):
@@ -31,9 +45,11 @@ def an_evaluation(seeds=3, draws=2, number=0, images="i{image:02d}", ceiling=Non
             )
             for _ in range(draws)
         ]
-        categories = np.array(["", *["b", "a"] * 9, "a"], dtype=object)
-        evaluated.append(SeedEvaluation(seed, np.array(names, dtype=object), categories, drawn))
-    return Evaluation({}, "clip-1", evaluated, ceiling, facts or {})
+        categories = [(), *[("b",), ("a",)] * 9, ("a", "b")]
+        shown = np.array(names, dtype=object)
+        measured = a_curve(random) if curve else None
+        evaluated.append(SeedEvaluation(seed, shown, categories, drawn, measured))
+    return Evaluation({}, "clip-1", evaluated, facts or {})
 
 
 def condition(model="mlp", subject="monkeyF", **varied):
@@ -103,22 +119,43 @@ def test_conditions_that_do_not_fit_are_an_error():
         retrieval_table([an_evaluation()], [{"model": "mlp", "varied": {}}])
 
 
+def test_the_limit_is_that_of_the_mean_curve_of_all_seeds():
+    evaluation = an_evaluation()
+    row = one_row(evaluation)
+    for k in (1, 5):
+        curves = [getattr(seed.repetition_curve, f"top{k}") for seed in evaluation.seeds]
+        expected = infinite_repetitions([1, 2, 4], np.mean(curves, axis=0), 20, k, 200)
+        found = [row[f"infinite_repetitions_top{k}{end}"] for end in ("", "_low", "_high")]
+        assert found == pytest.approx(list(expected))
+    empty = one_row(an_evaluation(curve=False))
+    assert empty["infinite_repetitions_top1"] is empty["infinite_repetitions_top5_low"] is None
+
+
 def test_categories_are_scored_by_the_images_that_belong_to_them():
     evaluation = an_evaluation()
-    table = category_table([evaluation], [condition(regions=["IT"])])
-    assert list(table.columns) == (
-        ["model", "regions", "subject", "category", "images", "top1", "top5"]
-    )
+    table = category_table([evaluation], [condition(regions=["IT"])], resamples=200)
+    scores = [f"top{k}{end}" for k in (1, 5) for end in ("", "_low", "_high")]
+    assert list(table.columns) == ["model", "regions", "subject", "category", "images", *scores]
     assert table["category"].tolist() == ["a", "b"]
-    assert table["images"].tolist() == [10, 9]
+    # The last image belongs to both.
+    assert table["images"].tolist() == [10, 10]
     hits = [
         draw.neural_to_image.rank[image] < 5
         for seed in evaluation.seeds
         for draw in seed.draws
         for image in range(20)
-        if seed.categories[image] == "a"
+        if "a" in seed.categories[image]
     ]
-    assert table["top5"].iloc[0] == pytest.approx(np.mean(hits))
+    first = table.iloc[0]
+    assert first["top5"] == pytest.approx(np.mean(hits))
+    assert first["top5_low"] < first["top5"] < first["top5_high"]
+
+
+def test_without_categories_their_table_is_a_header():
+    evaluation = an_evaluation()
+    seeds = [replace(seed, categories=[()] * 20) for seed in evaluation.seeds]
+    table = category_table([replace(evaluation, seeds=seeds)], [condition()])
+    assert table.empty and "category" in table.columns
 
 
 def test_the_same_evaluations_give_the_same_bytes(tmp_path):

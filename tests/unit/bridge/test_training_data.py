@@ -13,9 +13,12 @@ from spikeline.cli.main import main
 
 ROWS, TEST, ELECTRODES, DIM = 80, 20, 12, 10
 SETTINGS = {
-    "drop_test_concepts": False, "training_fraction": 1.0, "shuffle_responses": False,
+    "drop_test_concepts": False,
+    "drop_other_concepts": False,
+    "training_fraction": 1.0,
+    "shuffle_responses": False,
     "target_layers": [],
-}  # fmt: skip
+}
 TARGET = {"encoder": "clip", "regions": ["V1"], "target_normalise": False}
 
 

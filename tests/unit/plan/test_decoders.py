@@ -47,10 +47,11 @@ def test_a_closed_form_takes_part_once_since_its_seeds_are_alike(planned):
     assert names.count("ridge") == 1 and names.count("mlp") == 3
 
 
-def test_a_closed_form_that_draws_its_rows_takes_part_with_every_seed(planned):
+@pytest.mark.parametrize("setting", ["training_fraction=0.5", "drop_other_concepts=true"])
+def test_a_closed_form_that_draws_its_rows_takes_part_with_every_seed(planned, setting):
     plan = planned({"models": ENSEMBLES})
-    found = members(plan, "mixed@training_fraction=0.5", "monkeyF", 0)
-    assert [name for name, _ in found].count("ridge@training_fraction=0.5") == 3
+    found = members(plan, f"mixed@{setting}", "monkeyF", 0)
+    assert [name for name, _ in found].count(f"ridge@{setting}") == 3
 
 
 def test_no_decoder_counts_twice_in_a_nested_ensemble(planned):
@@ -94,7 +95,7 @@ def test_settings_of_evaluation_do_not_enter_the_path_of_a_decoder(plan):
     files = plan.decoders.files("mlp@test_repetitions=2", "monkeyF")
     assert files == ["results/decoders/mlp/monkeyF/seed0.safetensors"]
     assert json.loads(plan.decoders.evaluation_settings("mlp@test_repetitions=2")) == {
-        "ceiling_draws": 20, "repetition_draws": 10, "shuffles": 10, "test_repetitions": 2,
+        "repetition_draws": 10, "shuffles": 10, "test_repetitions": 2,
     }  # fmt: skip
 
 

@@ -73,6 +73,18 @@ def test_a_missing_file_of_embeddings_is_named(planned):
         plan.sources.precomputed("given", "pictures")
 
 
+def test_categories_come_from_the_dataset_or_a_local_file_or_from_nowhere(planned):
+    plan = planned({})
+    assert plan.sources.subject_categories("monkeyF") == []
+    plan.config["stimuli"]["pictures"]["categories"] = "categories.tsv"
+    assert plan.sources.subject_categories("monkeyF") == "resources/categories/pictures.tsv"
+    plan.config["stimuli"]["own"]["categories"] = "own/images.zip"
+    assert plan.sources.subject_categories("lab") == "own/images.zip"
+    plan.config["stimuli"]["own"]["categories"] = "https://example.org/categories.tsv"
+    with pytest.raises(InputError, match=r"config stimuli.own.categories: is an address"):
+        plan.sources.subject_categories("lab")
+
+
 def test_an_empty_variable_is_no_path(planned, monkeypatch):
     plan = planned({})
     plan.config["subjects"]["lab"]["responses"] = "${OWN}/lab.npy"

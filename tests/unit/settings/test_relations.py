@@ -39,6 +39,10 @@ BROKEN = [
         "models", BAYESIAN, {"encoding_kernels": ["none"], "decoding_kernels": ["none"]},
         "encoding_kernels", "both",
     ),
+    (
+        "models", BAYESIAN, {"drop_test_concepts": True, "drop_other_concepts": True},
+        "drop_other_concepts", "set one of them",
+    ),
     ("models", FORECASTER, {"dim": 36}, "dim", "not a multiple of 4 x heads, 8"),
     ("models", FORECASTER, {"history_ms": 500}, "history_ms", "multiple of patch_ms, 240"),
     ("models", FORECASTER, {"traces_s": [1, 1.0]}, "traces_s", "twice"),

@@ -58,6 +58,7 @@ def test_large_files_are_annexed_and_tables_are_not(twin):
         "monkeyF/_logs/1024chns_mapping_20220105.mat",
     }
     assert not (twin / "captions.tsv").is_symlink()
+    assert not (twin / "categories.tsv").is_symlink()
     assert run("git", "status", "--short", cwd=twin) == ""
 
 
@@ -95,6 +96,19 @@ def test_image_lists_captions_and_archive_agree(twin):
         ]
         assert [path.split("\\")[0] for path in paths] == listed[split, "class"]
     assert members == [f"object_images/{row['things_path']}" for row in rows]
+
+
+def test_each_image_has_the_shape_and_place_of_its_caption_as_categories(twin):
+    rows = {}
+    for name in ("captions", "categories"):
+        with open(twin / f"{name}.tsv", encoding="utf-8", newline="") as handle:
+            rows[name] = list(csv.DictReader(handle, delimiter="\t"))
+    captions = {row["things_path"]: row["caption"] for row in rows["captions"]}
+    assert len(rows["categories"]) == 2 * len(captions)
+    for row in rows["categories"]:
+        kind, _, name = row["category"].partition(": ")
+        words = {"shape": f" {name} at the ", "place": f" at the {name} in front "}
+        assert words[kind] in captions[row["things_path"]]
 
 
 def test_responses_have_a_row_per_listed_image(twin):

@@ -92,6 +92,31 @@ def test_test_responses_are_the_mean_of_the_repetitions(twin):
     np.testing.assert_allclose(fields["test_MUA"], fields["test_MUA_reps"].mean(axis=0))
 
 
+def test_noise_free_responses_are_what_repetitions_scatter_around(twin):
+    fields, clean = twin[1].normalised, twin[1].noise_free
+    repetitions = fields["test_MUA_reps"]
+    alive = np.isfinite(clean[0]) & (np.ptp(clean, axis=0) > 0)
+    assert alive.sum() == 240 - SETTINGS.dead_electrodes - SETTINGS.nan_electrodes
+    error = fields["test_MUA"][:, alive] - clean[:, alive]
+    # Of the mean of six, a sixth of the variance of one around it; days differ in gain by little.
+    single = (repetitions[:, :, alive] - clean[:, alive]).var(axis=0).mean() * 6 / 5
+    assert error.var() == pytest.approx(single / 6, rel=0.1)
+    assert abs(error.mean()) < 4 * error.std() / error.size**0.5
+
+
+def test_the_noise_free_response_is_linear_in_the_electrodes_drive():
+    # One day, so one gain: each electrode's is a line through what it was simulated from.
+    stimuli, small = draw()
+    monkey = replace(SETTINGS.subjects["monkeyF"], days=1)
+    rng = np.random.default_rng(0)
+    drive = noise_free_responses(stimuli, small, V4Maps(small), monkey, SETTINGS, rng)
+    clean = record(drive, stimuli.test, monkey, SETTINGS, rng).noise_free
+    alive = np.isfinite(clean[0]) & (np.ptp(clean, axis=0) > 0)
+    for electrode in np.flatnonzero(alive)[::10]:
+        r = np.corrcoef(drive[stimuli.test, electrode], clean[:, electrode])[0, 1]
+        assert r == pytest.approx(1, abs=1e-9)
+
+
 def test_each_day_is_scaled_by_its_test_presentations(twin):
     # Six repetitions over four days: day of repetition k = 4 k // 6.
     repetitions = twin[1].normalised["test_MUA_reps"]

@@ -55,6 +55,11 @@ class BayesianMember:
     weight: float = 1.0
 
     @property
+    def similarity_unit(self) -> str:
+        """The score divided by a constant of the member, which makes rows of unit length."""
+        return "scaled log-likelihood ratio"
+
+    @property
     def embedding_dim(self) -> int:
         """Length of the image embeddings that `embed_images` takes."""
         return len(self.image_mean if self.rotation is None else self.rotation.mean)

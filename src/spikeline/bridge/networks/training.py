@@ -15,7 +15,7 @@ import numpy as np
 from spikeline.bridge.aligned_member import AffineMap, AlignedMember, NetworkMap
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection, stabilised
-from spikeline.bridge.splits import left_out_together, validation_split
+from spikeline.bridge.splits import left_out_together, validation_split_of
 from spikeline.bridge.targets import fit_target_space
 
 if TYPE_CHECKING:
@@ -76,15 +76,7 @@ def fit_network(
     transform = settings["transform"]
     splits, scalers, spaces = [], [], []
     for fold in range(members):
-        split = validation_split(
-            images,
-            categories,
-            settings["validation_images"],
-            gallery,
-            settings["drop_test_concepts"],
-            seed,
-            fold,
-        )
+        split = validation_split_of(settings, images, categories, gallery, seed, fold)
         scaler = ResponseScaler.fit(responses_chosen[split.train], transform)
         own = scaler.apply(responses_chosen[split.train])
         spaces.append(
