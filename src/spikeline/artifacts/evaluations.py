@@ -4,7 +4,7 @@ A JSON object; everything a table needs, so that tables are made without the dec
 
 | key | value |
 |---|---|
-| contract | "evaluations/1" |
+| contract | "evaluations/2" |
 | settings | of the evaluation |
 | encoder | identity of the encoder whose embeddings were retrieved |
 | facts | of the first decoder: {members, electrodes, parameters}; any further numbers |
@@ -20,7 +20,6 @@ Each of `draws` is one choice of test repetitions:
 | repetitions | indices of the averaged repetitions, or null: the mean of all |
 | neural_to_image, image_to_neural | ranks of the N queries |
 | positive_similarity | N cosines between a response and its own image |
-| shuffled | {neural_to_image, image_to_neural}: ranks of shape (shuffles, N) |
 
 Ranks are {"rank", "tied"}: `rank` is the 0-based mid-rank of the true item among N, `tied` how many
 other items had exactly its similarity; so rank - tied/2 items were more similar.
@@ -39,7 +38,7 @@ import numpy as np
 from spikeline.artifacts.formats import json_file
 from spikeline.errors import InputError
 
-CONTRACT = "evaluations/1"
+CONTRACT = "evaluations/2"
 DIRECTIONS = ("neural_to_image", "image_to_neural")
 
 
@@ -48,8 +47,8 @@ class Ranks:
     """The rank of the true item for each query.
 
     Attributes:
-        rank: (..., queries) float, 0-based mid-rank: items ranked before it + half of those tied.
-        tied: (..., queries) int, other items with exactly the similarity of the true one.
+        rank: (queries,) float, 0-based mid-rank: items ranked before it + half of those tied.
+        tied: (queries,) int, other items with exactly the similarity of the true one.
     """
 
     rank: np.ndarray
@@ -61,7 +60,7 @@ class Ranks:
         1 or 0 where nothing is tied. If all similarities are equal it is k / N, which is chance.
 
         Returns:
-            (..., queries) float64 in [0, 1].
+            (queries,) float64 in [0, 1].
         """
         better = self.rank - self.tied / 2
         return np.clip((k - better) / (self.tied + 1), 0.0, 1.0)
@@ -74,7 +73,6 @@ class Draw:
     neural_to_image: Ranks
     image_to_neural: Ranks
     positive_similarity: np.ndarray
-    shuffled: Mapping[str, Ranks]
     repetitions: Sequence[int] | None = None
 
 
@@ -150,11 +148,6 @@ def check(evaluation: Evaluation, where: str) -> None:
         for draw in seed.draws:
             for direction in DIRECTIONS:
                 _check_ranks(getattr(draw, direction), (size,), f"{place}: {direction}")
-                control = draw.shuffled.get(direction)
-                if control is None:
-                    raise InputError(f"{place}: the shuffled control of {direction} is missing")
-                shape = (len(control.rank), size)
-                _check_ranks(control, shape, f"{place}: shuffled {direction}")
             similarity = draw.positive_similarity
             if similarity.shape != (size,) or not np.isfinite(similarity).all():
                 raise InputError(f"{place}: expected {size} finite numbers as positive_similarity")
@@ -187,7 +180,6 @@ def _seed_to_json(seed: SeedEvaluation) -> dict[str, Any]:
                 "positive_similarity": [
                     round(float(value), 6) for value in draw.positive_similarity
                 ],
-                "shuffled": {name: _ranks_to_json(draw.shuffled[name]) for name in DIRECTIONS},
             }
             for draw in seed.draws
         ],
@@ -203,7 +195,6 @@ def _seed_from_json(content: Mapping[str, Any]) -> SeedEvaluation:
             Draw(
                 repetitions=draw["repetitions"],
                 positive_similarity=np.asarray(draw["positive_similarity"], np.float64),
-                shuffled={k: _ranks_from_json(v) for k, v in draw["shuffled"].items()},
                 **{name: _ranks_from_json(draw[name]) for name in DIRECTIONS},
             )
             for draw in content["draws"]
@@ -219,8 +210,6 @@ def _ranks_from_json(content: Mapping[str, Any]) -> Ranks:
     return Ranks(np.asarray(content["rank"], np.float64), np.asarray(content["tied"], np.int64))
 
 
-def _short(values: Any) -> Any:
+def _short(values: list[float]) -> list[float]:
     """Whole mid-ranks without their '.0', which would be a third of the file."""
-    if isinstance(values, list):
-        return [_short(value) for value in values]
-    return int(values) if math.isfinite(values) and values == int(values) else values
+    return [int(v) if math.isfinite(v) and v == int(v) else v for v in values]

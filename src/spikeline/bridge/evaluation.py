@@ -1,4 +1,4 @@
-"""Test a decoder: retrieve every test image from its response, with a shuffled control.
+"""Test a decoder: retrieve every test image from its response, and every response from its image.
 
 The gallery holds the N test images of the seed's split: N-way retrieval.
 """
@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from spikeline.artifacts.evaluations import DIRECTIONS, Draw, Ranks, SeedEvaluation
+from spikeline.artifacts.evaluations import Draw, SeedEvaluation
 from spikeline.artifacts.responses import Responses
-from spikeline.bridge.retrieval import both_ways, positive_similarity, ranks
+from spikeline.bridge.retrieval import both_ways, positive_similarity
 from spikeline.errors import InputError
 
 
@@ -32,7 +32,6 @@ def evaluate(
     seed: int,
     test_repetitions: int | None,
     repetition_draws: int,
-    shuffles: int,
     where: str = "responses",
 ) -> SeedEvaluation:
     """Ranks of the true partner, both ways, for one decoder on its own test images.
@@ -41,13 +40,11 @@ def evaluate(
         decoder: maps responses and embeddings into one space.
         responses: the test rows are `responses.split(seed)`.
         embeddings: (test rows, dim), the embeddings of those rows' images in the same order.
-        seed: the decoder's seed; also seeds the draws and shuffles.
+        seed: the decoder's seed; also seeds the draws.
         test_repetitions: None takes each image's response as the file holds it (the mean of all
             repetitions); r averages r of them, chosen without replacement, the same for all images.
         repetition_draws: random choices of r repetitions; a single one when r is all there are.
             The choices are nested: those for r contain those for less, so curves over r are paired.
-        shuffles: permutations of the responses for the control. They are uniform, not derangements:
-            only then is the expected score exactly chance for any decoder, good or bad.
         where: names the responses in errors.
 
     Raises:
@@ -60,19 +57,15 @@ def evaluate(
         raise ValueError(f"{len(embeddings)} embeddings for {len(rows)} test images")
     gallery = _embedded(decoder.embed_images(embeddings), "image embeddings", where)
     draws = []
-    for number, chosen in enumerate(
-        _repetition_choices(responses, seed, test_repetitions, repetition_draws, where)
-    ):
+    for chosen in _repetition_choices(responses, seed, test_repetitions, repetition_draws, where):
         queries = _embedded(
             decoder.embed_responses(responses.test_values(seed, chosen)), "responses", where
         )
         similarity = queries @ gallery.T
-        random = np.random.default_rng([seed, number, 1])
         draws.append(
             Draw(
                 **both_ways(similarity),
                 positive_similarity=positive_similarity(similarity),
-                shuffled=_shuffled(similarity, shuffles, random),
                 repetitions=None if chosen is None else sorted(chosen.tolist()),
             )
         )
@@ -101,21 +94,6 @@ def _repetition_choices(
         np.random.default_rng([seed, number]).permutation(available)[:count]
         for number in range(draws)
     ]
-
-
-def _shuffled(
-    similarity: np.ndarray, shuffles: int, random: np.random.Generator
-) -> dict[str, Ranks]:
-    """Both ways' ranks, (shuffles, images), of responses given to the wrong images."""
-    found: dict[str, list[Ranks]] = {direction: [] for direction in DIRECTIONS}
-    for _ in range(shuffles):
-        permuted = similarity[random.permutation(len(similarity))]
-        for direction, matrix in zip(DIRECTIONS, (permuted, permuted.T), strict=True):
-            found[direction].append(ranks(matrix))
-    return {
-        direction: Ranks(np.stack([r.rank for r in each]), np.stack([r.tied for r in each]))
-        for direction, each in found.items()
-    }
 
 
 def _embedded(rows: np.ndarray, what: str, where: str) -> np.ndarray:

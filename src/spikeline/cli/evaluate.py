@@ -46,7 +46,6 @@ def run(options: argparse.Namespace) -> None:
                 seed,
                 settings["test_repetitions"],
                 settings["repetition_draws"],
-                settings["shuffles"],
                 where=options.responses,
             )
         )

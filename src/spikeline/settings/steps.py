@@ -78,7 +78,7 @@ STEPS: dict[str, tuple[Part, ...]] = {
     "fit": (Part("models", _CLOSED_FORMS),),
     "train": (Part("models", _NETWORKS),),
     "evaluate": (
-        Part("evaluation", keys=("shuffles", "repetition_draws", "ceiling_draws")),
+        Part("evaluation", keys=("repetition_draws", "ceiling_draws")),
         Part("models", ("ridge",), stage="evaluation"),
     ),
     "score-baselines": (Part("evaluation", keys=("horizons_ms",)),),
