@@ -13,9 +13,9 @@
 | image_to_neural_top1, _top5, _top10 | share of images whose response is among the first k |
 | median_rank | of the true image, 0 = first |
 | positive_similarity | mean cosine between a response and its image |
-| difference_top1, _top5 | neural to image, less that of the subject's reference; see below |
 | noise_ceiling_top1, noise_ceiling_top5 | see bridge/noise_ceiling.py |
 | chance_top1, chance_top5 | k / N |
+| difference_top1, difference_top5 | neural to image, less that of the reference; see below |
 | further | facts about the decoder, e.g. parameters |
 
 Scores are means over all seeds, draws and images; X_low and X_high are the 95 % interval of a

@@ -24,7 +24,7 @@ from spikeline.artifacts.files import atomic_path
 from spikeline.plotting import marks
 from spikeline.plotting.style import GREY, SHARES, STYLE, Measure, numbers
 
-DIFFERENCE = "difference from the reference\n(paired, 95 % interval)"
+DIFFERENCE = "difference from reference\n(paired, 95 % interval)"
 # Spaces of a caption at which no line ends: before a percent sign, inside an interval.
 _KEPT = re.compile(r" (?=%)|(?<=,) (?=[^\[]*\])")
 # Inches of a line of the caption, of one of the legend below it, and between them.
