@@ -14,6 +14,7 @@ help:  ## this list
 demo: $(STAMP)  ## the regions ablation on the embedded demo: a table and a figure
 	$(BIN)/snakemake --cores all --resources gpu=1 -- $(REGIONS).tsv
 	@$(BIN)/spikeline show --contents $(REGIONS).tsv
+	@$(BIN)/spikeline show --contents $(REGIONS).txt
 	@echo "table  $(REGIONS).tsv"
 	@echo "figure $(REGIONS).png"
 

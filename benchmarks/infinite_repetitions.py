@@ -66,11 +66,11 @@ def compared(
     decoder: Decoder, recorded: Responses, clean: np.ndarray, embedded: np.ndarray
 ) -> list:
     """[score, limit, its interval's ends, score on noise-free responses] for each k."""
-    measured = evaluate(decoder, recorded, embedded, 0, None, DRAWS, 1)
+    measured = evaluate(decoder, recorded, embedded, 0, None, DRAWS)
     values = recorded.values.copy()
     values[recorded.test[0]] = clean
     ideal = replace(recorded, values=values, repetitions=None)
-    truth = evaluate(decoder, ideal, embedded, 0, None, DRAWS, 1).draws[0].neural_to_image
+    truth = evaluate(decoder, ideal, embedded, 0, None, DRAWS).draws[0].neural_to_image
     rows, curve = [], measured.repetition_curve
     for k in TOP:
         shares = getattr(curve, f"top{k}")

@@ -2,11 +2,11 @@
 #
 # CONSUMES  results/evaluations/{model}/{subject}.json of every condition (config: ablations)
 #           results/forecasts/{model}.json, results/baselines/{session}.json
-# PRODUCES  results/ablation_{ablation}.tsv, .png; of the Bridge .categories.tsv too
+# PRODUCES  results/ablation_{ablation}.tsv, .png; of the Bridge .categories.tsv, and .txt: in words
 
 
 rule tabulate:
-    """Collect an ablation's grid into a table with intervals, and draw it."""
+    """Collect an ablation's grid into a table with intervals, draw it, and say what it shows."""
     input:
         evaluations=asks(PLAN.ablations.evaluations),
     output:
@@ -17,6 +17,7 @@ rule tabulate:
             labels={"ablation": "{ablation}", "what": "table"},
         ),
         categories="results/ablation_{ablation}.categories.tsv",
+        caption="results/ablation_{ablation}.txt",
         figure=report(
             "results/ablation_{ablation}.png",
             caption="../workflow/report/ablation.rst",
@@ -39,7 +40,7 @@ rule tabulate:
         "spikeline tabulate --evaluations {input.evaluations:q}"
         " --conditions {params.conditions:q} --seeds {params.seeds} {params.title:q}"
         " --output {output.table:q} --categories {output.categories:q}"
-        " --figure {output.figure:q} 2> {log:q}"
+        " --caption {output.caption:q} --figure {output.figure:q} 2> {log:q}"
 
 
 rule tabulate_forecasts:

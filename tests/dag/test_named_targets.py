@@ -8,7 +8,7 @@ from workflow_copies import Workflow
 REGIONS = "results/ablation_regions.tsv"
 
 
-def test_the_regions_table_asks_for_each_step_once_and_a_closed_form_once_a_split(planned):
+def test_the_regions_table_asks_for_each_step_once_and_a_control_for_each_seed(planned):
     plan = planned.plan(REGIONS)
     assert plan.status == 0, plan.text[-3000:]
     assert plan.rules == {
@@ -20,17 +20,19 @@ def test_the_regions_table_asks_for_each_step_once_and_a_closed_form_once_a_spli
         "convert_tvsd": 1,
         "train_clip": 1,
         "embed": 1,
-        "fit": 2,
-        "evaluate": 2,
+        "fit": 4,
+        "evaluate": 3,
         "tabulate": 1,
     }
     assert {path for path, rule in plan.jobs.items() if rule in ("fit", "evaluate")} == {
         "results/evaluations/ridge/monkeyF.json",
         "results/evaluations/ridge@regions=IT/monkeyF.json",
+        "results/evaluations/ridge@shuffle_responses=true/monkeyF.json",
         *(
             f"results/decoders/{model}/monkeyF/seed0.safetensors"
-            for model in ("ridge", "ridge@regions=IT")
+            for model in ("ridge", "ridge@regions=IT", "ridge@shuffle_responses=true")
         ),
+        "results/decoders/ridge@shuffle_responses=true/monkeyF/seed1.safetensors",
     }
 
 
@@ -123,7 +125,7 @@ def test_a_folder_for_a_data_set_gets_all_that_is_made(planned, tmp_path):
         "--configfile", str(tmp_path / "own.yaml"), "--", REGIONS,
     )  # fmt: skip
     # The demo's config completes the overlay, wherever the folder is.
-    assert plan.status == 0 and plan.rules["fit"] == 2, plan.text[-3000:]
+    assert plan.status == 0 and plan.rules["fit"] == 4, plan.text[-3000:]
     assert (tmp_path / "runs/own/.snakemake").is_dir()
     # Config files are read where the command was typed.
     assert not [path for path in planned.folder.iterdir() if path.name in ("results", "runs")]

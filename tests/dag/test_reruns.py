@@ -88,6 +88,9 @@ def test_editing_one_models_entry_reruns_that_models_jobs_and_tables_only(finish
     assert set(plan.jobs) == {
         "results/decoders/mlp/monkeyF/seed0.safetensors",
         "results/evaluations/mlp/monkeyF.json",
+        # It is its table's first model, whose control is retrained.
+        "results/decoders/mlp@shuffle_responses=true/monkeyF/seed0.safetensors",
+        "results/evaluations/mlp@shuffle_responses=true/monkeyF.json",
         # `both` is an ensemble of it.
         "results/decoders/both/monkeyF/seed0.safetensors",
         "results/evaluations/both/monkeyF.json",
@@ -128,6 +131,7 @@ def test_a_new_ablation_runs_only_its_new_jobs(finished):
     assert set(plan.jobs) == {
         "results/decoders/mlp@noise_std=0.3/monkeyF/seed0.safetensors",
         "results/evaluations/mlp@noise_std=0.3/monkeyF.json",
+        # Its control is that of another table.
         "results/ablation_noise.tsv",
     }, plan.text[-3000:]
 

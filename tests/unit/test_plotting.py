@@ -10,20 +10,26 @@ from spikeline import plotting
 from spikeline.artifacts import provenance
 
 MEASURES = [
-    plotting.Measure("top1", "top-1", "control1", "chance1", "ceiling1"),
-    plotting.Measure("top5", "top-5"),
+    plotting.Measure("top1", "top-1", "control1", "chance1", "ceiling1", "difference1"),
+    plotting.Measure("top5", "top-5", difference="difference5"),
 ]
+SENTENCE = "On this image it is lower by 13.5 points [-19, 9.5], at 1.5 %. "
+CAPTION = "\n".join([SENTENCE * 5] * 2)
 
 
-def a_table(conditions, subjects=("monkeyF",)):
+def a_table(conditions, subjects=("monkeyF",), compared=False):
+    """Scores; if compared, with differences from each subject's first row, every other certain."""
     random = np.random.default_rng(0)
     rows = []
     for subject in subjects:
-        for _ in range(conditions):
+        for number in range(conditions):
             top1 = random.uniform(0.05, 0.6)
             row = {"subject": subject, "control1": 0.01, "chance1": 0.01, "ceiling1": 0.9}
             for name, value in (("top1", top1), ("top5", top1 + 0.3)):
                 row |= {name: value, f"{name}_low": value - 0.04, f"{name}_high": value + 0.04}
+            for name in ("difference1", "difference5") if compared and number else ():
+                half = 0.05 if number % 2 else 0.15
+                row |= {name: -0.1, f"{name}_low": -0.1 - half, f"{name}_high": -0.1 + half}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -32,19 +38,19 @@ def value_labels(table):
     return {subject: f"share among N = 100, {subject}" for subject in table["subject"]}
 
 
-def conditions_figure(conditions, subjects=("monkeyF",), labels=None):
-    table = a_table(conditions, subjects)
-    labels = labels or [f"condition_{i}" for i in range(conditions)]
+def conditions_figure(conditions, subjects=("monkeyF",), labels=None, compared=False):
+    table = a_table(conditions, subjects, compared)
+    labels = (labels or [f"condition_{i}" for i in range(conditions)]) * len(subjects)
+    caption = CAPTION if compared else ""
     return plotting.conditions_figure(
-        table, labels * len(subjects), MEASURES, "Title", value_labels(table)
+        table, labels, MEASURES, "Title", value_labels(table), caption=caption
     )
 
 
-def curves_figure(x, subjects=("monkeyF",)):
-    table = a_table(len(x), subjects)
-    return plotting.curves_figure(
-        table, list(x) * len(subjects), MEASURES, "Title", value_labels(table), "repetitions"
-    )
+def curves_figure(x, subjects=("monkeyF",), compared=False):
+    table = a_table(len(x), subjects, compared)
+    given = table, list(x) * len(subjects), MEASURES, "Title", value_labels(table), "repetitions"
+    return plotting.curves_figure(*given, caption=CAPTION if compared else "")
 
 
 def texts_of(figure):
@@ -52,11 +58,13 @@ def texts_of(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    found = [figure._suptitle, *figure.legends[0].get_texts()]
+    found = [*figure.texts, *figure.legends[0].get_texts()]
     for axes in figure.axes:
         found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
-        found += [t for t in axes.get_xticklabels() if t.get_text()]
-        if axes is figure.axes[0]:
+        low, high = axes.get_xlim()
+        ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=False)
+        found += [label for tick, label in ticks if low <= tick <= high]
+        if axes.get_subplotspec().is_first_col():
             found += axes.get_yticklabels()
     found = [text for text in found if text.get_text() and text.get_visible()]
     return [(text.get_text(), text.get_window_extent(renderer)) for text in found]
@@ -74,17 +82,61 @@ def assert_nothing_overlaps(figure):
                 assert not box.overlaps(other_box), (text, other)
 
 
-@pytest.mark.parametrize("conditions", [1, 4, 12])
+@pytest.mark.parametrize("compared", [False, True])
+@pytest.mark.parametrize("conditions", [1, 4, 16])
 @pytest.mark.parametrize("subjects", [("monkeyF",), ("monkeyF", "monkeyN", "both_joined")])
-def test_labels_of_conditions_neither_overlap_nor_leave_the_figure(conditions, subjects):
-    long = [f"electrode_dropout=0.{i} noise_std=0.{i} label_smoothing=0.1" for i in range(12)]
-    assert_nothing_overlaps(conditions_figure(conditions, subjects, long[:conditions]))
+def test_labels_of_conditions_neither_overlap_nor_leave_the_figure(conditions, subjects, compared):
+    long = [f"electrode_dropout=0.{i} noise_std=0.{i} label_smoothing=0.1" for i in range(16)]
+    assert_nothing_overlaps(conditions_figure(conditions, subjects, long[:conditions], compared))
 
 
+@pytest.mark.parametrize("compared", [False, True])
 @pytest.mark.parametrize("x", [(1, 2, 5, 10, 30), (0.1, 0.25, 0.5, 1.0), (0, 0.15, 0.3)])
 @pytest.mark.parametrize("subjects", [("monkeyF",), ("monkeyF", "monkeyN", "both_joined")])
-def test_labels_of_curves_neither_overlap_nor_leave_the_figure(x, subjects):
-    assert_nothing_overlaps(curves_figure(x, subjects))
+def test_labels_of_curves_neither_overlap_nor_leave_the_figure(x, subjects, compared):
+    assert_nothing_overlaps(curves_figure(x, subjects, compared))
+
+
+def filling(axes, marker):
+    """{place: is its mark filled} along the axis on which rows or numbers stand."""
+    found = {}
+    for line in axes.lines:
+        if line.get_marker() == marker:
+            values = line.get_xydata()[:, 1 if axes.yaxis_inverted() else 0]
+            found |= {round(float(v)): line.get_markerfacecolor() != "white" for v in values}
+    return found
+
+
+@pytest.mark.parametrize("subjects", [("monkeyF",), ("monkeyF", "monkeyN")])
+def test_a_difference_is_filled_only_where_its_interval_excludes_zero(subjects):
+    by_row = conditions_figure(4, subjects, compared=True)
+    by_number = curves_figure((0, 1, 2, 3), subjects, compared=True)
+    # Beside the scores, and below them.
+    panels = [*by_row.axes[1::2], *by_number.axes[len(subjects) :]]
+    assert len(panels) == 2 * len(subjects)
+    for axes in panels:
+        for marker in "os":
+            certain = filling(axes, marker)
+            # That of the reference is not drawn: its place holds no number.
+            assert {place: certain[place] for place in (1, 2, 3)} == {1: True, 2: False, 3: True}
+        assert any(list(line.get_xydata().ravel()).count(0) >= 2 for line in axes.lines), "no zero"
+
+
+def test_a_table_without_differences_has_no_panel_for_them():
+    assert len(conditions_figure(3).axes) == len(curves_figure((1, 2)).axes) == 1
+    assert "interval includes zero" not in [
+        text.get_text() for text in conditions_figure(3).legends[0].get_texts()
+    ]
+
+
+def test_the_caption_stands_below_the_panels_whole():
+    title, caption = conditions_figure(2, compared=True).texts
+    assert title.get_text() == "Title"
+    assert caption.get_text().split() == CAPTION.split()
+    lines = caption.get_text().splitlines()
+    assert len(lines) > 2
+    # A line ends neither inside an interval nor before a percent sign.
+    assert all(line.count("[") == line.count("]") and line[0] != "%" for line in lines)
 
 
 def test_conditions_are_drawn_at_their_values():

@@ -19,7 +19,6 @@ Each of `draws` is one choice of test repetitions:
 | repetitions | indices of the averaged repetitions, or null: the mean of all |
 | neural_to_image, image_to_neural | ranks of the N queries |
 | positive_similarity | N similarities between a response and its own image |
-| shuffled | {neural_to_image, image_to_neural}: ranks of shape (shuffles, N) |
 
 `repetition_curve` is null where there are no single repetitions, or {repetitions, top1, top5}: the
 numbers of repetitions averaged, ascending to all, and for each a list of N shares, of the draws in
@@ -51,8 +50,8 @@ class Ranks:
     """The rank of the true item for each query.
 
     Attributes:
-        rank: (..., queries) float, 0-based mid-rank: items ranked before it + half of those tied.
-        tied: (..., queries) int, other items with exactly the similarity of the true one.
+        rank: (queries,) float, 0-based mid-rank: items ranked before it + half of those tied.
+        tied: (queries,) int, other items with exactly the similarity of the true one.
     """
 
     rank: np.ndarray
@@ -64,7 +63,7 @@ class Ranks:
         1 or 0 where nothing is tied. If all similarities are equal it is k / N, which is chance.
 
         Returns:
-            (..., queries) float64 in [0, 1].
+            (queries,) float64 in [0, 1].
         """
         better = self.rank - self.tied / 2
         return np.clip((k - better) / (self.tied + 1), 0.0, 1.0)
@@ -77,7 +76,6 @@ class Draw:
     neural_to_image: Ranks
     image_to_neural: Ranks
     positive_similarity: np.ndarray
-    shuffled: Mapping[str, Ranks]
     repetitions: Sequence[int] | None = None
 
 
@@ -169,11 +167,6 @@ def check(evaluation: Evaluation, where: str) -> None:
         for draw in seed.draws:
             for direction in DIRECTIONS:
                 _check_ranks(getattr(draw, direction), (size,), f"{place}: {direction}")
-                control = draw.shuffled.get(direction)
-                if control is None:
-                    raise InputError(f"{place}: the shuffled control of {direction} is missing")
-                shape = (len(control.rank), size)
-                _check_ranks(control, shape, f"{place}: shuffled {direction}")
             similarity = draw.positive_similarity
             if similarity.shape != (size,) or not np.isfinite(similarity).all():
                 raise InputError(f"{place}: expected {size} finite numbers as positive_similarity")
@@ -218,7 +211,6 @@ def _seed_to_json(seed: SeedEvaluation) -> dict[str, Any]:
                 "positive_similarity": [
                     round(float(value), 6) for value in draw.positive_similarity
                 ],
-                "shuffled": {name: _ranks_to_json(draw.shuffled[name]) for name in DIRECTIONS},
             }
             for draw in seed.draws
         ],
@@ -235,7 +227,6 @@ def _seed_from_json(content: Mapping[str, Any]) -> SeedEvaluation:
             Draw(
                 repetitions=draw["repetitions"],
                 positive_similarity=np.asarray(draw["positive_similarity"], np.float64),
-                shuffled={k: _ranks_from_json(v) for k, v in draw["shuffled"].items()},
                 **{name: _ranks_from_json(draw[name]) for name in DIRECTIONS},
             )
             for draw in content["draws"]

@@ -2,9 +2,9 @@
 
 The first columns name a row: `model` (canonical name, overrides included), one column for each
 varied setting (lists joined by '+', 'none' for null), then `subject` or `session`. All other
-columns but `category`, `role` and `similarity_unit` hold numbers: X_low and X_high are the 95 %
-interval of X, X_sd its standard deviation between seeds. Counts have no decimals, other numbers
-four; an empty cell means "not available". Which columns a table has: bridge/tables.py,
+columns but `category`, `role`, `row` and `similarity_unit` hold numbers: X_low and X_high are the
+95 % interval of X, X_sd its standard deviation between seeds. Counts have no decimals, other
+numbers four; an empty cell means "not available". Which columns a table has: bridge/tables.py,
 horizon/scores/tables.py and horizon/wheel/table.py.
 """
 
@@ -25,7 +25,9 @@ from spikeline.errors import InputError
 
 # The last of the columns that name a row: everything after it but TEXT_COLUMNS is a number.
 ROW_NAMES = ("subject", "session")
-TEXT_COLUMNS = ("model", *ROW_NAMES, "category", "role", "similarity_unit")
+TEXT_COLUMNS = ("model", *ROW_NAMES, "category", "role", "row", "similarity_unit")
+# The column `row` of a table of retrieval; differences are from the reference.
+REFERENCE, MODEL, CONTROL = "reference", "model", "control"
 
 
 def write(path: str | os.PathLike[str], table: pd.DataFrame, record: Mapping[str, Any]) -> None:
@@ -70,14 +72,24 @@ def varied_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in _key_columns(table) if name not in TEXT_COLUMNS]
 
 
-def condition_labels(table: pd.DataFrame) -> list[str]:
-    """One label per row, in as few words as distinguish all conditions."""
+def condition_labels(table: pd.DataFrame, settings: bool = False) -> list[str]:
+    """One label per row, in as few words as distinguish all conditions; a control's is "control".
+
+    Args:
+        table: as written.
+        settings: name the varied setting even where there is only one: `regions=IT`.
+    """
+    controls = table["row"] == CONTROL if "row" in table else np.zeros(len(table), bool)
+    if any(controls):
+        others = iter(condition_labels(table[~controls], settings))
+        return [CONTROL if control else next(others) for control in controls]
     varied, models = varied_columns(table), list(table["model"])
     entries = [model.partition("@")[0] for model in models]
     labels = []
     for index, entry in enumerate(entries):
         values = {name: table[name].iloc[index] for name in varied}
-        parts = [v if len(varied) == 1 else f"{k}={v}" for k, v in values.items() if v != ""]
+        short = len(varied) == 1 and not settings
+        parts = [value if short else f"{k}={value}" for k, value in values.items() if value != ""]
         labels.append(" ".join(parts if len(set(entries)) == 1 else [entry, *parts]))
     distinct = len(set(zip(labels, models, strict=True))) == len(set(labels)) == len(set(models))
     return labels if distinct and all(labels) else models
@@ -86,8 +98,9 @@ def condition_labels(table: pd.DataFrame) -> list[str]:
 def as_text(table: pd.DataFrame) -> str:
     """The table aligned for a terminal.
 
-    A table of retrieval shows top-1 and top-5 of neural to image with intervals, then top-1 of
-    image to neural, of the shuffled control and as repetitions go to infinity.
+    A table of retrieval shows top-1 of neural to image and its paired difference from the
+    reference, then top-5, with intervals, and top-1 of image to neural and as repetitions go to
+    infinity.
 
     A table of forecasts shows bits per spike at each horizon, pooled over sessions. Any other
     table is shown whole, intervals next to their scores.
@@ -100,9 +113,9 @@ def as_text(table: pd.DataFrame) -> str:
         shown["subject"] = list(table["subject"])
         columns = {
             "neural_to_image_top1": "top-1 [95 %]",
+            "difference_top1": "difference [95 %]",
             "neural_to_image_top5": "top-5 [95 %]",
             "image_to_neural_top1": "image->neural",
-            "shuffled_top1": "shuffled",
             "infinite_repetitions_top1": "inf. reps",
             "gallery": "N",
             "seeds": "seeds",

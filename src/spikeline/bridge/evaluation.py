@@ -1,4 +1,4 @@
-"""Test a decoder: retrieve every test image from its response, with a shuffled control.
+"""Test a decoder: retrieve every test image from its response, and every response from its image.
 
 The gallery holds the N test images of the seed's split: N-way retrieval.
 """
@@ -10,13 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from spikeline.artifacts.evaluations import (
-    DIRECTIONS,
-    Draw,
-    Ranks,
-    RepetitionCurve,
-    SeedEvaluation,
-)
+from spikeline.artifacts.evaluations import Draw, RepetitionCurve, SeedEvaluation
 from spikeline.artifacts.responses import Responses
 from spikeline.bridge.repetition_curve import disjoint_choices, repetition_counts
 from spikeline.bridge.retrieval import both_ways, positive_similarity, ranks
@@ -40,7 +34,6 @@ def evaluate(
     seed: int,
     test_repetitions: int | None,
     repetition_draws: int,
-    shuffles: int,
     where: str = "responses",
     categories: Sequence[Sequence[str]] | None = None,
 ) -> SeedEvaluation:
@@ -50,14 +43,12 @@ def evaluate(
         decoder: maps responses and embeddings into one space.
         responses: the test rows are `responses.split(seed)`.
         embeddings: (test rows, dim), the embeddings of those rows' images in the same order.
-        seed: the decoder's seed; also seeds the draws and shuffles.
+        seed: the decoder's seed; also seeds the draws.
         test_repetitions: None takes each image's response as the file holds it (the mean of all
             repetitions); r averages r of them, chosen without replacement, the same for all images.
         repetition_draws: random choices of r repetitions; a single one when r is all there are.
             The choices are nested: those for r contain those for less, so curves over r are paired.
             Of the repetition curve, at least so many for each of its points.
-        shuffles: permutations of the responses for the control. They are uniform, not derangements:
-            only then is the expected score exactly chance for any decoder, good or bad.
         where: names the responses in errors.
         categories: of each test image; None where they are not known.
 
@@ -71,19 +62,15 @@ def evaluate(
         raise ValueError(f"{len(embeddings)} embeddings for {len(rows)} test images")
     gallery = _embedded(decoder.embed_images(embeddings), "image embeddings", where)
     draws = []
-    for number, chosen in enumerate(
-        _repetition_choices(responses, seed, test_repetitions, repetition_draws, where)
-    ):
+    for chosen in _repetition_choices(responses, seed, test_repetitions, repetition_draws, where):
         queries = _embedded(
             decoder.embed_responses(responses.test_values(seed, chosen)), "responses", where
         )
         similarity = queries @ gallery.T
-        random = np.random.default_rng([seed, number, 1])
         draws.append(
             Draw(
                 **both_ways(similarity),
                 positive_similarity=positive_similarity(similarity),
-                shuffled=_shuffled(similarity, shuffles, random),
                 repetitions=None if chosen is None else sorted(chosen.tolist()),
             )
         )
@@ -142,21 +129,6 @@ def _repetition_curve(
         for k, points in shares.items():
             points.append(found.hits(k).reshape(len(choices), images).mean(axis=0))
     return RepetitionCurve(np.array(counts), np.array(shares[1]), np.array(shares[5]))
-
-
-def _shuffled(
-    similarity: np.ndarray, shuffles: int, random: np.random.Generator
-) -> dict[str, Ranks]:
-    """Both ways' ranks, (shuffles, images), of responses given to the wrong images."""
-    found: dict[str, list[Ranks]] = {direction: [] for direction in DIRECTIONS}
-    for _ in range(shuffles):
-        permuted = similarity[random.permutation(len(similarity))]
-        for direction, matrix in zip(DIRECTIONS, (permuted, permuted.T), strict=True):
-            found[direction].append(ranks(matrix))
-    return {
-        direction: Ranks(np.stack([r.rank for r in each]), np.stack([r.tied for r in each]))
-        for direction, each in found.items()
-    }
 
 
 def _embedded(rows: np.ndarray, what: str, where: str) -> np.ndarray:

@@ -5,6 +5,7 @@
 | model | canonical name, overrides included |
 | one for each varied setting | its value; lists joined by '+', 'none' for null |
 | subject | |
+| row | reference (the first condition of its subject), model, or control |
 | seeds | trained models that the row averages |
 | images | distinct test images, the clusters of the bootstrap |
 | gallery | N, images that each query chooses among |
@@ -12,14 +13,21 @@
 | image_to_neural_top1, _top5, _top10 | share of images whose response is among the first k |
 | median_rank | of the true image, 0 = first |
 | positive_similarity | mean similarity of a response and its image, in `similarity_unit` |
-| shuffled_top1, shuffled_top5 | neural to image with responses given to the wrong images |
 | infinite_repetitions_top1, _top5 | neural to image as repetitions go to infinity, extrapolated |
 | chance_top1, chance_top5 | k / N |
+| difference_top1, difference_top5 | neural to image, less that of the reference; see below |
 | further | facts about the decoder: parameters, similarity_unit ... |
 
 Scores are means over all seeds, draws and images; X_low and X_high are the 95 % interval of a
 bootstrap over images, X_sd the standard deviation between seeds. How the score at infinitely many
-repetitions is extrapolated: bridge/repetition_curve.py.
+repetitions is extrapolated: bridge/repetition_curve.py. The control is the reference trained on
+broken pairs of responses and images: where nothing leaks it is at chance.
+
+Differences are paired. A trial is a test image in its gallery, scored by the mean over all seeds
+and draws that a row has for it: rows may differ in both. Only trials of both rows count (or images
+of both, where the rows share no gallery), and both rows are resampled together, by image. So where
+one row has other galleries, or more seeds of one than of another, a difference need not be exactly
+that of the two scores. Only one whose interval excludes zero is evidence that a row is better.
 
 With it goes FILE.categories.tsv: model, varied settings, subject, category, images, top1, top5
 (neural to image, with intervals). An image of several categories counts in each; where none is
@@ -37,10 +45,20 @@ import numpy as np
 import pandas as pd
 
 from spikeline.artifacts.evaluations import DIRECTIONS, Draw, Evaluation
+from spikeline.artifacts.tables import CONTROL, MODEL, REFERENCE
 from spikeline.bridge.repetition_curve import infinite_repetitions
 from spikeline.errors import InputError
 from spikeline.settings.entries import format_value
-from spikeline.statistics import RESAMPLES, Interval, bootstrap_mean, bootstrap_median
+from spikeline.statistics import (
+    RESAMPLES,
+    Interval,
+    bootstrap_difference,
+    bootstrap_mean,
+    bootstrap_median,
+)
+
+# A test image in its gallery, the names of all images of that seed.
+Trial = tuple[frozenset[str], str]
 
 
 def retrieval_table(
@@ -52,7 +70,8 @@ def retrieval_table(
 
     Args:
         evaluations: one per condition.
-        conditions: {"model": name, "subject": name, "varied": {setting: value}}.
+        conditions: {"model": name, "subject": name, "varied": {setting: value}}, with "control":
+            true for the reference trained on broken pairs.
         resamples: of the bootstrap.
 
     Raises:
@@ -60,9 +79,17 @@ def retrieval_table(
     """
     varied = _varied(conditions, len(evaluations))
     rows = []
+    references: dict[str, Evaluation] = {}
     for evaluation, condition in zip(evaluations, conditions, strict=True):
-        row = {**_names(condition, varied), **_sizes(evaluation)}
+        reference = references.get(condition["subject"])
+        references.setdefault(condition["subject"], evaluation)
+        other = CONTROL if condition.get("control") else MODEL
+        row = _names(condition, varied)
+        row["row"] = REFERENCE if reference is None else other
+        row |= _sizes(evaluation)
         row |= _scores(evaluation, resamples)
+        for k in (1, 5):
+            row |= _difference(evaluation, reference, k, resamples)
         row |= {k: v for k, v in evaluation.facts.items() if k not in row}
         rows.append(row)
     return pd.DataFrame(rows, dtype=object)
@@ -144,8 +171,6 @@ def _scores(evaluation: Evaluation, resamples: int) -> dict[str, float | None]:
     row |= _columns("median_rank", bootstrap_median(ranks, images, resamples))
     add("positive_similarity", lambda draw: draw.positive_similarity)
     for k in (1, 5):
-        add(f"shuffled_top{k}", _shuffled_hits(k))
-    for k in (1, 5):
         row |= _columns(f"infinite_repetitions_top{k}", _limit(evaluation, k, resamples))
     for k in (1, 5):
         chances = [min(k / len(seed.images), 1.0) for seed in evaluation.seeds]
@@ -157,8 +182,50 @@ def _hits(direction: str, k: int) -> Callable[[Draw], np.ndarray]:
     return lambda draw: getattr(draw, direction).hits(k)
 
 
-def _shuffled_hits(k: int) -> Callable[[Draw], np.ndarray]:
-    return lambda draw: draw.shuffled["neural_to_image"].hits(k).mean(axis=0)
+def _difference(
+    evaluation: Evaluation, reference: Evaluation | None, k: int, resamples: int
+) -> dict[str, float | None]:
+    """How much more often the image is among the first k than for the reference, paired.
+
+    Empty for the reference itself, given as None, and where the two share no image.
+    """
+    name = f"difference_top{k}"
+    empty = dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+    if reference is None:
+        return empty
+    own, others = _by_trial(evaluation, k), _by_trial(reference, k)
+    if not own.keys() & others.keys():
+        own, others = _by_image(own), _by_image(others)
+    # In an order that does not depend on how sets are hashed.
+    shared = [trial for trial in own if trial in others]
+    if not shared:
+        return empty
+    values, reference_values = (
+        np.array([np.mean(one[trial]) for trial in shared]) for one in (own, others)
+    )
+    scores = min(np.mean([len(one[trial]) for trial in shared]) for one in (own, others))
+    images = [image for _, image in shared]
+    interval = bootstrap_difference(values, reference_values, images, scores, resamples)
+    return _columns(name, interval)
+
+
+def _by_trial(evaluation: Evaluation, k: int) -> dict[Trial, list[float]]:
+    """The hits of each trial, of all seeds of that gallery and their draws."""
+    found: dict[Trial, list[float]] = {}
+    for seed in evaluation.seeds:
+        gallery = frozenset(seed.images)
+        for draw in seed.draws:
+            for image, hit in zip(seed.images, draw.neural_to_image.hits(k), strict=True):
+                found.setdefault((gallery, image), []).append(hit)
+    return found
+
+
+def _by_image(trials: Mapping[Trial, list[float]]) -> dict[Trial, list[float]]:
+    """The hits of each image in all its galleries."""
+    found: dict[Trial, list[float]] = {}
+    for (_, image), hits in trials.items():
+        found.setdefault((frozenset(), image), []).extend(hits)
+    return found
 
 
 def _pooled(evaluation: Evaluation, score: Callable[[Draw], np.ndarray]) -> np.ndarray:

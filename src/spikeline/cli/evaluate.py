@@ -48,7 +48,6 @@ def run(options: argparse.Namespace) -> None:
                 seed,
                 settings["test_repetitions"],
                 settings["repetition_draws"],
-                settings["shuffles"],
                 where=options.responses,
                 categories=table and table.of_images(images, recorded.categories[test]),
             )

@@ -39,6 +39,7 @@ def _contents(path: Path) -> list[str]:
         ".safetensors": _safetensors,
         ".zip": _archive,
         ".json": _evaluation,
+        ".txt": lambda path: path.read_text(encoding="utf-8").splitlines(),
     }.get(path.suffix)
     return describe(path) if describe else [f"{path.stat().st_size} bytes"]
 

@@ -1,16 +1,19 @@
-"""Collect the evaluations of an ablation in a table (TSV) and a figure (PNG)."""
+"""Collect the evaluations of an ablation in a table (TSV), a figure (PNG) and a caption (text)."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from spikeline import plotting
 from spikeline.artifacts import evaluations, provenance, tables
+from spikeline.artifacts.files import write_text
+from spikeline.bridge.captions import caption
 from spikeline.bridge.tables import categories_path, category_table, retrieval_table
 from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
@@ -22,9 +25,11 @@ MEASURES = [
     plotting.Measure(
         f"neural_to_image_top{k}",
         f"top-{k}",
-        f"shuffled_top{k}",
-        f"chance_top{k}",
-        f"infinite_repetitions_top{k}",
+        control=f"control_top{k}",
+        chance=f"chance_top{k}",
+        ceiling=f"infinite_repetitions_top{k}",
+        difference=f"difference_top{k}",
+        control_label="retrained on broken pairs",
     )
     for k in (1, 5)
 ]
@@ -41,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_table(parser)
     parser.add_argument(
         "--categories", metavar="FILE.tsv", help="per-category table (OUTPUT's .categories.tsv)"
+    )
+    parser.add_argument(
+        "--caption", metavar="FILE.txt", help="what the table shows, in sentences (OUTPUT's .txt)"
     )
 
 
@@ -65,22 +73,28 @@ def run(options: argparse.Namespace) -> None:
         "seeds": options.seeds,
     }
     record = provenance.describe(__name__, settings, options.evaluations)
-    figure = draw(table, options.title)
+    text = caption(table)
+    figure = draw(table, options.title, text)
     tables.write(options.output, table, record)
     tables.write(options.categories or categories_path(options.output), categories, record)
+    beside = options.caption or Path(options.output).with_suffix(".txt")
+    write_text(beside, text + "\n")
+    provenance.write_beside(beside, record)
     plotting.save(options.figure, figure, record)
 
 
-def draw(table: pd.DataFrame, title: str) -> Any:
+def draw(table: pd.DataFrame, title: str, text: str = "") -> Any:
     """The figure of a retrieval table: curves over one varied number, else one row per condition.
 
     Args:
         table: as `retrieval_table` or `artifacts.tables.read` return it.
         title: of the figure.
+        text: below the panels.
 
     Returns:
         A matplotlib Figure.
     """
+    table = _controls_beside(table)
     varied = tables.varied_columns(table)
     sizes = {name: f"{rows['gallery'].iloc[0]:g}" for name, rows in table.groupby("subject")}
     values = {
@@ -91,11 +105,22 @@ def draw(table: pd.DataFrame, title: str) -> Any:
     one_entry = len({name.partition("@")[0] for name in table["model"]}) == 1
     if numbers is not None and one_entry and numbers.notna().all() and numbers.nunique() > 2:
         return plotting.curves_figure(
-            table, numbers, MEASURES, title, values, varied[0].replace("_", " ")
+            table, numbers, MEASURES, title, values, varied[0].replace("_", " "), caption=text
         )
     labels = tables.condition_labels(table)
     name = varied[0].replace("_", " ") if len(varied) == 1 else ""
-    return plotting.conditions_figure(table, labels, MEASURES, title, values, name)
+    return plotting.conditions_figure(table, labels, MEASURES, title, values, name, caption=text)
+
+
+def _controls_beside(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without its controls, each beside the reference of its subject as control_topK."""
+    controls = table[table["row"] == tables.CONTROL].drop_duplicates("subject").set_index("subject")
+    table = table[table["row"] != tables.CONTROL]
+    subjects = table["subject"].where(table["row"] == tables.REFERENCE)
+    names = [f"top{k}{end}" for k in (1, 5) for end in ("", "_low", "_high")]
+    return table.assign(
+        **{f"control_{name}": subjects.map(controls[f"neural_to_image_{name}"]) for name in names}
+    )
 
 
 def _first_seeds(evaluation: evaluations.Evaluation, count: int | None) -> evaluations.Evaluation:

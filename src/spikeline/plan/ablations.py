@@ -46,6 +46,8 @@ class Ablations:
         """[{model, subject, varied}], one per row of the table; a forecaster has no subject.
 
         Conditions that turn out equal, as an override that an overlay's own entry repeats, are one.
+        A table of decoders has a row more, with `control` true: its first model, the reference,
+        trained on broken pairs and otherwise treated alike. One that is listed already is that row.
         """
         entry = self.config.entry("ablations", ablation)
         # The first mention counts.
@@ -53,8 +55,12 @@ class Ablations:
         grid = {model: grid[model] for model, _ in self.models.grid(entry)}
         if self.system(ablation) == "horizon":
             return [{"model": model, "varied": self._named(model, v)} for model, v in grid.items()]
+        reference = next(iter(grid))
+        control = self.models.with_overrides(reference, {"shuffle_responses": True})
+        grid.setdefault(control, grid[reference])
+        marked = {control: {"control": True}} if control != reference else {}
         return [
-            {"model": model, "subject": subject, "varied": varied}
+            {"model": model, "subject": subject, "varied": varied, **marked.get(model, {})}
             for model, varied in grid.items()
             for subject in dict.fromkeys(entry["subjects"])
         ]

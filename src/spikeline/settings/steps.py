@@ -84,7 +84,7 @@ STEPS: dict[str, tuple[Part, ...]] = {
     "fit": (Part("models", _CLOSED_FORMS),),
     "train": (Part("models", _NETWORKS),),
     "evaluate": (
-        Part("evaluation", keys=("shuffles", "repetition_draws")),
+        Part("evaluation", keys=("repetition_draws",)),
         Part("models", ("ridge",), stage="evaluation"),
     ),
     "score-baselines": (Part("evaluation", keys=("horizons_ms",)),),

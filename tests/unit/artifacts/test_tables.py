@@ -84,7 +84,16 @@ def test_labels_tell_conditions_apart_in_few_words(conditions, labels):
     assert tables.condition_labels(a_table(*conditions)) == labels
 
 
-def test_the_text_of_a_table_is_aligned_and_has_intervals_and_control():
+def test_a_control_is_labelled_as_such_whatever_it_is_the_control_of():
+    table = a_table(
+        condition("a", x="1"), condition("a@x=2", x="2"), condition("a@broken=true", x="1"),
+        row=["reference", "model", "control"],
+    )  # fmt: skip
+    assert tables.condition_labels(table) == ["1", "2", "control"]
+    assert tables.condition_labels(table, settings=True) == ["x=1", "x=2", "control"]
+
+
+def test_the_text_of_a_table_is_aligned_and_has_intervals_and_differences():
     table = a_table(
         condition(regions="V1+V4+IT"),
         condition("mlp@regions=IT", regions="IT"),
@@ -92,17 +101,20 @@ def test_the_text_of_a_table_is_aligned_and_has_intervals_and_control():
         gallery=20,
         **scores("neural_to_image_top1", 0.4, 0.3),
         **scores("neural_to_image_top5", 0.8, 0.7),
-        **scores("shuffled_top1", 0.15, 0.125),
+        difference_top1=[None, -0.1],
+        difference_top1_low=[None, -0.2],
+        difference_top1_high=[None, 0.05],
         infinite_repetitions_top1=[None, 0.75],
     )
     header, rule, first, second = tables.as_text(table).splitlines()
     assert header.split()[:2] == ["regions", "subject"]
     assert set(rule) == {"-", " "}
     assert "0.400 [0.300-0.500]" in first
-    for title in ("top-1", "top-5", "shuffled", "inf. reps", "N", "seeds"):
+    for title in ("top-1", "difference", "top-5", "inf. reps", "N", "seeds"):
         assert header.index(title) == rule.index("-", header.index(title))
     assert second[header.index("inf. reps") :].startswith("0.750")
-    assert second[header.index("shuffled") :].startswith("0.125 ")
+    assert second[header.index("difference") :].startswith("-0.100 [-0.200, 0.050] ")
+    assert first[header.index("difference") : header.index("top-5")].strip() == ""
 
 
 def test_another_table_is_shown_whole_with_intervals_next_to_their_scores():

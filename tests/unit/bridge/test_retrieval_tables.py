@@ -38,10 +38,6 @@ def an_evaluation(seeds=3, draws=2, number=0, images="i{image:02d}", curve=True,
                 neural_to_image=some_ranks(random, 20),
                 image_to_neural=some_ranks(random, 20),
                 positive_similarity=random.random(20),
-                shuffled={
-                    "neural_to_image": some_ranks(random, 4, 20),
-                    "image_to_neural": some_ranks(random, 4, 20),
-                },
             )
             for _ in range(draws)
         ]
@@ -76,8 +72,6 @@ def test_scores_are_means_over_every_seed_draw_and_image():
     assert row["median_rank"] == np.median(ranks)
     cosines = np.concatenate([draw.positive_similarity for draw in draws])
     assert row["positive_similarity"] == pytest.approx(cosines.mean())
-    control = np.concatenate([draw.shuffled["neural_to_image"].rank.ravel() for draw in draws])
-    assert row["shuffled_top5"] == pytest.approx(np.mean(control < 5))
 
 
 def test_the_spread_between_seeds_is_that_of_their_means():
@@ -110,6 +104,91 @@ def test_a_row_for_each_condition_and_a_column_for_each_varied_setting():
     assert table["regions"].tolist() == ["V4+IT", "IT", ""]
     assert table["noise_std"].tolist() == ["0.5", "", "none"]
     assert table["zero_shot"].tolist() == ["", "true", ""]
+
+
+# --- paired differences ---------------------------------------------------------------------------
+
+
+def by_hand(seeds):
+    """An evaluation of {seed: (images, draws)}, a draw being the images that are found."""
+    evaluated = []
+    for number, (images, draws) in seeds.items():
+        names = np.array(list(images), dtype=object)
+        nowhere = Ranks(np.zeros(len(names)), np.zeros(len(names), int))
+        found = [
+            Draw(
+                Ranks(np.array([0.0 if name in hit else 9.0 for name in images]), nowhere.tied),
+                nowhere,
+                np.zeros(len(names)),
+            )
+            for hit in draws
+        ]
+        evaluated.append(SeedEvaluation(number, names, names, found))
+    return Evaluation({}, "clip-1", evaluated)
+
+
+def difference(evaluation, reference, **options):
+    conditions = [condition("a"), condition("b")]
+    row = retrieval_table([reference, evaluation], conditions, **options).iloc[1]
+    return tuple(row[f"difference_top1{end}"] for end in ("", "_low", "_high"))
+
+
+ABCD = "abcdefghijkl"
+
+
+def test_a_difference_is_the_mean_over_images_of_hits_less_those_of_the_reference():
+    reference = by_hand({0: (ABCD, ["abc"])})
+    better = by_hand({0: (ABCD, ["abcdef"])})
+    estimate, low, high = difference(better, reference)
+    assert estimate == pytest.approx(3 / 12)
+    assert low < estimate < high
+    opposite = difference(reference, better)
+    assert opposite[0] == -estimate
+
+
+def test_seeds_and_draws_that_only_one_row_has_are_averaged_within_the_image():
+    reference = by_hand({0: (ABCD, ["abc"])})
+    # a is found by 3 of 4, b by 1 of 4, the others never.
+    other = by_hand({0: (ABCD, ["a", "ab"]), 1: (ABCD, ["a", ""])})
+    assert difference(other, reference)[0] == pytest.approx((3 / 4 + 1 / 4) / 12 - 3 / 12)
+
+
+def test_images_are_compared_in_the_same_gallery_where_both_rows_have_it():
+    # An image is easy in one gallery and hard in the other, alike for both rows.
+    easy, hard = "ab" + ABCD[2:], "ab" + ABCD[2:-1] + "z"
+    reference = by_hand({0: (easy, ["ab"]), 1: (hard, [""])})
+    only_hard = by_hand({1: (hard, [""]), 3: (hard, [""])})
+    assert difference(only_hard, reference)[0] == 0
+    # In a gallery of its own it is compared image by image: half of a and b, less none.
+    elsewhere = by_hand({2: ("ab" + "uvwxy", ["ab"])})
+    assert difference(elsewhere, reference)[0] == pytest.approx(1 / 2)
+    nowhere = by_hand({2: ("uvwxy", ["u"])})
+    assert difference(nowhere, by_hand({0: (ABCD, [""])})) == (None, None, None)
+
+
+def test_pairing_takes_out_what_makes_images_hard_for_both_rows():
+    random = np.random.default_rng(0)
+    images = [f"i{k}" for k in range(100)]
+    hits = random.random(100) < 0.5
+    reference = by_hand({0: (images, [{i for i, hit in zip(images, hits, strict=True) if hit}])})
+    row = retrieval_table([reference] * 2, [condition("a"), condition("b")]).iloc[1]
+    width = row["difference_top1_high"] - row["difference_top1_low"]
+    score = row["neural_to_image_top1_high"] - row["neural_to_image_top1_low"]
+    assert row["difference_top1"] == 0 and 0 < width < 0.4 * score
+
+
+def test_differences_are_from_the_first_row_of_each_subject_and_a_control_is_named():
+    conditions = [
+        condition("a"), condition("a", "monkeyN"), condition("b"), condition("b", "monkeyN"),
+        {**condition("a@shuffle_responses=true"), "control": True},
+    ]  # fmt: skip
+    many = [an_evaluation(number=number) for number in range(5)]
+    table = retrieval_table(many, conditions, resamples=10)
+    assert list(table["row"]) == ["reference", "reference", "model", "model", "control"]
+    assert table["difference_top5"].isna().tolist() == [True, True, False, False, False]
+    top5 = table["neural_to_image_top5"]
+    for row, reference in ((2, 0), (3, 1), (4, 0)):
+        assert table["difference_top5"][row] == pytest.approx(top5[row] - top5[reference])
 
 
 def test_conditions_that_do_not_fit_are_an_error():

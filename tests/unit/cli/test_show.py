@@ -50,6 +50,13 @@ def evaluation(tmp_path):
 
 
 @pytest.fixture
+def caption(tmp_path):
+    (tmp_path / "a.txt").write_text("monkeyF: 70 % of responses.\n")
+    provenance.write_beside(tmp_path / "a.txt", RECORD)
+    return tmp_path / "a.txt"
+
+
+@pytest.fixture
 def folder(tmp_path):
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "weights").write_bytes(b"123")
@@ -71,6 +78,7 @@ def copy(tmp_path):
         ("archive", ["3 images", "a.png", "c.png"]),
         ("safetensors", ["weight", "F32", "[4, 2]"]),
         ("evaluation", ["top1: 0.5"]),
+        ("caption", ["monkeyF: 70 % of responses."]),
         ("folder", ["weights  3 bytes"]),
         ("copy", ["5 bytes"]),
     ],

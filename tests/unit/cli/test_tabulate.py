@@ -1,4 +1,4 @@
-"""The subcommand `tabulate`: its three files, which figure it chooses, and bad input."""
+"""The subcommand `tabulate`: its files, which figure it chooses, and bad input."""
 
 import json
 import subprocess
@@ -7,28 +7,25 @@ import sys
 import numpy as np
 import pytest
 
+from spikeline import plotting
 from spikeline.artifacts import evaluations, provenance, tables
 from spikeline.artifacts.evaluations import Draw, Evaluation, Ranks, SeedEvaluation
+from spikeline.bridge.captions import caption
 from spikeline.bridge.tables import retrieval_table
 from spikeline.cli import main, tabulate
 
-OUTPUTS = ("t.tsv", "t.tsv.provenance.json", "t.categories.tsv", "t.png")
+OUTPUTS = ("t.tsv", "t.tsv.provenance.json", "t.categories.tsv", "t.txt", "t.png")
 
 
 def an_evaluation(number):
     random = np.random.default_rng(number)
 
-    def ranks(*shape):
-        return Ranks(random.integers(20, size=shape).astype(float), np.zeros(shape, int))
+    def ranks(size):
+        return Ranks(random.integers(20, size=size).astype(float), np.zeros(size, int))
 
     names = np.array([f"c{i % 3}/{i}.jpg" for i in range(20)], dtype=object)
     categories = [(f"c{i % 3}",) for i in range(20)]
-    draw = Draw(
-        ranks(20),
-        ranks(20),
-        random.random(20),
-        {"neural_to_image": ranks(2, 20), "image_to_neural": ranks(2, 20)},
-    )
+    draw = Draw(ranks(20), ranks(20), random.random(20))
     return Evaluation({}, "clip-1", [SeedEvaluation(0, names, categories, [draw])])
 
 
@@ -55,14 +52,16 @@ def arguments(folder, **changed):
     return ["tabulate", *(str(v) for option, values in given.items() for v in [option, *values])]
 
 
-def test_it_makes_a_table_a_table_of_categories_and_a_figure_each_with_provenance(tmp_path):
+def test_it_makes_a_table_one_of_categories_a_caption_and_a_figure_each_with_provenance(tmp_path):
     assert main.main(arguments(tmp_path)) == 0
     table = tables.read(tmp_path / "t.tsv")
     assert table["regions"].tolist() == ["V4+IT", "IT"]
     categories = tables.read(tmp_path / "t.categories.tsv")
     assert len(categories) == 2 * 3
     assert categories["images"].sum() == 2 * 20
-    for name in ("t.tsv", "t.categories.tsv", "t.png"):
+    (text,) = (tmp_path / "t.txt").read_text().splitlines()
+    assert text == caption(table) and "regions=IT is" in text
+    for name in ("t.tsv", "t.categories.tsv", "t.txt", "t.png"):
         record = provenance.read(tmp_path / name)
         assert record["step"] == "tabulate"
         assert record["settings"]["conditions"] == REGIONS
@@ -83,10 +82,12 @@ def test_conditions_may_come_from_a_file(tmp_path):
     assert (tmp_path / "t.png").exists()
 
 
-def test_the_table_of_categories_may_go_elsewhere(tmp_path):
-    assert main.main(arguments(tmp_path, categories=[tmp_path / "c.tsv"])) == 0
+def test_the_table_of_categories_and_the_caption_may_go_elsewhere(tmp_path):
+    elsewhere = {"categories": [tmp_path / "c.tsv"], "caption": [tmp_path / "c.txt"]}
+    assert main.main(arguments(tmp_path, **elsewhere)) == 0
     assert len(tables.read(tmp_path / "c.tsv")) == 2 * 3
-    assert not (tmp_path / "t.categories.tsv").exists()
+    assert (tmp_path / "c.txt").read_text().startswith("monkeyF")
+    assert not (tmp_path / "t.categories.tsv").exists() and not (tmp_path / "t.txt").exists()
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,26 @@ def test_one_varied_number_gives_curves_and_all_else_a_row_for_each_condition(co
     assert figure.axes[0].yaxis_inverted() == (not curve)
     label = figure.axes[0].get_ylabel() if curve else figure.axes[0].get_xlabel()
     assert "N = 20" in label
+
+
+@pytest.mark.parametrize("numbers", [("V4", "IT"), (1, 5, 30)])
+def test_a_control_is_a_mark_at_its_reference_and_no_condition_of_its_own(numbers):
+    conditions = [condition(f"a@x={number}", x=number) for number in numbers]
+    broken = {**condition("a@shuffle_responses=true", x=numbers[0]), "control": True}
+    many = [an_evaluation(number) for number in range(len(numbers) + 1)]
+    table = retrieval_table(many, [*conditions, broken], resamples=5)
+    axes = tabulate.draw(table, "Title").axes[0]
+    controls = [line for line in axes.lines if line.get_marker() == plotting.CONTROL_MARKER]
+    curve = len(numbers) > 2
+    for line, k in zip(controls, (1, 5), strict=True):
+        drawn = np.array([line.get_xdata(), line.get_ydata()], float)
+        place, score = drawn if curve else drawn[::-1]
+        shown = np.isfinite(score)
+        assert score[shown] == pytest.approx(table[f"neural_to_image_top{k}"].iloc[-1:])
+        # Of conditions it is in the first row, a little above or below its middle.
+        assert place[shown] == pytest.approx([numbers[0] if curve else 0], abs=0.3)
+    if not curve:
+        assert [text.get_text() for text in axes.get_yticklabels()] == ["V4", "IT"]
 
 
 @pytest.mark.parametrize(

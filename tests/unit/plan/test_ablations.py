@@ -11,15 +11,65 @@ from spikeline.settings.schema import load_yaml
 
 
 def models(plan, ablation):
-    return [condition["model"] for condition in plan.ablations.conditions(ablation)]
+    """The models of a table, its control left out."""
+    conditions = plan.ablations.conditions(ablation)
+    return [condition["model"] for condition in conditions if not condition.get("control")]
+
+
+def controls(plan, ablation):
+    return [one for one in plan.ablations.conditions(ablation) if one.get("control")]
 
 
 def test_a_grid_has_one_condition_for_each_combination_and_subject(planned):
     grid = {"base": "mlp", "vary": {"noise_std": [0, 0.2], "regions": ["V1", "IT"]},
             "subjects": ["monkeyF", "monkeyN"]}  # fmt: skip
     conditions = planned({"ablations": {"grid": grid}}).ablations.conditions("grid")
-    assert len(conditions) == 8
+    assert len([one for one in conditions if not one.get("control")]) == 8
     assert conditions[0]["varied"] == {"noise_std": 0, "regions": "V1"}
+
+
+def test_a_table_of_decoders_ends_with_its_first_model_trained_on_broken_pairs(planned):
+    grid = {"base": "mlp", "vary": {"noise_std": [0, 0.2]}, "subjects": ["monkeyF", "monkeyN"],
+            "seeds": 4}  # fmt: skip
+    plan = planned({"ablations": {"grid": grid}})
+    name = "mlp@noise_std=0@shuffle_responses=true"
+    assert plan.ablations.conditions("grid")[4:] == controls(plan, "grid")
+    assert controls(plan, "grid") == [
+        {"model": name, "subject": subject, "varied": {"noise_std": 0}, "control": True}
+        for subject in ("monkeyF", "monkeyN")
+    ]
+    assert plan.decoders.seeds(name, "monkeyF") == [0, 1, 2, 3]
+    assert not any("control" in one for one in plan.ablations.conditions("modalities"))
+
+
+def test_a_closed_form_is_fitted_to_as_many_broken_pairings_as_the_table_has_seeds(plan):
+    (control,) = controls(plan, "regions")
+    assert control["model"] == "ridge@shuffle_responses=true"
+    assert plan.decoders.seeds("ridge", "monkeyF") == [0]
+    assert plan.decoders.seeds(control["model"], "monkeyF") == [0, 1]
+
+
+def test_a_control_is_tested_like_its_model_and_trained_once_for_all_tables(planned):
+    grid = {"base": "ridge", "vary": {"test_repetitions": [1, 2]}, "subjects": ["monkeyF"]}
+    plan = planned({"ablations": {"grid": grid}})
+    (control,) = controls(plan, "grid")
+    assert control["model"] == "ridge@shuffle_responses=true@test_repetitions=1"
+    (regions,) = controls(plan, "regions")
+    trained = plan.decoders.files(control["model"], "monkeyF")
+    assert set(plan.decoders.files(regions["model"], "monkeyF")) <= set(trained)
+    assert "results/decoders/ridge@shuffle_responses=true/monkeyF/seed0.safetensors" in trained
+
+
+def test_a_control_that_a_table_lists_is_not_added_again(planned):
+    listed = {"models": ["ridge", "ridge@shuffle_responses=true", "mlp"], "subjects": ["monkeyF"]}
+    varied = {"base": "mlp", "vary": {"shuffle_responses": [False, True]}, "subjects": ["monkeyF"]}
+    plan = planned({"ablations": {"listed": listed, "varied": varied}})
+    assert [one.get("control", False) for one in plan.ablations.conditions("listed")] == [
+        False, True, False,
+    ]  # fmt: skip
+    (control,) = controls(plan, "varied")
+    assert control["varied"] == {"shuffle_responses": True}
+    assert models(plan, "varied") == ["mlp"]
 
 
 def test_equal_conditions_are_one_row(planned):

@@ -95,8 +95,17 @@ def test_settings_of_evaluation_do_not_enter_the_path_of_a_decoder(plan):
     files = plan.decoders.files("mlp@test_repetitions=2", "monkeyF")
     assert files == ["results/decoders/mlp/monkeyF/seed0.safetensors"]
     assert json.loads(plan.decoders.evaluation_settings("mlp@test_repetitions=2")) == {
-        "repetition_draws": 10, "shuffles": 10, "test_repetitions": 2,
+        "repetition_draws": 10, "test_repetitions": 2,
     }  # fmt: skip
+
+
+def test_the_control_of_an_ensemble_combines_members_trained_on_broken_pairs(planned):
+    plan = planned({"models": ENSEMBLES})
+    for model in ("mixed", "nested"):
+        inside = members(plan, f"{model}@shuffle_responses=true", "monkeyF", 0)
+        assert inside and all("@shuffle_responses=true" in name for name, _ in inside)
+    (networks,) = {name for name, _ in members(plan, "four@shuffle_responses=true", "monkeyF", 0)}
+    assert json.loads(plan.decoders.training_settings(networks))["shuffle_responses"] is True
 
 
 def test_an_override_of_an_ensemble_reaches_the_members_that_know_it(plan):
