@@ -8,10 +8,11 @@ A JSON object; everything a table needs, so that tables are made without the dec
 | settings | of the evaluation |
 | encoder | identity of the encoder whose embeddings were retrieved |
 | facts | of the first decoder: members, electrodes, parameters, similarity_unit, any further |
-| seeds | a list, one object per seed: {seed, images, categories, draws, repetition_curve} |
+| seeds | a list, one per seed: {seed, images, distractors, categories, draws, repetition_curve} |
 | provenance | see artifacts/provenance.py |
 
-`images` are N names, the gallery of that seed; `categories` a list of names for each, maybe empty.
+`images` are N names, the gallery of that seed but for so many `distractors`, images that are in the
+gallery and evoked no test response; `categories` a list of names for each image, maybe empty.
 Each of `draws` is one choice of test repetitions:
 
 | key | value |
@@ -24,8 +25,9 @@ Each of `draws` is one choice of test repetitions:
 numbers of repetitions averaged, ascending to all, and for each a list of N shares, of the draws in
 which the image was among the first k (neural to image).
 
-Ranks are {"rank", "tied"}: `rank` is the 0-based mid-rank of the true item among N, `tied` how many
-other items had exactly its similarity; so rank - tied/2 items were more similar.
+Ranks are {"rank", "tied"}: `rank` is the 0-based mid-rank of the true item in the gallery (of an
+image: among the N responses), `tied` how many other items had exactly its similarity; so
+rank - tied/2 items were more similar.
 """
 
 from __future__ import annotations
@@ -102,6 +104,12 @@ class SeedEvaluation:
     categories: Sequence[Sequence[str]]
     draws: Sequence[Draw]
     repetition_curve: RepetitionCurve | None = None
+    distractors: int = 0
+
+    @property
+    def gallery(self) -> int:
+        """Images that each response chooses among."""
+        return len(self.images) + self.distractors
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,8 @@ def check(evaluation: Evaluation, where: str) -> None:
             raise InputError(f"{place}: has no draw")
         for draw in seed.draws:
             for direction in DIRECTIONS:
-                _check_ranks(getattr(draw, direction), (size,), f"{place}: {direction}")
+                items = seed.gallery if direction == "neural_to_image" else size
+                _check_ranks(getattr(draw, direction), (size,), items, f"{place}: {direction}")
             similarity = draw.positive_similarity
             if similarity.shape != (size,) or not np.isfinite(similarity).all():
                 raise InputError(f"{place}: expected {size} finite numbers as positive_similarity")
@@ -174,13 +183,13 @@ def check(evaluation: Evaluation, where: str) -> None:
             _check_curve(seed.repetition_curve, size, place)
 
 
-def _check_ranks(ranks: Ranks, shape: tuple[int, ...], where: str) -> None:
+def _check_ranks(ranks: Ranks, shape: tuple[int, ...], items: int, where: str) -> None:
     if ranks.rank.shape != shape or ranks.tied.shape != shape or not ranks.rank.size:
         raise InputError(f"{where}: expected ranks of shape {shape}, got {ranks.rank.shape}")
     better = ranks.rank - ranks.tied / 2
     # Also False for NaN.
-    if not ((ranks.tied >= 0) & (better >= 0) & (better + ranks.tied < shape[-1])).all():
-        raise InputError(f"{where}: ranks outside 0..{shape[-1] - 1}")
+    if not ((ranks.tied >= 0) & (better >= 0) & (better + ranks.tied < items)).all():
+        raise InputError(f"{where}: ranks outside 0..{items - 1}")
 
 
 def _check_curve(curve: RepetitionCurve, size: int, where: str) -> None:
@@ -200,6 +209,7 @@ def _seed_to_json(seed: SeedEvaluation) -> dict[str, Any]:
     return {
         "seed": int(seed.seed),
         "images": [str(name) for name in seed.images],
+        "distractors": int(seed.distractors),
         "categories": [[str(name) for name in names] for names in seed.categories],
         "repetition_curve": _curve_to_json(seed.repetition_curve),
         "draws": [
@@ -223,6 +233,7 @@ def _seed_from_json(content: Mapping[str, Any]) -> SeedEvaluation:
         images=np.asarray(content["images"], dtype=object),
         categories=[n if isinstance(n, str) else tuple(n) for n in content["categories"]],
         repetition_curve=_curve_from_json(content["repetition_curve"]),
+        distractors=content["distractors"],
         draws=[
             Draw(
                 repetitions=draw["repetitions"],

@@ -36,6 +36,7 @@ def evaluate(
     repetition_draws: int,
     where: str = "responses",
     categories: Sequence[Sequence[str]] | None = None,
+    distractors: np.ndarray | None = None,
 ) -> SeedEvaluation:
     """Ranks of the true partner, both ways, for one decoder on its own test images.
 
@@ -51,6 +52,7 @@ def evaluate(
             Of the repetition curve, at least so many for each of its points.
         where: names the responses in errors.
         categories: of each test image; None where they are not known.
+        distractors: (further images, dim), embeddings of images that join the gallery.
 
     Raises:
         InputError: fewer than two test images, or more repetitions requested than there are.
@@ -60,7 +62,8 @@ def evaluate(
         raise InputError(f"{where}: {len(rows)} test image(s); retrieval needs two or more")
     if len(embeddings) != len(rows):
         raise ValueError(f"{len(embeddings)} embeddings for {len(rows)} test images")
-    gallery = _embedded(decoder.embed_images(embeddings), "image embeddings", where)
+    shown = embeddings if distractors is None else np.concatenate([embeddings, distractors])
+    gallery = _embedded(decoder.embed_images(shown), "image embeddings", where)
     draws = []
     for chosen in _repetition_choices(responses, seed, test_repetitions, repetition_draws, where):
         queries = _embedded(
@@ -80,6 +83,7 @@ def evaluate(
         [()] * len(rows) if categories is None else categories,
         draws,
         _repetition_curve(decoder, responses, gallery, seed, repetition_draws, where),
+        distractors=len(shown) - len(rows),
     )
 
 

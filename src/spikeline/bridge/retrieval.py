@@ -43,15 +43,18 @@ def ranks(similarity: np.ndarray, truth: np.ndarray | None = None) -> Ranks:
 
 
 def both_ways(similarity: np.ndarray) -> dict[str, Ranks]:
-    """Ranks of a square matrix whose row i and column i are partners, by rows and by columns.
+    """Ranks in a matrix whose row i and column i are partners, by rows and by columns.
 
     Args:
-        similarity: (images, images), rows = responses, columns = images.
+        similarity: (images, gallery), rows = responses, columns = images: those of the responses,
+            then any others, which only responses choose among.
 
     Returns:
         {"neural_to_image": Ranks, "image_to_neural": Ranks}, each of shape (images,).
     """
-    return dict(zip(DIRECTIONS, (ranks(similarity), ranks(similarity.T)), strict=True))
+    images = len(similarity)
+    to_images = ranks(similarity, np.arange(images))
+    return dict(zip(DIRECTIONS, (to_images, ranks(similarity[:, :images].T)), strict=True))
 
 
 def positive_similarity(similarity: np.ndarray) -> np.ndarray:

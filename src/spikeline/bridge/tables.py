@@ -57,8 +57,8 @@ from spikeline.statistics import (
     bootstrap_median,
 )
 
-# A test image in its gallery, the names of all images of that seed.
-Trial = tuple[frozenset[str], str]
+# A test image in its gallery: the names of all test images of that seed, and how many others.
+Trial = tuple[tuple[frozenset[str], int], str]
 
 
 def retrieval_table(
@@ -145,7 +145,7 @@ def _names(condition: Mapping[str, Any], varied: Sequence[str]) -> dict[str, str
 
 
 def _sizes(evaluation: Evaluation) -> dict[str, Any]:
-    galleries = [len(seed.images) for seed in evaluation.seeds]
+    galleries = [seed.gallery for seed in evaluation.seeds]
     same = len(set(galleries)) == 1
     return {
         "seeds": len(evaluation.seeds),
@@ -173,7 +173,7 @@ def _scores(evaluation: Evaluation, resamples: int) -> dict[str, float | None]:
     for k in (1, 5):
         row |= _columns(f"infinite_repetitions_top{k}", _limit(evaluation, k, resamples))
     for k in (1, 5):
-        chances = [min(k / len(seed.images), 1.0) for seed in evaluation.seeds]
+        chances = [min(k / seed.gallery, 1.0) for seed in evaluation.seeds]
         row[f"chance_top{k}"] = float(np.mean(chances))
     return row
 
@@ -213,7 +213,7 @@ def _by_trial(evaluation: Evaluation, k: int) -> dict[Trial, list[float]]:
     """The hits of each trial, of all seeds of that gallery and their draws."""
     found: dict[Trial, list[float]] = {}
     for seed in evaluation.seeds:
-        gallery = frozenset(seed.images)
+        gallery = frozenset(seed.images), seed.distractors
         for draw in seed.draws:
             for image, hit in zip(seed.images, draw.neural_to_image.hits(k), strict=True):
                 found.setdefault((gallery, image), []).append(hit)
@@ -245,7 +245,8 @@ def _limit(evaluation: Evaluation, k: int, resamples: int) -> Interval | None:
         return None
     # Responses with single repetitions have one split, so all seeds share the images.
     shares = np.mean([getattr(curve, f"top{k}") for curve in curves], axis=0)
-    return infinite_repetitions(curves[0].repetitions, shares, shares.shape[1], k, resamples)
+    gallery = evaluation.seeds[0].gallery
+    return infinite_repetitions(curves[0].repetitions, shares, gallery, k, resamples)
 
 
 def _sd_between_seeds(evaluation: Evaluation, score: Callable[[Draw], np.ndarray]) -> float | None:

@@ -40,6 +40,10 @@ def run(options: argparse.Namespace) -> None:
         _check_seed(seed, path)
         test = recorded.split(seed)
         images = recorded.images[test]
+        others = None
+        if settings["gallery"] == "all":
+            rest = sorted(set(recorded.images) - set(images))
+            others = embedded.rows_of(rest, options.embeddings)
         seeds.append(
             evaluate(
                 decoder,
@@ -50,6 +54,7 @@ def run(options: argparse.Namespace) -> None:
                 settings["repetition_draws"],
                 where=options.responses,
                 categories=table and table.of_images(images, recorded.categories[test]),
+                distractors=others,
             )
         )
         if len(seeds) == 1:
