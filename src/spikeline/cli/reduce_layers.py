@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
     full = embeddings.read(options.embeddings)
     names = np.unique(recorded.images.astype(str)).astype(object)
     splits = []
-    for split in tqdm(range(recorded.n_splits), desc="reduce", unit="split"):
+    for split in tqdm(range(len(recorded.test)), desc="reduce", unit="split"):
         tested = set(recorded.images[recorded.split(split)])
         training = np.array([name not in tested for name in names])
         layers = {}
