@@ -98,14 +98,16 @@ def test_every_table_of_the_demo_config_can_be_planned(repository, fresh):
 def test_every_table_of_an_overlay_can_be_planned(repository, fresh, overlay):
     demo = (repository / "config/config.yaml").read_text()
     (fresh.folder / "config/config.yaml").write_text(demo)
-    data = fresh.folder / "data" / "macaque_v4_201025"
-    data.mkdir(parents=True)
-    for name in (
-        "images_201025.zip", "responses_201025.npy", "mobilenet_embeddings_uint8.npy"
-    ):  # fmt: skip
-        (data / name).touch()
+    for session in ("201025", "190925", "210224"):
+        data = fresh.folder / "data" / f"macaque_v4_{session}"
+        data.mkdir(parents=True)
+        for name in (f"images_{session}.zip", f"responses_{session}.npy"):
+            (data / name).touch()
+        (fresh.folder / "layers" / data.name).mkdir(parents=True)
+    (fresh.folder / "data/macaque_v4_201025/mobilenet_embeddings_uint8.npy").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPIKELINE_DATA", str(fresh.folder / "data"))
+        patch.setenv("SPIKELINE_LAYERS", str(fresh.folder / "layers"))
         plan = fresh.snakemake("-n", "--configfile", f"config/{overlay}.yaml")
     assert plan.status == 0, plan.text[-3000:]
     assert "tabulate" in plan.rules and "simulate_ventral" not in plan.rules

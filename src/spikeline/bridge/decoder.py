@@ -111,7 +111,7 @@ class Decoder:
             columns: (embedding_dim,) indices, below `n_columns`.
         """
         columns = np.asarray(columns, dtype=np.int32)
-        if len(columns) == n_columns:
+        if np.array_equal(columns, np.arange(n_columns)):
             return self
         members = tuple(replace(member, columns=columns) for member in self.members)
         return replace(self, members=members, n_columns=n_columns)

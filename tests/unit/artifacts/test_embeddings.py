@@ -71,3 +71,32 @@ def test_a_full_disk_leaves_no_file(tiny_disk):
     with pytest.raises(OSError, match="No space left"):
         embeddings.write(tiny_disk / "a.h5", large, RECORD)
     assert list(tiny_disk.iterdir()) == []
+
+
+def test_layers_are_the_columns_of_their_names_and_none_means_the_output():
+    one = some_embeddings()  # embedding: three columns, layer2: one
+    np.testing.assert_array_equal(one.rows_of(one.images, layers=[]), one.values[:, :3])
+    both = one.rows_of(one.images, layers=["layer2", "embedding"])
+    np.testing.assert_array_equal(both, one.values[:, [3, 0, 1, 2]])
+    assert one.columns_of(["layer2"]) == [range(3, 4)]
+
+
+def test_a_layer_that_is_not_there_is_answered_with_those_that_are():
+    with pytest.raises(InputError, match=r"e\.h5: has no layer 'layer9', only embedding, layer2"):
+        some_embeddings().columns_of(["layer9"], "e.h5")
+
+
+def test_reduced_layers_are_those_of_the_seeds_split(tmp_path):
+    first = some_embeddings()
+    second = some_embeddings(values=first.values + 1)
+    embeddings.write_reduced(tmp_path / "a.h5", [first, second], RECORD)
+    for seed, expected in enumerate([first, second, first]):
+        found = embeddings.read(tmp_path / "a.h5", seed)
+        np.testing.assert_array_equal(found.values, expected.values)
+        assert found.layers == {"embedding": 3, "layer2": 1}
+
+
+def test_layers_that_do_not_add_up_are_refused(tmp_path):
+    wrong = some_embeddings(layers={"embedding": 3, "layer2": 2})
+    with pytest.raises(InputError, match="layer_dims sums to 5, expected 4 as in values"):
+        embeddings.write(tmp_path / "a.h5", wrong, RECORD)

@@ -95,7 +95,7 @@ def test_settings_of_evaluation_do_not_enter_the_path_of_a_decoder(plan):
     files = plan.decoders.files("mlp@test_repetitions=2", "monkeyF")
     assert files == ["results/decoders/mlp/monkeyF/seed0.safetensors"]
     assert json.loads(plan.decoders.evaluation_settings("mlp@test_repetitions=2")) == {
-        "repetition_draws": 10, "test_repetitions": 2,
+        "gallery": "test", "repetition_draws": 10, "test_repetitions": 2,
     }  # fmt: skip
 
 
@@ -116,6 +116,22 @@ def test_an_override_of_an_ensemble_reaches_the_members_that_know_it(plan):
 def test_a_model_reads_the_embeddings_of_its_encoder_and_its_subjects_images(plan):
     assert plan.decoders.embeddings("given_ridge", "lab") == "results/embeddings/given/own.h5"
     assert plan.decoders.embeddings("mlp", "monkeyN") == "results/embeddings/demo_clip/pictures.h5"
+
+
+def test_a_model_of_layers_reads_their_components_of_its_subjects_training_images(plan):
+    model = "ridge@target_layers=layer2+layer3"
+    assert plan.decoders.embeddings(model, "monkeyN") == "results/targets/demo_clip/monkeyN.h5"
+    assert plan.decoders.embeddings("both@target_layers=layer2", "monkeyN") == (
+        "results/targets/demo_clip/monkeyN.h5"
+    )
+
+
+def test_members_that_predict_layers_and_members_that_do_not_are_refused_together(planned):
+    layered = {"kind": "ridge", "target_layers": ["layer2"]}
+    mixed = {"kind": "ensemble", "of": ["ridge", "layered"]}
+    plan = planned({"models": {"layered": layered, "mixed": mixed}})
+    with pytest.raises(InputError, match="some members predict layers and some the encoder's"):
+        plan.decoders.embeddings("mixed", "monkeyF")
 
 
 @pytest.mark.parametrize(
