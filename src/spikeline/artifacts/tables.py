@@ -2,10 +2,10 @@
 
 The first columns name a row: `model` (canonical name, overrides included), one column for each
 varied setting (lists joined by '+', 'none' for null), then `subject` or `session`. All other
-columns but `category`, `role`, `row` and `similarity_unit` hold numbers: X_low and X_high are the
-95 % interval of X, X_sd its standard deviation between seeds. Counts have no decimals, other
-numbers four; an empty cell means "not available". Which columns a table has: bridge/tables.py,
-horizon/scores/tables.py and horizon/wheel/table.py.
+columns but `category`, `role`, `row`, `similarity_unit` and `target` hold numbers: X_low and X_high
+are the 95 % interval of X, X_sd its standard deviation between seeds. Counts have no decimals,
+other numbers four; an empty cell means "not available". Which columns a table has:
+bridge/tables.py, horizon/scores/tables.py and horizon/wheel/table.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from spikeline.errors import InputError
 
 # The last of the columns that name a row: everything after it but TEXT_COLUMNS is a number.
 ROW_NAMES = ("subject", "session")
-TEXT_COLUMNS = ("model", *ROW_NAMES, "category", "role", "row", "similarity_unit")
+TEXT_COLUMNS = ("model", *ROW_NAMES, "category", "role", "row", "similarity_unit", "target")
 # The column `row` of a table of retrieval; differences are from the reference.
 REFERENCE, MODEL, CONTROL = "reference", "model", "control"
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from spikeline.artifacts.embeddings import OUTPUT
 from spikeline.artifacts.tables import CONTROL, MODEL, REFERENCE, condition_labels
 
 SCORE, DIFFERENCE, CHANCE = "neural_to_image_top1", "difference_top1", "chance_top1"
+_TWO_QUESTIONS = "not to be compared with retrieval in the space of an encoder's output"
 # With more conditions than this, those that differ are counted and only the farthest are named.
 MOST_NAMED = 4
 
@@ -37,6 +39,7 @@ def caption(table: pd.DataFrame) -> str:
         if others:
             few = len(others) <= MOST_NAMED
             sentences.append(_each_difference(others) if few else _most_differences(others))
+        sentences += _targets(rows)
         sentences += [_control(row) for row in controls] or ["No control was retrained."]
         lines.append(" ".join(sentences))
     return "\n".join(lines)
@@ -78,6 +81,15 @@ def _most_differences(rows: Sequence[dict[str, Any]]) -> str:
     if unclear:
         parts.append(f"for {unclear} the interval of the difference includes zero")
     return f"Compared with it image by image, of {len(rows)} others {'; '.join(parts)}."
+
+
+def _targets(rows: pd.DataFrame) -> list[str]:
+    """Which question the rows ask, where it is not retrieval in the space of the output."""
+    targets = set(rows["target"]) if "target" in rows else {OUTPUT}
+    if targets == {OUTPUT}:
+        return []
+    which = f"Rows with another target than `{OUTPUT}`" if OUTPUT in targets else "These rows"
+    return [f"{which} identify images by layers of a network: {_TWO_QUESTIONS}."]
 
 
 def _control(row: dict[str, Any]) -> str:

@@ -16,7 +16,8 @@
 | infinite_repetitions_top1, _top5 | neural to image as repetitions go to infinity, extrapolated |
 | chance_top1, chance_top5 | k / N |
 | difference_top1, difference_top5 | neural to image, less that of the reference; see below |
-| further | facts about the decoder: parameters, similarity_unit ... |
+| target | what the decoder predicts: `embedding`, the encoder's output, or layers joined by '+' |
+| further | other facts about the decoder: parameters, similarity_unit ... |
 
 Scores are means over all seeds, draws and images; X_low and X_high are the 95 % interval of a
 bootstrap over images, X_sd the standard deviation between seeds. How the score at infinitely many

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -103,4 +105,12 @@ def _facts(decoder: Decoder) -> dict[str, int | str]:
         "electrodes": len(_electrodes(decoder)),
         "parameters": sum(member.parameters for member in decoder.members),
         "similarity_unit": decoder.similarity_unit,
+        "target": "+".join(_targets(decoder.metadata["settings"])) or embeddings.OUTPUT,
     }
+
+
+def _targets(settings: Mapping[str, Any]) -> list[str]:
+    """The layers that a decoder predicts; of an ensemble, those of its members."""
+    members = settings.get("of", [])
+    found = [layer for member in members for layer in _targets(member)]
+    return list(dict.fromkeys([*settings.get("target_layers", []), *found]))

@@ -102,3 +102,17 @@ def test_each_subject_has_a_line_with_its_own_control():
 
 def test_a_row_that_shares_no_image_with_the_reference_is_not_compared():
     assert "image by image" not in told(REFERENCE, row("IT", (0.5, 0.4, 0.6)), CONTROL)
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        (["embedding", "embedding"], None),
+        (["embedding", "conv07"], "Rows with another target than `embedding` identify images by"),
+        (["conv07", "conv02+conv07"], "These rows identify images by layers of a network: not to"),
+    ],
+)
+def test_identification_by_layers_is_told_apart_from_retrieval(targets, words):
+    rows = [{**one, "target": target} for one, target in zip((REFERENCE, IT), targets, strict=True)]
+    text = told(*rows)
+    assert words in text if words else "layers" not in text

@@ -332,7 +332,8 @@ def files(tmp_path):
             map=AffineMap(eye[kept].astype(np.float32), zeros),
             target=TargetSpace(zeros, eye.astype(np.float32)),
         )
-        Decoder(12, (member,), {"encoder": "clip-1"}).save(tmp_path / f"seed{seed}.safetensors")
+        metadata = {"encoder": "clip-1", "settings": {}}
+        Decoder(12, (member,), metadata).save(tmp_path / f"seed{seed}.safetensors")
     return tmp_path
 
 
