@@ -91,6 +91,18 @@ def test_every_score_lies_in_its_interval_beside_its_control_and_its_chance(fini
         assert table["neural_to_image_top1"].iloc[-1] < 0.25, path
 
 
+def test_layers_of_the_encoder_are_targets_of_their_own(another):
+    path = "results/ablation_targets.tsv"
+    another.make(path)
+    table = tables.read(another / path)
+    assert list(table["target"]) == ["embedding", "layer3", "layer1+layer3", "embedding"]
+    assert list(table["gallery"]) == [TEST_IMAGES, TEST_IMAGES, 9 * TEST_IMAGES, TEST_IMAGES]
+    told = (another / path).with_suffix(".txt").read_text()
+    assert "Rows with another target than `embedding` identify images by layers" in told
+    reduced = embeddings.read(another / "results/targets/demo_clip/monkeyF.h5")
+    assert list(reduced.layers) == ["embedding", "layer1", "layer3"]
+
+
 def test_the_table_agrees_with_the_ranks_it_was_made_from(finished):
     table = tables.read(finished / TABLES[1]).set_index("model")
     for model in table.index:

@@ -359,6 +359,7 @@ def test_the_subcommand_evaluates_every_seed(files):
     assert [len(seed.draws) for seed in found.seeds] == [4, 4]
     assert found.facts == {
         "members": 1, "electrodes": 10, "parameters": 10 * 12 + 12, "similarity_unit": "cosine",
+        "target": "embedding",
     }  # fmt: skip
     assert [seed.repetition_curve.top1.shape for seed in found.seeds] == [(4, 20)] * 2
     assert found.encoder == "clip-1"
