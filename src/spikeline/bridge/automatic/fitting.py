@@ -1,0 +1,244 @@
+"""Fit candidates, weigh them on validation images, and refit their mix to all training rows.
+
+Only training rows are read. For each fold some training images (or concepts) are held out, in
+galleries of as many as the test has; each candidate is fitted to the other rows and scored on the
+galleries. Similarities of candidates are cosines of different kinds: they are divided by the
+candidate's spread before they are weighed; see `spikeline.bridge.decoder`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeline.bridge.automatic import weights
+from spikeline.bridge.automatic.budget import Candidate, affordable, estimated
+from spikeline.bridge.automatic.operations import Shapes
+from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
+from spikeline.bridge.decoder import Decoder, combine
+from spikeline.bridge.preprocessing import electrode_selection
+from spikeline.bridge.splits import ValidationSplit, left_out_together, validation_split
+from spikeline.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from spikeline.training.state import StateFile
+
+logger = logging.getLogger(__name__)
+
+# Fewer images (or concepts) of a gallery would tell candidates apart by luck.
+_LEAST_WAYS = 5
+# Validation takes at most one image (or concept) of so many.
+_OF = 4
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training rows and what tells them apart.
+
+    Attributes:
+        responses: (rows, electrodes of the file); embeddings: (rows, dim), of each row's image.
+        images, categories: str (rows,).
+    """
+
+    responses: np.ndarray
+    embeddings: np.ndarray
+    images: np.ndarray
+    categories: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Rows:
+        return Rows(*(array[rows] for array in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """Fits one candidate to some rows.
+
+    Attributes:
+        electrodes: the electrode table.
+        seed: of all that is random in a network.
+        gallery: number of test images.
+        fabric: see `spikeline.training.loop.train`.
+        state_file: where an unfinished network of this name is kept; None keeps none.
+    """
+
+    electrodes: Mapping[str, np.ndarray]
+    seed: int
+    gallery: int
+    fabric: Fabric | None = None
+    state_file: Callable[..., StateFile | None] = lambda *name: None
+
+    def __call__(self, candidate: Candidate, rows: Rows, part: str) -> Decoder:
+        """The decoder, its spread measured; `part` names the rows among those of a candidate."""
+        arrays = (*vars(rows).values(), self.electrodes)
+        settings = candidate.settings
+        if settings["kind"] == "ridge":
+            decoder = fit_ridge_decoder(*arrays, settings)
+        elif settings["kind"] == "bayesian":
+            decoder = fit_bayesian_decoder(*arrays, settings, self.gallery)
+        else:
+            from spikeline.bridge.networks.training import fit_network
+
+            decoder, _ = fit_network(
+                *arrays,
+                _with_affordable_validation(settings, rows, self.gallery),
+                seed=self.seed,
+                gallery=self.gallery,
+                fabric=self.fabric,
+                state_file=self.state_file(candidate.name, part),
+            )
+        return decoder.with_spread(rows.responses, rows.embeddings, rows.images)
+
+
+def fit_auto(
+    rows: Rows,
+    settings: Mapping[str, Any],
+    candidates: Mapping[str, Mapping[str, Any]],
+    fit: Fitter,
+) -> Decoder:
+    """The mix of the candidates with the least log loss on validation images.
+
+    Args:
+        settings: resolved settings of an `auto` entry.
+        candidates: resolved settings of other entries by name; see
+            `spikeline.settings.candidates`.
+
+    Returns:
+        The decoder; its metadata hold `candidates`, a record of each (see `_record`) and of the
+        mix, and `validation`, how they were scored.
+
+    Raises:
+        InputError: too few images for validation, or what fitting a candidate raises.
+    """
+    chosen = electrode_selection(
+        fit.electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
+    )
+    shapes = Shapes(
+        len(rows.images), len(np.unique(rows.images)), len(chosen), rows.embeddings.shape[1]
+    )
+    ordered = estimated(candidates, shapes, settings["folds"] + 1, settings["gigaflops"])
+    count = affordable(ordered, settings["budget_minutes"])
+    for place, one in enumerate(ordered):
+        logger.info("%s: %.3g minutes estimated", one.name, one.minutes)
+        if place >= count:
+            logger.warning("%s: left out, beyond budget_minutes", one.name)
+    taken = ordered[:count]
+
+    share, scores = np.ones(count), None
+    if count > 1:
+        splits = _splits(rows, settings, fit.gallery, fit.seed)
+        scores = [_scores(one, rows, splits, fit) for one in taken]  # (folds, galleries, N, N) each
+        share = weights.shares(weights.fit_weights(_pooled(scores)))
+    decoders = [fit(one, rows, "all") for one, part in zip(taken, share, strict=True) if part > 0]
+    mix = combine(decoders, share[share > 0])
+    record = _record(ordered, share, scores)
+    for row in record:
+        logger.info("%s", ", ".join(f"{key} {value}" for key, value in row.items()))
+    metadata = {"settings": dict(settings), "candidates": record}
+    return replace(mix, metadata=metadata)
+
+
+def _splits(
+    rows: Rows, settings: Mapping[str, Any], gallery: int, seed: int
+) -> list[ValidationSplit]:
+    """One split per fold, with smaller galleries where there are few images."""
+    by_concept = settings["drop_test_concepts"]
+    units = len(np.unique(left_out_together(rows.images, rows.categories, by_concept)))
+    ways = min(gallery, units // _OF)
+    if ways < _LEAST_WAYS:
+        raise InputError(
+            f"responses: {units} training {'concepts' if by_concept else 'images'} are too few to "
+            f"weigh candidates, which takes {_LEAST_WAYS * _OF}; name one model instead of auto"
+        )
+    images = settings["validation_images"]
+    if not by_concept:
+        images = min(images, units // _OF)
+    return [
+        validation_split(
+            rows.images, rows.categories, images, min(ways, images), by_concept, seed, fold
+        )
+        for fold in range(settings["folds"])
+    ]
+
+
+def _scores(
+    candidate: Candidate, rows: Rows, splits: Sequence[ValidationSplit], fit: Fitter
+) -> np.ndarray:
+    """(folds, galleries, N, N): similarity of responses and images, in spreads of the candidate."""
+    found = []
+    for fold, split in enumerate(splits):
+        decoder = fit(candidate, rows.take(split.train), f"fold{fold}")
+        shape = (*split.galleries.shape, -1)
+        held = rows.take(split.galleries.ravel())
+        responses = decoder.embed_responses(held.responses).reshape(shape)
+        images = decoder.embed_images(held.embeddings).reshape(shape)
+        found.append(responses.astype(np.float64) @ images.swapaxes(1, 2) / decoder.spread)
+        logger.info("%s, fold %d: %s", candidate.name, fold, weights.figures(found[-1]))
+    return np.stack(found)
+
+
+def _pooled(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """(candidates, folds * galleries, N, N)."""
+    return np.stack([one.reshape(-1, *one.shape[2:]) for one in scores])
+
+
+def _record(
+    candidates: Sequence[Candidate], share: np.ndarray, scores: Sequence[np.ndarray] | None
+) -> list[dict[str, Any]]:
+    """A row for each candidate and one for the mix, as JSON.
+
+    candidate, estimated_minutes (all its fits, by count of operations), weight (its share of the
+    mix; None: beyond the budget), and on validation images top1, top5, log_loss and ways (None:
+    not scored). The mix is scored with weights fitted to the other folds, if there are several.
+    """
+    weight = [*share.tolist(), *[None] * (len(candidates) - len(share))]
+    rows = []
+    for place, one in enumerate(candidates):
+        scored = scores is not None and weight[place] is not None
+        rows.append(
+            {
+                "candidate": one.name,
+                "estimated_minutes": float(f"{one.minutes:.3g}"),
+                "weight": weight[place],
+                **_figures(np.concatenate(scores[place]) if scored else None),
+            }
+        )
+    mixed = None if scores is None else _mixed(np.stack(scores))
+    total = float(f"{sum(one.minutes for one in candidates[: len(share)]):.3g}")
+    mix = {"candidate": "mix", "estimated_minutes": total, "weight": 1.0, **_figures(mixed)}
+    return [*rows, mix]
+
+
+def _figures(scores: np.ndarray | None) -> dict[str, float | None]:
+    if scores is None:
+        return dict.fromkeys(("top1", "top5", "log_loss", "ways"))
+    return {**weights.figures(scores), "ways": scores.shape[-1]}
+
+
+def _mixed(scores: np.ndarray) -> np.ndarray:
+    """(candidates, folds, galleries, N, N) to (folds * galleries, N, N) of the mix."""
+    folds = scores.shape[1]
+    mixed = []
+    for fold in range(folds):
+        others = np.delete(scores, fold, 1) if folds > 1 else scores
+        fitted = weights.shares(weights.fit_weights(_pooled(list(others))))
+        mixed.append(np.tensordot(fitted, scores[:, fold], 1))
+    return np.concatenate(mixed)
+
+
+def _with_affordable_validation(
+    settings: Mapping[str, Any], rows: Rows, gallery: int
+) -> Mapping[str, Any]:
+    """Settings of a network that do not hold out more than half of the images (or concepts)."""
+    by_concept = settings["drop_test_concepts"]
+    units = len(np.unique(left_out_together(rows.images, rows.categories, by_concept)))
+    held = settings["validation_images"]
+    if (min(held, gallery) if by_concept else held) <= units // 2:
+        return settings
+    logger.info("validation_images of a network: %d, for there are few images", units // _OF)
+    return {**settings, "validation_images": units // _OF}
