@@ -18,11 +18,16 @@ import numpy as np
 from spikeline.bridge.automatic import weights
 from spikeline.bridge.automatic.budget import Candidate, affordable, estimated
 from spikeline.bridge.automatic.operations import Shapes
+from spikeline.bridge.automatic.validation import (
+    Rows,
+    gallery_similarities,
+    held_out,
+    with_fewer_validation_images,
+)
 from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
 from spikeline.bridge.decoder import Decoder, combine
 from spikeline.bridge.preprocessing import electrode_selection
-from spikeline.bridge.splits import ValidationSplit, left_out_together, validation_split
-from spikeline.errors import InputError
+from spikeline.bridge.splits import ValidationSplit
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -30,29 +35,6 @@ if TYPE_CHECKING:
     from spikeline.training.state import StateFile
 
 logger = logging.getLogger(__name__)
-
-# Fewer images (or concepts) of a gallery would tell candidates apart by luck.
-_LEAST_WAYS = 5
-# Validation takes at most one image (or concept) of so many.
-_OF = 4
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Training rows and what tells them apart.
-
-    Attributes:
-        responses: (rows, electrodes of the file); embeddings: (rows, dim), of each row's image.
-        images, categories: str (rows,).
-    """
-
-    responses: np.ndarray
-    embeddings: np.ndarray
-    images: np.ndarray
-    categories: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Rows:
-        return Rows(*(array[rows] for array in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -86,7 +68,7 @@ class Fitter:
 
             decoder, _ = fit_network(
                 *arrays,
-                _with_affordable_validation(settings, rows, self.gallery),
+                with_fewer_validation_images(settings, rows, self.gallery),
                 seed=self.seed,
                 gallery=self.gallery,
                 fabric=self.fabric,
@@ -109,8 +91,7 @@ def fit_auto(
             `spikeline.settings.candidates`.
 
     Returns:
-        The decoder; its metadata hold `candidates`, a record of each (see `_record`) and of the
-        mix, and `validation`, how they were scored.
+        The decoder; its metadata hold `candidates`, a record of each and of the mix; see `_record`.
 
     Raises:
         InputError: too few images for validation, or what fitting a candidate raises.
@@ -131,7 +112,7 @@ def fit_auto(
 
     share, scores = np.ones(count), None
     if count > 1:
-        splits = _splits(rows, settings, fit.gallery, fit.seed)
+        splits = held_out(rows, settings, fit.gallery, fit.seed)
         scores = [_scores(one, rows, splits, fit) for one in taken]  # (folds, galleries, N, N) each
         share = weights.shares(weights.fit_weights(_pooled(scores)))
     decoders = [fit(one, rows, "all") for one, part in zip(taken, share, strict=True) if part > 0]
@@ -143,29 +124,6 @@ def fit_auto(
     return replace(mix, metadata=metadata)
 
 
-def _splits(
-    rows: Rows, settings: Mapping[str, Any], gallery: int, seed: int
-) -> list[ValidationSplit]:
-    """One split per fold, with smaller galleries where there are few images."""
-    by_concept = settings["drop_test_concepts"]
-    units = len(np.unique(left_out_together(rows.images, rows.categories, by_concept)))
-    ways = min(gallery, units // _OF)
-    if ways < _LEAST_WAYS:
-        raise InputError(
-            f"responses: {units} training {'concepts' if by_concept else 'images'} are too few to "
-            f"weigh candidates, which takes {_LEAST_WAYS * _OF}; name one model instead of auto"
-        )
-    images = settings["validation_images"]
-    if not by_concept:
-        images = min(images, units // _OF)
-    return [
-        validation_split(
-            rows.images, rows.categories, images, min(ways, images), by_concept, seed, fold
-        )
-        for fold in range(settings["folds"])
-    ]
-
-
 def _scores(
     candidate: Candidate, rows: Rows, splits: Sequence[ValidationSplit], fit: Fitter
 ) -> np.ndarray:
@@ -173,11 +131,7 @@ def _scores(
     found = []
     for fold, split in enumerate(splits):
         decoder = fit(candidate, rows.take(split.train), f"fold{fold}")
-        shape = (*split.galleries.shape, -1)
-        held = rows.take(split.galleries.ravel())
-        responses = decoder.embed_responses(held.responses).reshape(shape)
-        images = decoder.embed_images(held.embeddings).reshape(shape)
-        found.append(responses.astype(np.float64) @ images.swapaxes(1, 2) / decoder.spread)
+        found.append(gallery_similarities(decoder, rows, split) / decoder.spread)
         logger.info("%s, fold %d: %s", candidate.name, fold, weights.figures(found[-1]))
     return np.stack(found)
 
@@ -229,16 +183,3 @@ def _mixed(scores: np.ndarray) -> np.ndarray:
         fitted = weights.shares(weights.fit_weights(_pooled(list(others))))
         mixed.append(np.tensordot(fitted, scores[:, fold], 1))
     return np.concatenate(mixed)
-
-
-def _with_affordable_validation(
-    settings: Mapping[str, Any], rows: Rows, gallery: int
-) -> Mapping[str, Any]:
-    """Settings of a network that do not hold out more than half of the images (or concepts)."""
-    by_concept = settings["drop_test_concepts"]
-    units = len(np.unique(left_out_together(rows.images, rows.categories, by_concept)))
-    held = settings["validation_images"]
-    if (min(held, gallery) if by_concept else held) <= units // 2:
-        return settings
-    logger.info("validation_images of a network: %d, for there are few images", units // _OF)
-    return {**settings, "validation_images": units // _OF}
