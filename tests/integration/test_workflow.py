@@ -62,8 +62,11 @@ def test_each_table_has_a_row_for_each_condition(finished):
     ]
     every, *each = regions["electrodes"]
     assert every == sum(each)
-    assert list(architecture["model"]) == ["ridge", "bayesian", "mlp", "capoyo", "both"]
-    assert list(architecture["members"]) == [1, 1, 1, 1, 2]
+    assert list(architecture["model"]) == [
+        "ridge", "bayesian", "mlp", "capoyo", "both", "auto",
+    ]  # fmt: skip
+    *members, of_auto = architecture["members"]
+    assert members == [1, 1, 1, 1, 2] and 1 <= of_auto <= 3
     assert list(repetitions["test_repetitions"]) == ["1", "4"]
     for table in found.values():
         assert set(table["subject"]) == {"monkeyF"}
@@ -98,9 +101,9 @@ def test_the_table_agrees_with_the_ranks_it_was_made_from(finished):
             )
 
 
-def test_closed_form_decoders_beat_their_shuffled_control_on_the_twin(finished):
+def test_closed_forms_and_auto_beat_their_shuffled_control_on_the_twin(finished):
     table = tables.read(finished / TABLES[1]).set_index("model")
-    for model in ("ridge", "bayesian"):
+    for model in ("ridge", "bayesian", "auto"):
         assert table.loc[model, "neural_to_image_top5_low"] > table.loc[model, "shuffled_top5"]
 
 
@@ -108,7 +111,7 @@ def test_fewer_repetitions_are_evaluated_with_the_decoder_that_is_there(finished
     draws = evaluations.read(finished / evaluation("ridge@test_repetitions=1")).seeds[0].draws
     assert len(draws) > 1 and all(len(draw.repetitions) == 1 for draw in draws)
     assert {path.name for path in (finished / "results/decoders").iterdir()} == {
-        "ridge", "bayesian", "mlp", "capoyo", "both",
+        "ridge", "bayesian", "mlp", "capoyo", "both", "auto",
         *(f"bayesian@regions={region}" for region in ("IT", "V4", "V1")),
     }  # fmt: skip
     record = provenance.read(finished / evaluation("ridge@test_repetitions=1"))
