@@ -11,6 +11,7 @@ from spikeline.bridge.networks.architectures import build_network
 from spikeline.bridge.networks.losses import AlignmentLoss
 
 SHAPES = Shapes(rows=130, images=130, electrodes=30, dim=20)
+AUTO = {"folds": 2, "gigaflops": 2.0, "network_gigaflops": 2.0}
 DATA = {"encoder": "e", "regions": ["V4"]}
 SPECTRUM = 2 * 130 * 20 * 20 + 9 * 20**3  # of the embeddings: their covariance and its axes
 
@@ -84,10 +85,19 @@ def test_candidates_are_ordered_by_their_operations_whatever_their_order_in_the_
         "also_ridge": entry("ridge"),
     }
     for names in (list(given), list(given)[::-1]):
-        found = estimated({name: given[name] for name in names}, SHAPES, 3, 2.0)
+        found = estimated({name: given[name] for name in names}, SHAPES, AUTO)
         assert [one.name for one in found] == ["also_ridge", "ridge", "rbf"]
     minutes = 3 * operations(given["ridge"], SHAPES) / 2e9 / 60
     assert found[0].minutes == pytest.approx(minutes)
+
+
+def test_networks_have_a_nominal_speed_of_their_own():
+    given = {"ridge": entry("ridge"), "mlp": entry("mlp")}
+    slow, quick = (
+        {one.name: one.minutes for one in estimated(given, SHAPES, AUTO | {"network_gigaflops": g})}
+        for g in (2, 2000)
+    )
+    assert slow["mlp"] == pytest.approx(1000 * quick["mlp"]) and slow["ridge"] == quick["ridge"]
 
 
 @pytest.mark.parametrize(("budget", "count"), [(0.5, 1), (1, 1), (3, 2), (9.9, 2), (10, 3)])

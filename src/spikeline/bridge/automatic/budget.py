@@ -25,19 +25,21 @@ class Candidate:
 
 
 def estimated(
-    candidates: Mapping[str, Mapping[str, Any]], shapes: Shapes, fits: int, gigaflops: float
+    candidates: Mapping[str, Mapping[str, Any]], shapes: Shapes, auto: Mapping[str, Any]
 ) -> list[Candidate]:
     """The candidates with their costs, the cheapest first; of equal ones by name.
 
     Args:
         candidates: resolved settings by name.
-        fits: how often each is fitted to data of about these shapes.
-        gigaflops: nominal speed, 1e9 operations per second.
+        shapes: of all training rows; those of a fold are hardly fewer.
+        auto: resolved settings of the `auto` entry: nominal speeds and folds.
     """
-    found = [
-        Candidate(name, settings, fits * operations(settings, shapes) / (gigaflops * 6e10))
-        for name, settings in candidates.items()
-    ]
+    found = []
+    for name, settings in candidates.items():
+        # Only networks, which have epochs, run on a GPU.
+        gigaflops = auto["network_gigaflops" if "epochs" in settings else "gigaflops"]
+        seconds = (auto["folds"] + 1) * operations(settings, shapes) / (gigaflops * 1e9)
+        found.append(Candidate(name, settings, seconds / 60))
     return sorted(found, key=lambda candidate: (candidate.minutes, candidate.name))
 
 

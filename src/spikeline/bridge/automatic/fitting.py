@@ -102,7 +102,7 @@ def fit_auto(
     shapes = Shapes(
         len(rows.images), len(np.unique(rows.images)), len(chosen), rows.embeddings.shape[1]
     )
-    ordered = estimated(candidates, shapes, settings["folds"] + 1, settings["gigaflops"])
+    ordered = estimated(candidates, shapes, settings)
     count = affordable(ordered, settings["budget_minutes"])
     for place, one in enumerate(ordered):
         logger.info("%s: %.3g minutes estimated", one.name, one.minutes)
