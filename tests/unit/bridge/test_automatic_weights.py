@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from spikeline.bridge.automatic.weights import figures, fit_weights, log_loss, shares
+from spikeline.bridge.automatic.weights import (
+    cross_fitted,
+    figures,
+    fit_shares,
+    fit_weights,
+    log_loss,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -63,14 +69,13 @@ def test_a_strong_pull_gives_calibrated_candidates_the_same_weight():
 
 def test_a_candidate_of_noise_gets_no_share():
     scores = np.stack([galleries(2, 40, seed=1), galleries(0, 40, seed=2)])
-    share = shares(fit_weights(scores))
-    assert share.tolist() == [1, 0]
+    assert fit_shares(scores).tolist() == [1, 0]
 
 
 def test_candidates_that_tell_nothing_share_equally():
-    assert shares(fit_weights(np.zeros((2, 3, 5, 5)))).tolist() == [0.5, 0.5]
+    assert fit_shares(np.zeros((2, 3, 5, 5))).tolist() == [0.5, 0.5]
     against = -np.stack([galleries(2, seed=1), galleries(2, seed=2)])
-    assert shares(fit_weights(against)).tolist() == [0.5, 0.5]
+    assert fit_shares(against).tolist() == [0.5, 0.5]
 
 
 def test_the_mix_of_two_candidates_with_errors_of_their_own_beats_both():
@@ -82,8 +87,16 @@ def test_the_mix_of_two_candidates_with_errors_of_their_own_beats_both():
     assert mixed["log_loss"] < min(one["log_loss"] for one in each)
 
 
-def test_shares_sum_to_one_without_the_smallest():
-    np.testing.assert_allclose(shares(np.array([3.0, 1.0, 0.01])), [0.75, 0.25, 0])
+def test_a_gallery_of_the_mix_is_weighed_without_itself():
+    scores = np.stack([galleries(2, 5, seed=1), galleries(1, 5, seed=2)])
+    mixed = cross_fitted(scores)
+    changed = scores.copy()
+    changed[:, 3] = RNG.standard_normal((2, 10, 10))
+    share = fit_shares(np.delete(scores, 3, 1))
+    np.testing.assert_allclose(cross_fitted(changed)[3], np.tensordot(share, changed[:, 3], 1))
+    np.testing.assert_allclose(mixed[3], np.tensordot(share, scores[:, 3], 1))
+    alone = scores[:, :1]
+    np.testing.assert_allclose(cross_fitted(alone)[0], np.tensordot(fit_shares(alone), alone, 1)[0])
 
 
 def test_figures_count_the_true_image_among_the_first():

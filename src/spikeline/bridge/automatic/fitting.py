@@ -113,8 +113,8 @@ def fit_auto(
     share, scores = np.ones(count), None
     if count > 1:
         splits = held_out(rows, settings, fit.gallery, fit.seed)
-        scores = [_scores(one, rows, splits, fit) for one in taken]  # (folds, galleries, N, N) each
-        share = weights.shares(weights.fit_weights(_pooled(scores)))
+        scores = np.stack([_scores(one, rows, splits, fit) for one in taken])
+        share = weights.fit_shares(scores)
     decoders = [fit(one, rows, "all") for one, part in zip(taken, share, strict=True) if part > 0]
     mix = combine(decoders, share[share > 0])
     record = _record(ordered, share, scores)
@@ -127,59 +127,53 @@ def fit_auto(
 def _scores(
     candidate: Candidate, rows: Rows, splits: Sequence[ValidationSplit], fit: Fitter
 ) -> np.ndarray:
-    """(folds, galleries, N, N): similarity of responses and images, in spreads of the candidate."""
+    """(galleries of all folds, N, N): responses by images, in spreads of the candidate."""
     found = []
     for fold, split in enumerate(splits):
         decoder = fit(candidate, rows.take(split.train), f"fold{fold}")
         found.append(gallery_similarities(decoder, rows, split) / decoder.spread)
         logger.info("%s, fold %d: %s", candidate.name, fold, weights.figures(found[-1]))
-    return np.stack(found)
-
-
-def _pooled(scores: Sequence[np.ndarray]) -> np.ndarray:
-    """(candidates, folds * galleries, N, N)."""
-    return np.stack([one.reshape(-1, *one.shape[2:]) for one in scores])
+    return np.concatenate(found)
 
 
 def _record(
-    candidates: Sequence[Candidate], share: np.ndarray, scores: Sequence[np.ndarray] | None
+    candidates: Sequence[Candidate], share: np.ndarray, scores: np.ndarray | None
 ) -> list[dict[str, Any]]:
     """A row for each candidate and one for the mix, as JSON.
 
     candidate, estimated_minutes (all its fits, by count of operations), weight (its share of the
     mix; None: beyond the budget), and on validation images top1, top5, log_loss and ways (None:
-    not scored). The mix is scored with weights fitted to the other folds, if there are several.
+    not scored). Each gallery is scored by the mix with weights fitted to the others, if there are.
+
+    Args:
+        share: (taken,), of the candidates that are within the budget.
+        scores: (taken, galleries, N, N); None where there was nothing to weigh.
     """
-    weight = [*share.tolist(), *[None] * (len(candidates) - len(share))]
     rows = []
     for place, one in enumerate(candidates):
-        scored = scores is not None and weight[place] is not None
+        taken = place < len(share)
         rows.append(
             {
                 "candidate": one.name,
-                "estimated_minutes": float(f"{one.minutes:.3g}"),
-                "weight": weight[place],
-                **_figures(np.concatenate(scores[place]) if scored else None),
+                "estimated_minutes": _rounded(one.minutes),
+                "weight": float(share[place]) if taken else None,
+                **_figures(scores[place] if taken and scores is not None else None),
             }
         )
-    mixed = None if scores is None else _mixed(np.stack(scores))
-    total = float(f"{sum(one.minutes for one in candidates[: len(share)]):.3g}")
-    mix = {"candidate": "mix", "estimated_minutes": total, "weight": 1.0, **_figures(mixed)}
+    mix = {
+        "candidate": "mix",
+        "estimated_minutes": _rounded(sum(one.minutes for one in candidates[: len(share)])),
+        "weight": 1.0,
+        **_figures(None if scores is None else weights.cross_fitted(scores)),
+    }
     return [*rows, mix]
+
+
+def _rounded(minutes: float) -> float:
+    return float(f"{minutes:.3g}")
 
 
 def _figures(scores: np.ndarray | None) -> dict[str, float | None]:
     if scores is None:
         return dict.fromkeys(("top1", "top5", "log_loss", "ways"))
     return {**weights.figures(scores), "ways": scores.shape[-1]}
-
-
-def _mixed(scores: np.ndarray) -> np.ndarray:
-    """(candidates, folds, galleries, N, N) to (folds * galleries, N, N) of the mix."""
-    folds = scores.shape[1]
-    mixed = []
-    for fold in range(folds):
-        others = np.delete(scores, fold, 1) if folds > 1 else scores
-        fitted = weights.shares(weights.fit_weights(_pooled(list(others))))
-        mixed.append(np.tensordot(fitted, scores[:, fold], 1))
-    return np.concatenate(mixed)

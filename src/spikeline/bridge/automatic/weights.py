@@ -17,7 +17,7 @@ from scipy.special import log_softmax
 from spikeline.bridge.retrieval import ranks
 
 # How strongly calibrated weights are pulled together; see `fit_weights`.
-EQUALITY = 0.05
+EQUALITY = 0.01
 # A candidate with a smaller share of the mix is not worth its fit.
 LEAST_SHARE = 0.02
 
@@ -68,11 +68,24 @@ def _minimised(scores: np.ndarray, equality: float) -> np.ndarray:
     return minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B").x
 
 
-def shares(weights: np.ndarray) -> np.ndarray:
-    """Weights (candidates,) scaled to sum to 1, without those of less than `LEAST_SHARE`."""
-    share = weights / weights.sum()
-    share = np.where(share < LEAST_SHARE, 0, share)
-    return share / share.sum()
+def fit_shares(scores: np.ndarray) -> np.ndarray:
+    """Weights (candidates,) that sum to 1, without those of less than `LEAST_SHARE`."""
+    weights = fit_weights(scores)
+    weights = np.where(weights < LEAST_SHARE * weights.sum(), 0, weights)
+    return weights / weights.sum()
+
+
+def cross_fitted(scores: np.ndarray) -> np.ndarray:
+    """(galleries, N, N) of the mix whose weights are fitted to the other galleries.
+
+    Args:
+        scores: as `log_loss` takes them; of a single gallery the weights are fitted to itself.
+    """
+    mixed = []
+    for gallery in range(scores.shape[1]):
+        others = np.delete(scores, gallery, 1) if scores.shape[1] > 1 else scores
+        mixed.append(np.tensordot(fit_shares(others), scores[:, gallery], 1))
+    return np.stack(mixed)
 
 
 def figures(scores: np.ndarray) -> dict[str, float]:
