@@ -40,7 +40,7 @@ def test_an_ensemble_of_a_closed_form_is_the_closed_form(planned):
 
 
 def test_what_all_candidates_share_is_only_in_the_settings_of_auto(planned):
-    plan = of(planned, "ridge@min_snr=3@regions=V1", "mlp")
+    plan = of(planned, "ridge", "given_ridge", "mlp")  # of other electrodes and another encoder
     shared = json.loads(plan.decoders.training_settings("auto@regions=IT"))
     assert shared["regions"] == ["IT"] and shared["min_snr"] == 0
     for own in auto(plan).values():
@@ -79,6 +79,7 @@ def test_auto_can_take_part_in_an_ensemble(planned):
         ("ridge@region=V1", "did you mean 'regions'"),
         ("units", "is of kind 'forecaster'; expected one of ridge, bayesian, linear, mlp, capoyo"),
         ("auto", "is of kind 'auto'"),
+        ("ridge@regions=V1", "all candidates share 'regions'; set it on the auto model"),
         ("both", "is a mean of other models; name each of them"),
         ("nested", "is a mean of other models; name each of them"),
         ("tokens", "name 'capoyo' instead"),
