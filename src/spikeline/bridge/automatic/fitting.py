@@ -119,7 +119,7 @@ def fit_auto(
     mix = combine(decoders, share[share > 0])
     record = _record(ordered, share, scores)
     for row in record:
-        logger.info("%s", ", ".join(f"{key} {value}" for key, value in row.items()))
+        logger.info("%s", _said(row))
     metadata = {"settings": dict(settings), "candidates": record}
     return replace(mix, metadata=metadata)
 
@@ -132,7 +132,7 @@ def _scores(
     for fold, split in enumerate(splits):
         decoder = fit(candidate, rows.take(split.train), f"fold{fold}")
         found.append(gallery_similarities(decoder, rows, split) / decoder.spread)
-        logger.info("%s, fold %d: %s", candidate.name, fold, weights.figures(found[-1]))
+        logger.info("%s, fold %d: %s", candidate.name, fold, _said(weights.figures(found[-1])))
     return np.concatenate(found)
 
 
@@ -167,6 +167,11 @@ def _record(
         **_figures(None if scores is None else weights.cross_fitted(scores)),
     }
     return [*rows, mix]
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in row.items() if v is not None}
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
 def _rounded(minutes: float) -> float:
