@@ -3,9 +3,11 @@
 # CONSUMES  results/responses/{subject}.h5, results/embeddings/{encoder}/{stimuli}.h5
 #           resources/categories/{stimuli}.tsv or a file of your own, where categories are known
 # PRODUCES  results/decoders/{model}/{subject}/seed{seed}.safetensors   a fitted decoder
-#           results/decoders/{model}/{subject}/seed{seed}.tsv           its training history
+#           results/decoders/{model}/{subject}/seed{seed}.tsv           its training history,
+#                                                                      or the candidates of `auto`
 #           results/evaluations/{model}/{subject}.json                  ranks of every test image
-# A model's kind says which rule makes it: closed form, gradient descent, or a mean of others.
+# A model's kind says which rule makes it: closed form, gradient descent, a mean
+# of others, or a mix of candidates that one job fits.
 
 
 rule fit:
@@ -62,6 +64,38 @@ rule train:
         " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
         " --state-interval {resources.state_interval_s}"
         " --output {output.decoder:q} --history {output.history:q} 2> {log:q}"
+
+
+rule fit_auto:
+    """Fit candidates, weigh them on validation images, and fit their mix to all training rows."""
+    input:
+        responses="results/responses/{subject}.h5",
+        embeddings=asks(PLAN.decoders.embeddings),
+    output:
+        decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
+        candidates="results/decoders/{model}/{subject}/seed{seed}.tsv",
+    log:
+        "logs/fit_auto/{model}/{subject}/seed{seed}.log",
+    benchmark:
+        "logs/fit_auto/{model}/{subject}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=PLAN.automatic,
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(8),
+        runtime=minutes(asks(PLAN.decoders.minutes)),
+        state_interval_s=20,
+    params:
+        settings=asks(PLAN.decoders.training_settings),
+        candidates=asks(PLAN.decoders.candidates),
+        code=code("fit-auto"),
+    shell:
+        "spikeline fit-auto --responses {input.responses:q} --embeddings {input.embeddings:q}"
+        " --settings {params.settings:q} --candidates {params.candidates:q}"
+        " --seed {wildcards.seed} --states results/.states"
+        " --state-interval {resources.state_interval_s}"
+        " --output {output.decoder:q} --table {output.candidates:q} 2> {log:q}"
 
 
 rule combine:

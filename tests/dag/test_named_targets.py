@@ -44,9 +44,20 @@ def test_an_override_that_no_ablation_names_is_a_target(planned):
     assert '"noise_std": 0.3' in planned.snakemake("-n", "-p", "--", decoder).text
 
 
+def test_auto_is_one_job_that_gets_its_candidates_and_asks_for_a_gpu(planned):
+    decoder = "results/decoders/auto@regions=IT/monkeyN/seed0.safetensors"
+    plan = planned.snakemake("-n", "-p", "--", decoder)
+    assert plan.status == 0, plan.text[-3000:]
+    assert plan.rules["fit_auto"] == 1 and not {"fit", "train", "combine"} & set(plan.rules)
+    (block,) = [one for one in plan.text.split("\n[") if "\nrule fit_auto:" in one]
+    assert "gpu=1" in block and "runtime=150" in block
+    assert '"regions": ["IT"]' in block and '"noise_std": 0.1' in block
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
+        ("results/evaluations/auto@budget=3/monkeyF.json", "did you mean 'budget_minutes'"),
         ("results/evaluations/rigde/monkeyF.json", "unknown model 'rigde'"),
         ("./results/evaluations/mlp@nosie_std=3/monkeyF.json", "did you mean 'noise_std'"),
         ("results/decoders/ridge@regions=XX/monkeyF/seed0.safetensors", "unknown region 'XX'"),

@@ -94,8 +94,20 @@ def test_editing_one_models_entry_reruns_that_models_jobs_and_tables_only(finish
         # `both` is an ensemble of it.
         "results/decoders/both/monkeyF/seed0.safetensors",
         "results/evaluations/both/monkeyF.json",
+        # It is a candidate of `auto`.
+        "results/decoders/auto/monkeyF/seed0.safetensors",
+        "results/evaluations/auto/monkeyF.json",
         "results/ablation_architecture.tsv",
     }, plan.text[-3000:]
+
+
+def test_what_a_candidate_shares_with_auto_does_not_rerun_auto(finished):
+    config = finished.config
+    config["models"]["mlp"]["min_snr"] = 2
+    finished.configure(config)
+    jobs = finished.plan("results/ablation_architecture.tsv").jobs
+    assert "results/decoders/mlp/monkeyF/seed0.safetensors" in jobs
+    assert not [path for path in jobs if "/auto/" in path]
 
 
 def test_files_of_a_recording_that_change_places_are_converted_anew(finished):

@@ -64,9 +64,10 @@ def test_each_table_has_a_row_for_each_condition(finished):
     every, *each = regions["electrodes"][:-1]
     assert every == sum(each)
     assert list(architecture["model"]) == [
-        "ridge", "bayesian", "mlp", "capoyo", "both", "ridge@shuffle_responses=true",
+        "ridge", "bayesian", "mlp", "capoyo", "both", "auto", "ridge@shuffle_responses=true",
     ]  # fmt: skip
-    assert list(architecture["members"]) == [1, 1, 1, 1, 2, 1]
+    *members, of_auto, of_control = architecture["members"]
+    assert (members, of_control) == ([1, 1, 1, 1, 2], 1) and 1 <= of_auto <= 3
     assert list(repetitions["test_repetitions"]) == ["1", "4", "1"]
     for table in found.values():
         first, *rest, last = table["row"]
@@ -138,7 +139,7 @@ def test_fewer_repetitions_are_evaluated_with_the_decoder_that_is_there(finished
     draws = evaluations.read(finished / evaluation("ridge@test_repetitions=1")).seeds[0].draws
     assert len(draws) > 1 and all(len(draw.repetitions) == 1 for draw in draws)
     assert {path.name for path in (finished / "results/decoders").iterdir()} == {
-        "ridge", "bayesian", "mlp", "capoyo", "both",
+        "ridge", "bayesian", "mlp", "capoyo", "both", "auto",
         *(f"bayesian@regions={region}" for region in ("IT", "V4", "V1")),
         *(f"{model}@shuffle_responses=true" for model in ("ridge", "bayesian")),
     }  # fmt: skip

@@ -187,14 +187,19 @@ def _member(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> M
     return kind.from_tensors(described, arrays)
 
 
-def combine(decoders: Sequence[Decoder]) -> Decoder:
-    """A weighted mean of several decoders in which the similarities of each have the same spread.
+def combine(
+    decoders: Sequence[Decoder], weights: Sequence[float] | np.ndarray | None = None
+) -> Decoder:
+    """A weighted mean of several decoders, the similarities of each brought to the same spread.
 
-    A decoder's weight is proportional to 1 / its spread, whatever its number of members; weights
-    sum to 1. Decoders of equal spread, such as seeds of one model, have equal weights.
+    Cosines of a decoder are multiplied by its weight / its spread, whatever its number of members;
+    the factors are scaled to sum to 1. Seeds of one model, of equal spread, take part equally.
 
     The spread of the result is set to the weighted mean of theirs: exact if they agree, an upper
     bound otherwise. So ensembles can be combined in turn, without the data.
+
+    Args:
+        weights: of the decoders, positive, of any sum; None gives all the same.
 
     Raises:
         InputError: decoders of different responses files or image embeddings.
@@ -206,13 +211,13 @@ def combine(decoders: Sequence[Decoder]) -> Decoder:
             "combine: the decoders read different electrodes or embeddings; "
             "combine models of one subject and one encoder"
         )
-    total = sum(1 / decoder.spread for decoder in decoders)
+    weights = np.ones(len(decoders)) if weights is None else np.asarray(weights, dtype=np.float64)
+    factors = [w / decoder.spread for w, decoder in zip(weights.tolist(), decoders, strict=True)]
+    total = sum(factors)
     members = tuple(
-        replace(member, weight=member.weight / (decoder.spread * total))
-        for decoder in decoders
+        replace(member, weight=member.weight * factor / total)
+        for factor, decoder in zip(factors, decoders, strict=True)
         for member in decoder.members
     )
-    first = decoders[0]
-    return Decoder(
-        first.n_electrodes, members, n_columns=first.embedding_dim, spread=len(decoders) / total
-    )
+    first, spread = decoders[0], float(weights.sum()) / total
+    return Decoder(first.n_electrodes, members, n_columns=first.embedding_dim, spread=spread)

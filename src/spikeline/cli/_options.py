@@ -59,14 +59,22 @@ def settings_of(options: argparse.Namespace, step: str) -> dict[str, Any]:
     # Here: the clients' environments have no jsonschema, and take no settings.
     from spikeline.settings.steps import completed
 
-    text = options.settings
+    return completed(step, json_of(options.settings, "--settings"))
+
+
+def json_of(text: str, option: str) -> dict[str, Any]:
+    """The JSON object that an option gives, or the file of it that the option names.
+
+    Raises:
+        InputError: neither.
+    """
+    given = text
     try:
-        if not text.lstrip().startswith("{"):
-            text = Path(text).read_text(encoding="utf-8")
-        given = dict(json.loads(text, parse_constant=_no_constant).items())
+        if not given.lstrip().startswith("{"):
+            given = Path(given).read_text(encoding="utf-8")
+        return dict(json.loads(given, parse_constant=_no_constant).items())
     except (OSError, ValueError, AttributeError):
-        raise InputError(f"--settings: {options.settings!r} is no JSON object or file") from None
-    return completed(step, given)
+        raise InputError(f"{option}: {text!r} is no JSON object or file") from None
 
 
 def _no_constant(text: str) -> None:

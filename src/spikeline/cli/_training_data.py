@@ -1,4 +1,4 @@
-"""What `fit` and `train` read and write: the training rows of one split, and a decoder."""
+"""What the steps that fit decoders read and write: training rows of one split, and a decoder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TrainingData:
 
 
 def add_arguments(parser: argparse.ArgumentParser, step: str) -> None:
-    """Options of the step `fit` or `train`."""
+    """Options of the step `fit`, `train` or `fit-auto`."""
     parser.add_argument("--responses", required=True, help="responses, HDF5")
     parser.add_argument("--embeddings", required=True, help="embeddings of its images, HDF5")
     parser.add_argument("--seed", required=True, type=int, help="chooses the split too")
@@ -94,5 +94,6 @@ def save(
     )
     decoder = decoder.with_spread(data.responses, data.embeddings, data.images)
     decoder = decoder.reading(data.columns, data.n_columns)
-    decoder.save(options.output, {"encoder": data.encoder, "settings": dict(settings)}, record)
+    known = {"encoder": data.encoder, "settings": dict(settings)}
+    decoder.save(options.output, {**decoder.metadata, **known}, record)
     return record

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 from spikeline.errors import InputError
+from spikeline.plan import automatic
 from spikeline.plan.config import Config, as_settings
 from spikeline.plan.sources import Sources
 from spikeline.settings.schema import unknown
@@ -18,9 +19,12 @@ EVALUATION = "results/evaluations/{model}/{subject}.json"
 CLOSED_FORMS = STEPS["fit"][0].kinds
 NETWORKS = STEPS["train"][0].kinds
 ENSEMBLES = ("ensemble",)
+AUTOMATIC = STEPS["fit-auto"][0].kinds
 # Seeds of the members of an ensemble, in splits: from one to the next, and from the members of one
 # depth to those of another. An evaluation has fewer seeds than that.
 _APART, _ELSEWHERE = 1000, 100
+# A job of `auto` may take so many times its budget, and some minutes to start.
+_PATIENCE, _START_MINUTES = 4, 30
 
 
 class Decoders:
@@ -37,6 +41,7 @@ class Decoders:
         self.encoder = cache(self._encoder)
         self.layers = cache(self._layers)
         self.training_settings = cache(self._training_settings)
+        self.candidates = cache(self._candidates)
         self.evaluation_settings = cache(self._evaluation_settings)
         self.distinct = cache(self._distinct)
         self.check = cache(self._check)
@@ -122,7 +127,10 @@ class Decoders:
             or settings["drop_other_concepts"]
             or settings["shuffle_responses"]
         )
-        if settings["kind"] in CLOSED_FORMS and not drawn:
+        kinds = {settings["kind"]}
+        if settings["kind"] in AUTOMATIC:
+            kinds = {own["kind"] for own in automatic.candidates(self.models, model).values()}
+        if kinds <= set(CLOSED_FORMS) and not drawn:
             return min(count, self.sources.splits(subject))
         return count
 
@@ -136,6 +144,15 @@ class Decoders:
         """The settings that training reads. The model's name must be written canonically."""
         self.models.checked(model)
         return as_settings(self.models.training_settings(model))
+
+    def _candidates(self, model: str) -> str:
+        """The candidates of an `auto` model by name, each with the settings that are its own."""
+        self.models.checked(model)
+        return as_settings(automatic.candidates(self.models, model))
+
+    def minutes(self, model: str) -> int:
+        """How long an `auto` model may take: its budget is reckoned at a nominal speed."""
+        return round(_PATIENCE * self.models.settings(model)["budget_minutes"]) + _START_MINUTES
 
     def _evaluation_settings(self, model: str) -> str:
         """The settings that evaluation reads."""
@@ -151,6 +168,8 @@ class Decoders:
             for member in self.models.members(model):
                 self.check(member, subject)
             return
+        if settings["kind"] in AUTOMATIC:
+            self.candidates(model)
         self.config.entry("encoders", settings["encoder"])
         for region in settings["regions"]:
             if region not in known:

@@ -82,12 +82,17 @@ class Plan:
     @property
     def closed_forms(self) -> str:
         """Models that `fit` makes: all that no other rule does, unknown ones too."""
-        return self.models_else(*decoders.NETWORKS, *decoders.ENSEMBLES)
+        return self.models_else(*decoders.NETWORKS, *decoders.ENSEMBLES, *decoders.AUTOMATIC)
 
     @property
     def networks(self) -> str:
         """Models that `train` makes."""
         return self.models(*decoders.NETWORKS)
+
+    @property
+    def automatic(self) -> str:
+        """Models that `fit-auto` makes."""
+        return self.models(*decoders.AUTOMATIC)
 
     @property
     def ensembles(self) -> str:

@@ -232,6 +232,7 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ("sessions", "arrays"): _SESSION,
     ("session_tables", "ibl"): _SESSION,
     ("models", "ridge"): _DECODER,
+    ("models", "auto"): _DECODER,
     ("models", "bayesian"): (*_DECODER, _a_kernel_on_one_side),
     ("models", "linear"): _DECODER,
     ("models", "mlp"): _DECODER,

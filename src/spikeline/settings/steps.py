@@ -83,6 +83,7 @@ STEPS: dict[str, tuple[Part, ...]] = {
     "import-embeddings": (Part("encoders", ("precomputed",), ("kind", "scale")),),
     "fit": (Part("models", _CLOSED_FORMS),),
     "train": (Part("models", _NETWORKS),),
+    "fit-auto": (Part("models", ("auto",)),),
     "evaluate": (
         Part("evaluation", keys=("repetition_draws",)),
         Part("models", ("ridge",), stage="evaluation"),

@@ -38,6 +38,7 @@ REQUIRED = {
         ("models", kind): {"encoder": "e", "regions": ["V1"]}
         for kind in ("ridge", "bayesian", "linear", "mlp", "capoyo")
     },
+    ("models", "auto"): {"encoder": "e", "regions": ["V1"], "of": ["ridge"]},
     ("models", "forecaster"): {"cohort": "c"},
     ("models", "regression"): {"cohort": "c"},
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""The decoder that a user gets without choosing: candidates, weighted by validation."""
