@@ -17,8 +17,8 @@ from scipy.special import log_softmax
 from spikeline.bridge.retrieval import ranks
 
 # How strongly calibrated weights are pulled together; see `fit_weights`. Chosen on validation
-# images of the macaque V4 sessions and of the twin: from 0 to 0.03 it hardly matters, and equal
-# weights are worse than the best candidate alone.
+# images of macaque V4 and of the twin: from 0 to 0.03 it hardly matters, and equal weights lose to
+# the best candidate alone.
 EQUALITY = 0.01
 # A candidate with a smaller share of the mix is not worth its fit.
 LEAST_SHARE = 0.02
