@@ -2,11 +2,12 @@
 
 A kernel is held as features phi(x): x itself for `linear`, and for `rbf`
 
-    phi(x) = k(x, landmarks) K^(-1/2),   K = k(landmarks, landmarks)
+    phi(x) = k(x, landmarks) R,   R R' = k(landmarks, landmarks)^-1
 
-(Nystrom; Williams and Seeger 2001), which is exact when every training row is a landmark. Time is
-rows * m^2 and memory rows * m, with m features; nothing of rows * rows is formed. There is no
-intercept: outputs are centred by the caller, and so are the features of the linear kernel.
+(Nystrom; Williams and Seeger 2001), which is exact when every training row is a landmark; with
+fewer landmarks than rows the features are held in float32. Time is rows * m^2 and memory rows * m,
+with m features; nothing of rows * rows is formed. There is no intercept: outputs are centred by the
+caller, and so are the features of the linear kernel.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.linalg
 
 from spikeline.errors import InputError
 from spikeline.ridge import RidgePath, checked_penalties, spectrum
@@ -22,7 +24,13 @@ from spikeline.ridge import RidgePath, checked_penalties, spectrum
 KERNELS = ("linear", "rbf")
 # Eigenvalues of the kernel below this share of the largest are rounding error.
 _NEGLIGIBLE = 1e-9
+# Of products in float32, which the Nystrom features are.
+_NEGLIGIBLE_SINGLE = 1e-7
+# Added to the landmarks' kernel, as a share of its trace, so that it has an inverse.
+_JITTER = 1e-7
 _BLOCK_ROWS = 2048
+# Penalties are compared on at most this many rows; each one costs a pass over them.
+JUDGED_ROWS = 4000
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,8 @@ def fit_smoother(
 ) -> tuple[Smoother, np.ndarray]:
     """Fit with the penalty that has the least leave-one-out error, chosen for each output.
 
+    Of many rows the errors of at most `JUDGED_ROWS` choose it.
+
     Args:
         kernel: `linear` or `rbf`.
         x: features (rows, features); y: outputs (rows, outputs).
@@ -121,6 +131,35 @@ def fit_smoother(
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     chosen_rows = None if kernel == "linear" else _landmarks(x, landmarks, seed)
     path, rotated = _path(x, y, chosen_rows)
+    judged = _judged_rows(len(x), groups, seed)
+    chosen, left_out = _choose_penalties(
+        path, rotated[judged], y[judged], penalties, None if groups is None else groups[judged]
+    )
+    if len(left_out) < len(x):
+        left_out = _left_out(path, rotated, y, chosen, groups)
+    return Smoother(path.coefficients(chosen), chosen_rows), left_out
+
+
+def _judged_rows(rows: int, groups: np.ndarray | None, seed: int) -> slice | np.ndarray:
+    """Rows on which penalties are compared: all, or those of groups drawn at random."""
+    if rows <= JUDGED_ROWS:
+        return slice(None)
+    labels = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(labels)
+    # another stream than that of the landmarks, which are rows like any other
+    order = np.random.default_rng([seed, 1]).permutation(len(sizes))
+    count = np.searchsorted(np.cumsum(sizes[order]), JUDGED_ROWS, side="right")
+    return np.flatnonzero(np.isin(labels, order[: max(1, count)]))
+
+
+def _choose_penalties(
+    path: RidgePath,
+    rotated: np.ndarray,
+    y: np.ndarray,
+    penalties: np.ndarray,
+    groups: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each output's penalty (outputs,), and predictions (rows, outputs) left out with it."""
     least = np.full(y.shape[1], np.inf)
     chosen = np.zeros(y.shape[1])
     left_out = np.zeros_like(y)
@@ -130,7 +169,24 @@ def fit_smoother(
         better = error < least
         least[better], chosen[better] = error[better], penalty
         left_out[:, better] = y[:, better] - missed[:, better]
-    return Smoother(path.coefficients(chosen), chosen_rows), left_out
+    return chosen, left_out
+
+
+def _left_out(
+    path: RidgePath,
+    rotated: np.ndarray,
+    y: np.ndarray,
+    chosen: np.ndarray,
+    groups: np.ndarray | None,
+) -> np.ndarray:
+    """Left-out predictions (rows, outputs) with the penalty chosen for each output."""
+    left_out = np.empty_like(y)
+    for penalty in np.unique(chosen):
+        outputs = np.flatnonzero(chosen == penalty)
+        of_outputs = replace(path, projected=path.projected[:, outputs], y_mean=0.0)
+        (missed,) = of_outputs.left_out(rotated, y[:, outputs], [penalty], groups)
+        left_out[:, outputs] = y[:, outputs] - missed
+    return left_out
 
 
 def _landmarks(x: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -149,13 +205,26 @@ def _path(
     if landmarks is None:
         path = RidgePath.of_rows(x, y, intercept=False, negligible=_NEGLIGIBLE)
         return path, path.rotated(x)
-    eigenvalues, vectors = spectrum(rbf(landmarks, landmarks), _NEGLIGIBLE)
-    root = vectors / np.sqrt(eigenvalues)
     if landmarks is x:  # every row: its features are the eigenvectors, scaled, and X'X is diagonal
+        eigenvalues, vectors = spectrum(rbf(landmarks, landmarks), _NEGLIGIBLE)
+        root = vectors / np.sqrt(eigenvalues)
         rotated = vectors * np.sqrt(eigenvalues)
         return RidgePath(eigenvalues, root, rotated.T @ y), rotated
-    phi = np.concatenate(
-        [rbf(x[i : i + _BLOCK_ROWS], landmarks) @ root for i in range(0, len(x), _BLOCK_ROWS)]
+    root = _inverse_root(rbf(landmarks, landmarks))
+    phi = np.empty((len(x), len(landmarks)), dtype=np.float32)
+    single = root.astype(np.float32)
+    for first in range(0, len(x), _BLOCK_ROWS):
+        rows = slice(first, first + _BLOCK_ROWS)
+        phi[rows] = rbf(x[rows], landmarks).astype(np.float32) @ single
+    path = RidgePath.of_rows(
+        phi, y.astype(np.float32), intercept=False, negligible=_NEGLIGIBLE_SINGLE
     )
-    path = RidgePath.of_rows(phi, y, intercept=False, negligible=_NEGLIGIBLE)
-    return replace(path, basis=root @ path.basis), path.rotated(phi)
+    return replace(path, basis=root @ path.basis), phi @ path.basis.astype(np.float32)
+
+
+def _inverse_root(kernel: np.ndarray) -> np.ndarray:
+    """R with R R' = inverse of the kernel (m, m), upper triangular; the kernel is overwritten."""
+    kernel[np.diag_indices_from(kernel)] += _JITTER * len(kernel)
+    factor = scipy.linalg.cholesky(kernel, overwrite_a=True, check_finite=False)
+    inverse, _ = scipy.linalg.lapack.dtrtri(factor)
+    return inverse
