@@ -28,7 +28,7 @@ class Subject:
 
     regions: Mapping[str, tuple[tuple[int, int], ...]]
     days: int
-    dead_arrays: tuple[int, ...] = ()
+    dead_arrays: tuple[int, ...]
 
     def region_of_electrode(self) -> list[str]:
         """Region of each electrode, in electrode order."""
