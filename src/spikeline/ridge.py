@@ -163,8 +163,8 @@ class RidgePath:
         penalty leaves the intercept alone.
 
         Args:
-            rotated: (rows, rank), the fitted rows or whole groups of them; y: (rows, targets), as
-                fitted. Predictions are computed in the precision of `rotated`.
+            rotated: (rows, rank), the fitted rows; predictions are computed in its precision.
+            y: (rows, targets), as fitted.
             groups: (rows,) labels of rows that are left out together; None: each row alone.
 
         Yields:

@@ -29,8 +29,6 @@ _NEGLIGIBLE_SINGLE = 1e-7
 # Added to the landmarks' kernel, as a share of its trace, so that it has an inverse.
 _JITTER = 1e-7
 _BLOCK_ROWS = 2048
-# Penalties are compared on at most this many rows; each one costs a pass over them.
-JUDGED_ROWS = 4000
 
 
 @dataclass(frozen=True)
@@ -108,8 +106,6 @@ def fit_smoother(
 ) -> tuple[Smoother, np.ndarray]:
     """Fit with the penalty that has the least leave-one-out error, chosen for each output.
 
-    Of many rows the errors of at most `JUDGED_ROWS` choose it.
-
     Args:
         kernel: `linear` or `rbf`.
         x: features (rows, features); y: outputs (rows, outputs).
@@ -131,35 +127,6 @@ def fit_smoother(
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     chosen_rows = None if kernel == "linear" else _landmarks(x, landmarks, seed)
     path, rotated = _path(x, y, chosen_rows)
-    judged = _judged_rows(len(x), groups, seed)
-    chosen, left_out = _choose_penalties(
-        path, rotated[judged], y[judged], penalties, None if groups is None else groups[judged]
-    )
-    if len(left_out) < len(x):
-        left_out = _left_out(path, rotated, y, chosen, groups)
-    return Smoother(path.coefficients(chosen), chosen_rows), left_out
-
-
-def _judged_rows(rows: int, groups: np.ndarray | None, seed: int) -> slice | np.ndarray:
-    """Rows on which penalties are compared: all, or those of groups drawn at random."""
-    if rows <= JUDGED_ROWS:
-        return slice(None)
-    labels = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
-    sizes = np.bincount(labels)
-    # another stream than that of the landmarks, which are rows like any other
-    order = np.random.default_rng([seed, 1]).permutation(len(sizes))
-    count = np.searchsorted(np.cumsum(sizes[order]), JUDGED_ROWS, side="right")
-    return np.flatnonzero(np.isin(labels, order[: max(1, count)]))
-
-
-def _choose_penalties(
-    path: RidgePath,
-    rotated: np.ndarray,
-    y: np.ndarray,
-    penalties: np.ndarray,
-    groups: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each output's penalty (outputs,), and predictions (rows, outputs) left out with it."""
     least = np.full(y.shape[1], np.inf)
     chosen = np.zeros(y.shape[1])
     left_out = np.zeros_like(y)
@@ -169,24 +136,7 @@ def _choose_penalties(
         better = error < least
         least[better], chosen[better] = error[better], penalty
         left_out[:, better] = y[:, better] - missed[:, better]
-    return chosen, left_out
-
-
-def _left_out(
-    path: RidgePath,
-    rotated: np.ndarray,
-    y: np.ndarray,
-    chosen: np.ndarray,
-    groups: np.ndarray | None,
-) -> np.ndarray:
-    """Left-out predictions (rows, outputs) with the penalty chosen for each output."""
-    left_out = np.empty_like(y)
-    for penalty in np.unique(chosen):
-        outputs = np.flatnonzero(chosen == penalty)
-        of_outputs = replace(path, projected=path.projected[:, outputs], y_mean=0.0)
-        (missed,) = of_outputs.left_out(rotated, y[:, outputs], [penalty], groups)
-        left_out[:, outputs] = y[:, outputs] - missed
-    return left_out
+    return Smoother(path.coefficients(chosen), chosen_rows), left_out
 
 
 def _landmarks(x: np.ndarray, most: int, seed: int) -> np.ndarray:
