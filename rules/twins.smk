@@ -19,7 +19,7 @@ rule simulate_ventral:
         twin=PLAN.named("twins", "ventral"),
     threads: 2
     resources:
-        mem=scaled(4),
+        mem=scaled(6),
         runtime=minutes(20),
     params:
         settings=asks(PLAN.sources.twin_settings),

@@ -163,7 +163,8 @@ class RidgePath:
         penalty leaves the intercept alone.
 
         Args:
-            rotated: (rows, rank), the fitted rows; y: (rows, targets), as fitted.
+            rotated: (rows, rank), the fitted rows; predictions are computed in its precision.
+            y: (rows, targets), as fitted.
             groups: (rows,) labels of rows that are left out together; None: each row alone.
 
         Yields:
@@ -179,7 +180,8 @@ class RidgePath:
         together = [] if groups is None else _rows_of_groups(groups)
         for index in range(len(penalties)):
             shrunk = shrinkage[:, index]
-            missed = y - rotated @ (shrunk[:, None] * self.projected)
+            solution = (shrunk[:, None] * self.projected).astype(rotated.dtype, copy=False)
+            missed = y - rotated @ solution
             solved = [
                 (rows, self._solved(rotated[rows], shrunk, missed[rows])) for rows in together
             ]

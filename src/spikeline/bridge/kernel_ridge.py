@@ -2,13 +2,14 @@
 
 A kernel is held as features phi(x): x itself for `linear`, and for `rbf`
 
-    phi(x) = k(x, landmarks) K^(-1/2),   K = k(landmarks, landmarks)
+    phi(x) = k(x, landmarks) R,   R R' = k(landmarks, landmarks)^-1
 
-(Nystrom; Williams and Seeger 2001), which is exact when every training row is a landmark. Time is
-rows * m^2 and memory rows * m, with m features; nothing of rows * rows is formed. Outputs are
-centred by the caller, and so are the features of the linear kernel: predictions have no intercept.
-Leaving a row of the linear kernel out leaves it out of that centring too. Otherwise, where rows are
-nearly orthogonal, the others' mean tells what the row left out was.
+(Nystrom; Williams and Seeger 2001), which is exact when every training row is a landmark; with
+fewer landmarks than rows the features are held in float32. Time is rows * m^2 and memory rows * m,
+with m features; nothing of rows * rows is formed. Outputs are centred by the caller, and so are the
+features of the linear kernel: predictions have no intercept. Leaving a row of the linear kernel out
+leaves it out of that centring too. Otherwise, where rows are nearly orthogonal, the others' mean
+tells what the row left out was.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.linalg
 
 from spikeline.errors import InputError
 from spikeline.ridge import RidgePath, checked_penalties, spectrum
@@ -24,6 +26,10 @@ from spikeline.ridge import RidgePath, checked_penalties, spectrum
 KERNELS = ("linear", "rbf")
 # Eigenvalues of the kernel below this share of the largest are rounding error.
 _NEGLIGIBLE = 1e-9
+# Of products in float32, which the Nystrom features are.
+_NEGLIGIBLE_SINGLE = 1e-7
+# Added to the landmarks' kernel, as a share of its trace, so that it has an inverse.
+_JITTER = 1e-7
 _BLOCK_ROWS = 2048
 
 
@@ -151,13 +157,26 @@ def _path(
     if landmarks is None:
         path = RidgePath.of_rows(x, y, negligible=_NEGLIGIBLE)
         return path, path.rotated(x)
-    eigenvalues, vectors = spectrum(rbf(landmarks, landmarks), _NEGLIGIBLE)
-    root = vectors / np.sqrt(eigenvalues)
     if landmarks is x:  # every row: its features are the eigenvectors, scaled, and X'X is diagonal
+        eigenvalues, vectors = spectrum(rbf(landmarks, landmarks), _NEGLIGIBLE)
+        root = vectors / np.sqrt(eigenvalues)
         rotated = vectors * np.sqrt(eigenvalues)
         return RidgePath(eigenvalues, root, rotated.T @ y), rotated
-    phi = np.concatenate(
-        [rbf(x[i : i + _BLOCK_ROWS], landmarks) @ root for i in range(0, len(x), _BLOCK_ROWS)]
+    root = _inverse_root(rbf(landmarks, landmarks))
+    phi = np.empty((len(x), len(landmarks)), dtype=np.float32)
+    single = root.astype(np.float32)
+    for first in range(0, len(x), _BLOCK_ROWS):
+        rows = slice(first, first + _BLOCK_ROWS)
+        phi[rows] = rbf(x[rows], landmarks).astype(np.float32) @ single
+    path = RidgePath.of_rows(
+        phi, y.astype(np.float32), intercept=False, negligible=_NEGLIGIBLE_SINGLE
     )
-    path = RidgePath.of_rows(phi, y, intercept=False, negligible=_NEGLIGIBLE)
-    return replace(path, basis=root @ path.basis), path.rotated(phi)
+    return replace(path, basis=root @ path.basis), phi @ path.basis.astype(np.float32)
+
+
+def _inverse_root(kernel: np.ndarray) -> np.ndarray:
+    """R with R R' = inverse of the kernel (m, m), upper triangular; the kernel is overwritten."""
+    kernel[np.diag_indices_from(kernel)] += _JITTER * len(kernel)
+    factor = scipy.linalg.cholesky(kernel, overwrite_a=True, check_finite=False)
+    inverse, _ = scipy.linalg.lapack.dtrtri(factor)
+    return inverse

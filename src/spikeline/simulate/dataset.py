@@ -16,7 +16,7 @@ from scipy.io import savemat
 from spikeline.errors import InputError
 from spikeline.simulate import filters
 from spikeline.simulate.electrodes import FILTER_SIZE, V4Maps
-from spikeline.simulate.images import Stimuli, design_stimuli, encode_jpeg, render
+from spikeline.simulate.images import Stimuli, design_stimuli, encode_jpeg, render_all
 from spikeline.simulate.matlab import write_matlab
 from spikeline.simulate.recording import Recording, noise_free_responses, record
 from spikeline.simulate.settings import TwinSettings
@@ -68,7 +68,7 @@ def write_twin(
     stimuli = design_stimuli(
         settings.concepts, settings.images_per_concept, settings.test_images, settings.seed
     )
-    images = np.stack([render(stimuli, i, settings.image_size) for i in range(len(stimuli))])
+    images = render_all(stimuli, settings.image_size)
 
     progress("creating the dataset")
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,11 @@ import numpy as np
 
 from spikeline.simulate import filters
 from spikeline.simulate.backgrounds import BACKGROUNDS
-from spikeline.simulate.images import COLOURS, SHAPES, TEXTURES, Stimuli
+from spikeline.simulate.images import COLOURS, DIVISIONS, TEXTURES, Stimuli
+from spikeline.simulate.outlines import SHAPES
+from spikeline.simulate.settings import ARRAY_ELECTRODES
 
 FILTER_SIZE = 48
-ARRAY_ELECTRODES = 64
 PATCHES = (0.35, 0.8)  # where arrays look, share of the image side, in x and in y
 V4_RADII = (0.05, 0.10)  # of the receptive fields, standard deviation, share of the image side
 
@@ -51,18 +52,31 @@ class V4Maps:
     """
 
     def __init__(self, images: np.ndarray):
-        energy = filters.energy_maps(filters.luminance(images))
-        curvature = filters.curvature_maps(energy)
-        texture = energy.reshape(-1, *energy.shape[2:])
-        hue = filters.hue_maps(images)
-        kinds = []
-        for maps in (curvature, texture, hue):
-            rows = maps[..., ::2, :] + maps[..., 1::2, :]
-            small = (rows[..., ::2] + rows[..., 1::2]) / 4
+        side, starts = images.shape[1] // 2, range(0, len(images), filters.BLOCK_IMAGES)
+        for first in starts:
+            block = slice(first, first + filters.BLOCK_IMAGES)
+            kinds = [_halved(maps) for maps in _feature_maps(images[block])]
+            if first == 0:
+                counts = [len(maps) for maps in kinds]
+                self.maps = np.empty((sum(counts), len(images), side, side), dtype=np.float32)
+            self.maps[:, block] = np.concatenate(kinds)
+        self.kind_of_map = np.repeat(np.arange(3), counts)
+        for maps in np.split(self.maps, np.cumsum(counts)[:-1]):
             # One electrode mixes several kinds of map, so all need the same scale.
-            kinds.append(small / small.std(axis=(1, 2, 3), keepdims=True))
-        self.maps = np.concatenate(kinds)
-        self.kind_of_map = np.repeat(np.arange(3), [len(maps) for maps in kinds])
+            maps /= maps.std(axis=(1, 2, 3), keepdims=True)
+
+
+def _feature_maps(images: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Curvature, texture and hue of images (n, size, size, 3): (maps, n, size, size) each."""
+    energy = filters.energy_maps(filters.luminance(images))
+    texture = energy.reshape(-1, *energy.shape[2:])
+    return filters.curvature_maps(energy), texture, filters.hue_maps(images)
+
+
+def _halved(maps: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels: (maps, n, size, size) to (maps, n, size / 2, size / 2)."""
+    rows = maps[..., ::2, :] + maps[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) / 4
 
 
 def v4_drive(shared: V4Maps, electrodes: int, rng: np.random.Generator) -> np.ndarray:
@@ -82,11 +96,11 @@ def factor_codes(stimuli: Stimuli) -> dict[str, np.ndarray]:
     """Each factor as numbers: (n, dimensions), levels as far apart as they look.
 
     Shapes, textures and backgrounds have one dimension per level, colours three (their RGB), size
-    and place their continuous values.
+    and place their continuous values. Divisions count where objects differ in them.
     """
     rgb = np.array(list(COLOURS.values()))
     colour = rgb[stimuli.colour] + stimuli.tint
-    return {
+    codes = {
         "shape": np.eye(len(SHAPES))[stimuli.shape],
         "colour": (colour - rgb.mean(axis=0)) / rgb.std(axis=0) / np.sqrt(3),
         "texture": np.eye(len(TEXTURES))[stimuli.texture],
@@ -95,6 +109,9 @@ def factor_codes(stimuli: Stimuli) -> dict[str, np.ndarray]:
         "background": np.eye(len(BACKGROUNDS))[stimuli.background],
         "tilt": stimuli.tilt[:, None] / 0.17,
     }
+    if stimuli.division.any():
+        codes["division"] = np.eye(len(DIVISIONS))[stimuli.division]
+    return codes
 
 
 # How strongly IT follows each factor: the object's identity most, its size and place little.
@@ -106,6 +123,7 @@ IT_WEIGHTS = {
     "place": 0.3,
     "background": 0.8,
     "tilt": 0.15,
+    "division": 1.2,
 }
 
 

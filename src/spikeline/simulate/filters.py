@@ -9,6 +9,8 @@ from scipy import fft
 ORIENTATIONS = 8
 WAVELENGTHS = (0.08, 0.13, 0.21)
 HUES = 12
+# Images that are measured together: of the maps of more, memory would run out.
+BLOCK_IMAGES = 2048
 
 
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,8 +26,12 @@ def shrink(images: np.ndarray, size: int) -> np.ndarray:
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     weights = np.clip(overlap, 0, None).astype(np.float32)
     weights /= weights.sum(axis=1, keepdims=True)
-    rows = np.tensordot(weights, images.astype(np.float32) / 255, axes=(1, 1))
-    return np.ascontiguousarray(np.tensordot(rows, weights, axes=(2, 1)).transpose(1, 0, 3, 2))
+    small = np.empty((len(images), size, size, 3), dtype=np.float32)
+    for first in range(0, len(images), BLOCK_IMAGES):
+        block = slice(first, first + BLOCK_IMAGES)
+        rows = np.tensordot(weights, images[block].astype(np.float32) / 255, axes=(1, 1))
+        small[block] = np.tensordot(rows, weights, axes=(2, 1)).transpose(1, 0, 3, 2)
+    return small
 
 
 def luminance(images: np.ndarray) -> np.ndarray:

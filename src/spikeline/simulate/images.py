@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from spikeline.simulate.backgrounds import BACKGROUNDS, paint_background
+from spikeline.simulate.outlines import OUTLINES, SHAPES
 
 COLOURS = {
     "red": (0.84, 0.15, 0.16),
@@ -21,6 +22,8 @@ COLOURS = {
     "white": (0.95, 0.95, 0.93),
 }
 TEXTURES = ("plain", "striped", "dotted", "checkered", "wavy")
+# How the object is divided: in a part of it the texture's two colours change places.
+DIVISIONS = ("whole", "halved", "quartered", "edged")
 SIZES = {"small": 0.15, "medium": 0.21, "large": 0.28}  # radius / image side
 PLACES = (
     "upper left",
@@ -34,63 +37,8 @@ PLACES = (
     "lower right",
 )
 _SUPERSAMPLING = 4
-
-
-def _turn(angles: np.ndarray, radii: np.ndarray | float) -> np.ndarray:
-    """Points (n, 2) at `angles` (radians, clockwise from the top) and `radii`."""
-    return np.stack([radii * np.sin(angles), -radii * np.cos(angles)], axis=1)
-
-
-def _corners(count: int, offset: float = 0.0) -> np.ndarray:
-    return _turn(2 * np.pi * (np.arange(count) + offset) / count, 1.0)
-
-
-def _outlines() -> dict[str, list[np.ndarray]]:
-    """Outline of each shape in a unit disc, (vertices, 2); a second outline is a hole."""
-    around = np.linspace(0, 2 * np.pi, 97)[:-1]
-    circle = _turn(around, 1.0)
-    heart = np.stack(
-        [
-            16 * np.sin(around) ** 3,
-            -13 * np.cos(around)
-            + 5 * np.cos(2 * around)
-            + 2 * np.cos(3 * around)
-            + np.cos(4 * around),
-        ],
-        axis=1,
-    )
-    star = _turn(np.pi * np.arange(10) / 5, np.where(np.arange(10) % 2, 0.45, 1.05))
-    arm = 0.34
-    cross = np.array(
-        [
-            (-arm, -1), (arm, -1), (arm, -arm), (1, -arm), (1, arm), (arm, arm),
-            (arm, 1), (-arm, 1), (-arm, arm), (-1, arm), (-1, -arm), (-arm, -arm),
-        ]
-    )  # fmt: skip
-    arrow = np.array(
-        [(-1, -0.32), (0.1, -0.32), (0.1, -0.8), (1.05, 0), (0.1, 0.8), (0.1, 0.32), (-1, 0.32)]
-    )
-    outer = _turn(np.linspace(0.25 * np.pi, 1.75 * np.pi, 60), 1.0)
-    inner = _turn(np.linspace(1.75 * np.pi, 0.25 * np.pi, 60), 0.78) - (0.0, 0.22)
-    drop = np.stack([0.72 * np.sin(around) * np.sin(around / 2) ** 1.4, -np.cos(around)], axis=1)
-    return {
-        "circle": [0.95 * circle],
-        "square": [1.12 * _corners(4, 0.5)],
-        "triangle": [1.12 * _corners(3) + (0, 0.15)],
-        "star": [star],
-        "heart": [heart / 16.5],
-        "crescent": [np.concatenate([outer, inner]) * 1.0],
-        "cross": [0.95 * cross],
-        "hexagon": [_corners(6)],
-        "ring": [circle, 0.52 * circle],
-        "drop": [1.05 * drop],
-        "flower": [_turn(around, 0.78 + 0.27 * np.cos(6 * around))],
-        "arrow": [arrow],
-    }
-
-
-OUTLINES = _outlines()
-SHAPES = tuple(OUTLINES)
+# Concepts that shape, colour and texture tell apart.
+_UNDIVIDED = len(SHAPES) * len(COLOURS) * len(TEXTURES)
 
 
 @dataclass(frozen=True)
@@ -98,11 +46,11 @@ class Stimuli:
     """The images to draw, training images first; every array has one entry per image.
 
     Attributes:
-        concept: class name, e.g. "red_striped_star".
+        concept: class name, e.g. "red_striped_star" or "halved_red_striped_star".
         name: "concept/file.jpg".
         test: True for test images.
-        shape, colour, texture, size, place, background: factor levels, as indices of this
-            module's tables.
+        division, shape, colour, texture, size, place, background: factor levels, as indices of
+            this module's tables.
         x, y: centre of the object / image side.
         radius: of the object / image side.
         tilt: radians.
@@ -114,6 +62,7 @@ class Stimuli:
     concept: np.ndarray
     name: np.ndarray
     test: np.ndarray
+    division: np.ndarray
     shape: np.ndarray
     colour: np.ndarray
     texture: np.ndarray
@@ -133,9 +82,8 @@ class Stimuli:
 
     def caption(self, image: int) -> str:
         """One sentence that names every factor of an image."""
-        colour, texture, shape = self.concept[image].split("_")
         return (
-            f"a {list(SIZES)[self.size[image]]} {colour} {texture} {shape} "
+            f"a {list(SIZES)[self.size[image]]} {self.concept[image].replace('_', ' ')} "
             f"at the {PLACES[self.place[image]]} in front of {BACKGROUNDS[self.background[image]]}"
         )
 
@@ -144,20 +92,29 @@ class Stimuli:
         return f"shape: {SHAPES[self.shape[image]]}", f"place: {PLACES[self.place[image]]}"
 
 
+def _concept_name(division: int, shape: int, colour: int, texture: int) -> str:
+    words = [list(COLOURS)[colour], TEXTURES[texture], SHAPES[shape]]
+    return "_".join([DIVISIONS[division], *words] if division else words)
+
+
 def _draw_concepts(count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` distinct (shape, colour, texture) triples, (count, 3), each level about as often."""
-    levels = (len(SHAPES), len(COLOURS), len(TEXTURES))
-    triples = np.array(list(np.ndindex(levels)))
-    used = [np.zeros(n) for n in levels]
-    order = rng.random(len(triples))
+    """`count` distinct rows (division, shape, colour, texture), each level about as often.
+
+    Objects are divided in no more ways than it takes to tell all concepts apart.
+    """
+    ways = -(-count // _UNDIVIDED)
+    levels = (ways, len(SHAPES), len(COLOURS), len(TEXTURES))
+    combinations = np.array(list(np.ndindex(levels)))
+    used = {k: np.zeros(n) for k, n in enumerate(levels) if n > 1}
+    order = rng.random(len(combinations))
     chosen = []
     for _ in range(count):
-        cost = sum(u[triples[:, k]] * levels[k] for k, u in enumerate(used)) + order
+        cost = sum(u[combinations[:, k]] * levels[k] for k, u in used.items()) + order
         pick = int(np.argmin(cost))
         order[pick] = np.inf
-        chosen.append(triples[pick])
-        for k, u in enumerate(used):
-            u[triples[pick, k]] += 1
+        chosen.append(combinations[pick])
+        for k, u in used.items():
+            u[combinations[pick, k]] += 1
     return np.array(chosen)
 
 
@@ -172,18 +129,19 @@ def design_stimuli(concepts: int, images_per_concept: int, test_images: int, see
         Stimuli, the training images ordered by concept, then the test images.
 
     Raises:
-        ValueError: more images per concept than combinations.
+        ValueError: more concepts, or more images per concept, than combinations.
     """
     rng = np.random.default_rng([seed, 1])
     settings = np.array(list(np.ndindex(len(SIZES), len(PLACES), len(BACKGROUNDS))))
+    if concepts > _UNDIVIDED * len(DIVISIONS):
+        raise ValueError(f"concepts must be at most {_UNDIVIDED * len(DIVISIONS)}")
     if images_per_concept + 1 > len(settings):
         raise ValueError(f"images_per_concept must be below {len(settings)}")
-    triples = _draw_concepts(concepts, rng)
-    colours = list(COLOURS)
-    names = [f"{colours[c]}_{TEXTURES[t]}_{SHAPES[s]}" for s, c, t in triples]
+    objects = _draw_concepts(concepts, rng)
+    names = [_concept_name(*levels) for levels in objects]
     order = np.argsort(names)
     # Concepts run alphabetically, as in THINGS; which of them have a test image is random.
-    triples, names = triples[order], [names[i] for i in order]
+    objects, names = objects[order], [names[i] for i in order]
     tested = np.sort(rng.permutation(concepts)[:test_images])
     train_rows, test_rows = [], []
     for concept in range(concepts):
@@ -206,9 +164,10 @@ def design_stimuli(concepts: int, images_per_concept: int, test_images: int, see
         concept=concept,
         name=np.array(file),
         test=np.arange(n) >= len(train_rows),
-        shape=triples[rows[:, 0], 0],
-        colour=triples[rows[:, 0], 1],
-        texture=triples[rows[:, 0], 2],
+        division=objects[rows[:, 0], 0],
+        shape=objects[rows[:, 0], 1],
+        colour=objects[rows[:, 0], 2],
+        texture=objects[rows[:, 0], 3],
         size=rows[:, 2],
         place=place,
         background=rows[:, 4],
@@ -241,6 +200,19 @@ def _ink(texture: str, u: np.ndarray, v: np.ndarray, phase: float, pixels: float
     row = np.round(2.4 * v + phase)
     du = (2.4 * u + 0.5 * (row % 2) + phase + 0.5) % 1 - 0.5
     return _soft(0.33 - np.hypot(du, 2.4 * v + phase - row), pixels / 2.4)
+
+
+def _exchanged(division: str, u: np.ndarray, v: np.ndarray, pixels: float) -> np.ndarray:
+    """Where the two colours change places, 0..1, at object coordinates (u, v)."""
+    if division == "whole":
+        return np.zeros_like(u)
+    below = _soft(v, pixels)
+    if division == "halved":
+        return below
+    if division == "quartered":
+        right = _soft(u, pixels)
+        return below + right - 2 * below * right
+    return _soft(np.hypot(u, v) - 0.68, pixels)
 
 
 def _coverage(outlines: list[np.ndarray], size: int) -> Image.Image:
@@ -277,13 +249,23 @@ def render(stimuli: Stimuli, image: int, size: int) -> np.ndarray:
     light = base @ (0.3, 0.59, 0.11) > 0.5
     second = base * 0.42 if light else base + (1 - base) * 0.68
     texture = TEXTURES[stimuli.texture[image]]
-    ink = _ink(texture, u, v, stimuli.phase[image], radius * size)[..., None]
+    ink = _ink(texture, u, v, stimuli.phase[image], radius * size)
+    exchanged = _exchanged(DIVISIONS[stimuli.division[image]], u, v, radius * size)
+    ink = (ink + exchanged - 2 * ink * exchanged)[..., None]
     surface = base + (second - base) * ink
     # Light from the upper left and a darker rim, so that objects look solid.
     lit = 1.06 - 0.10 * (u + v) - 0.35 * np.clip(1 - inner, 0, 0.5)
     picture = background * (1 - 0.35 * shadow[..., None])
     picture = picture + (surface * lit[..., None] - picture) * mask[..., None]
     return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def render_all(stimuli: Stimuli, size: int) -> np.ndarray:
+    """Draw all images: (images, size, size, 3) uint8."""
+    images = np.empty((len(stimuli), size, size, 3), dtype=np.uint8)
+    for image in range(len(stimuli)):
+        images[image] = render(stimuli, image, size)
+    return images
 
 
 def encode_jpeg(pixels: np.ndarray) -> bytes:

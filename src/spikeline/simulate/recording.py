@@ -131,6 +131,7 @@ def record(
         rng.permutation(electrodes)[: settings.dead_electrodes + settings.nan_electrodes],
         [settings.dead_electrodes],
     )
+    dead = np.union1d(dead, subject.electrodes_of_dead_arrays())
     raw[:, dead] = baseline[0, dead]
     raw[:, missing] = np.nan
 

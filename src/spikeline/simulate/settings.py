@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from spikeline.errors import InputError
+from spikeline.settings.schema import unknown
+
+ARRAY_ELECTRODES = 64
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -16,10 +23,12 @@ class Subject:
         regions: region -> list of [first, last + 1] electrode ranges, 0-based. The ranges of all
             regions together cover 0..electrodes-1 exactly once.
         days: recording days over which the presentations are spread.
+        dead_arrays: arrays of electrodes, counted from 0, that are constant.
     """
 
     regions: Mapping[str, tuple[tuple[int, int], ...]]
     days: int
+    dead_arrays: tuple[int, ...]
 
     def region_of_electrode(self) -> list[str]:
         """Region of each electrode, in electrode order."""
@@ -30,6 +39,11 @@ class Subject:
             for electrode in range(first, end)
         }
         return [owner[electrode] for electrode in range(len(owner))]
+
+    def electrodes_of_dead_arrays(self) -> np.ndarray:
+        """Indices of the electrodes of `dead_arrays`."""
+        array = np.arange(len(self.region_of_electrode())) // ARRAY_ELECTRODES
+        return np.flatnonzero(np.isin(array, self.dead_arrays))
 
 
 @dataclass(frozen=True)
@@ -54,12 +68,28 @@ class TwinSettings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TwinSettings:
-        """From complete settings of the step simulate-ventral."""
+        """From complete settings of the step simulate-ventral.
+
+        Raises:
+            InputError: `dead_arrays` names a monkey or an array that there is not.
+        """
+        dead = values["dead_arrays"]
         subjects = {
             name: Subject(
                 {region: tuple(map(tuple, ranges)) for region, ranges in one["regions"].items()},
                 one["days"],
+                tuple(dead.get(name, ())),
             )
             for name, one in values["subjects"].items()
         }
-        return cls(**{**values, "subjects": subjects})
+        for name, arrays in dead.items():
+            if name not in subjects:
+                raise unknown("monkey", name, subjects, "dead_arrays")
+            count = -(-len(subjects[name].region_of_electrode()) // ARRAY_ELECTRODES)
+            if max(arrays, default=0) >= count:
+                raise InputError(
+                    f"dead_arrays.{name}: {max(arrays)} is not one of its {count} arrays; "
+                    f"give 0 to {count - 1}"
+                )
+        others = {key: value for key, value in values.items() if key != "dead_arrays"}
+        return cls(**{**others, "subjects": subjects})

@@ -1,6 +1,7 @@
 """The simulated images: held-out combinations, captions, determinism."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,3 +95,32 @@ def test_jpeg_keeps_the_picture(stimuli):
 def test_more_images_than_combinations_are_refused():
     with pytest.raises(ValueError, match="images_per_concept"):
         images.design_stimuli(2, 10**4, 2, 0)
+
+
+def test_more_concepts_than_shapes_colours_and_textures_make_are_divided_objects():
+    plain = images.design_stimuli(600, 1, 100, seed=0)
+    assert len(set(plain.concept)) == 600 and not plain.division.any()
+    many = images.design_stimuli(1854, 1, 100, seed=0)
+    assert len(set(many.concept)) == 1854
+    training = many.division[~many.test]
+    assert np.abs(np.bincount(training) - 1854 / 4).max() < 2
+    for i in np.flatnonzero(many.division)[:20]:
+        division = images.DIVISIONS[many.division[i]]
+        assert many.concept[i].startswith(f"{division}_") and f" {division} " in many.caption(i)
+
+
+def test_in_one_half_of_a_halved_object_its_colours_change_places():
+    drawn = images.design_stimuli(10, 2, 5, seed=3)
+    level = replace(drawn, tilt=np.zeros(len(drawn)))
+    halved = replace(level, division=np.ones(len(drawn), dtype=int))
+    for i in range(len(drawn)):
+        changed = np.abs(
+            images.render(level, i, 96).astype(int) - images.render(halved, i, 96).astype(int)
+        ).max(2)
+        middle = round(drawn.y[i] * 96)
+        assert changed[: middle - 1].max() == 0 and changed[middle + 2 :].max() > 30
+
+
+def test_more_concepts_than_objects_are_refused():
+    with pytest.raises(ValueError, match="concepts must be at most 2400"):
+        images.design_stimuli(2401, 1, 2, 0)

@@ -172,7 +172,8 @@ def test_window_means_of_the_trials_scale_to_the_normalised_responses(twin):
 
 def test_object_factors_are_read_best_from_it_then_v4_then_v1():
     # Same number of electrodes, no noise and nothing private: what the tuning itself makes linear.
-    monkey = Subject({"V1": ((0, 200),), "V4": ((200, 400),), "IT": ((400, 600),)}, days=4)
+    regions = {"V1": ((0, 200),), "V4": ((200, 400),), "IT": ((400, 600),)}
+    monkey = Subject(regions, days=4, dead_arrays=())
     settings = replace(SETTINGS, idiosyncrasy={"V1": 0.0, "V4": 0.0, "IT": 0.0})
     stimuli, small = draw()
     rng = np.random.default_rng(1)
@@ -196,3 +197,22 @@ def test_the_same_seed_records_the_same_responses(twin):
     for name, value in twin[1].normalised.items():
         np.testing.assert_array_equal(again.normalised[name], value)
     np.testing.assert_array_equal(again.trials["ALLMUA"], twin[1].trials["ALLMUA"])
+
+
+def test_electrodes_of_a_dead_array_are_constant_and_no_others():
+    monkey = Subject({"V1": ((0, 150),)}, days=4, dead_arrays=(1,))
+    settings = replace(SETTINGS, dead_electrodes=0, nan_electrodes=0)
+    stimuli, _ = draw()
+    responses = np.random.default_rng(0).standard_normal((len(stimuli), 150))
+    fields = record(responses, stimuli.test, monkey, settings, np.random.default_rng(1)).normalised
+    assert np.flatnonzero(np.ptp(fields["train_MUA"], axis=0) == 0).tolist() == list(range(64, 128))
+    assert np.isfinite(fields["train_MUA"]).all()
+
+
+def test_images_measured_in_blocks_have_the_same_maps(monkeypatch):
+    stimuli, small = draw()
+    pixels = np.stack([render(stimuli, i, 60) for i in range(10)])
+    together = filters.shrink(pixels, FILTER_SIZE), V4Maps(small[:10]).maps
+    monkeypatch.setattr(filters, "BLOCK_IMAGES", 4)
+    np.testing.assert_allclose(filters.shrink(pixels, FILTER_SIZE), together[0], atol=1e-6)
+    np.testing.assert_allclose(V4Maps(small[:10]).maps, together[1], rtol=1e-4, atol=1e-5)

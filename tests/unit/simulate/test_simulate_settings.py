@@ -37,3 +37,15 @@ def test_a_mistake_is_named_in_one_line(values, message):
     with pytest.raises(InputError, match=message) as caught:
         settings("simulate-ventral", **values)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dead_arrays", "message"),
+    [
+        ({"monkeyM": [0]}, "dead_arrays: unknown monkey 'monkeyM'.*did you mean"),
+        ({"monkeyN": [16]}, "dead_arrays.monkeyN: 16 is not one of its 16 arrays; give 0 to 15"),
+    ],
+)
+def test_an_array_that_there_is_not_cannot_be_dead(dead_arrays, message):
+    with pytest.raises(InputError, match=message):
+        TwinSettings.of(settings("simulate-ventral", dead_arrays=dead_arrays))
