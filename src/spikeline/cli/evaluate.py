@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         test = recorded.split(seed)
         images = recorded.images[test]
         others = None
-        if settings["gallery"] == "all":
+        if settings["distractors"] == "training":
             rest = sorted(set(recorded.images) - set(images))
             others = embedded.rows_of(rest, options.embeddings)
         seeds.append(

@@ -61,7 +61,7 @@ def run(*arguments):
     assert main(words) == 0
 
 
-def evaluated(files, layers, gallery="test", seed=1, **settings):
+def evaluated(files, layers, distractors="none", seed=1, **settings):
     settings |= {"kind": "bayesian", "encoder": "net", "regions": ["V4"], "target_layers": layers}
     run(
         "fit", "--responses", files / "r.h5", "--embeddings", files / "t.h5", "--seed", seed,
@@ -69,7 +69,7 @@ def evaluated(files, layers, gallery="test", seed=1, **settings):
     )  # fmt: skip
     run(
         "evaluate", "--responses", files / "r.h5", "--embeddings", files / "t.h5", "--decoders",
-        files / "d.safetensors", "--seeds", seed, "--settings", {"gallery": gallery},
+        files / "d.safetensors", "--seeds", seed, "--settings", {"distractors": distractors},
         "--output", files / "v.json",
     )  # fmt: skip
     (found,) = evaluations.read(files / "v.json").seeds
@@ -113,7 +113,7 @@ def test_components_are_those_of_each_splits_own_training_images(files):
 
 
 def test_all_images_of_the_recording_can_be_the_gallery_of_the_tests_responses(files):
-    small, large = (evaluated(files, ["deep"], gallery) for gallery in ("test", "all"))
+    small, large = (evaluated(files, ["deep"], which) for which in ("none", "training"))
     assert (small.gallery, large.gallery) == (TEST, IMAGES)
     ours, more = (found.draws[0].neural_to_image.rank for found in (small, large))
     assert (more >= ours).all() and (more > ours).any()
