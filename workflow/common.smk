@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.current_basedir).parent
@@ -54,12 +55,12 @@ wildcard_constraints:
 def function(answer, *takes):
     """An input, params or resources function of these arguments.
 
-    Snakemake asks for its signature thousands of times in a large dry-run; here it is ready made.
+    Snakemake asks for them many thousands of times in a large dry-run; here they are ready made.
     """
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    answer.__signature__ = inspect.Signature(
-        [inspect.Parameter(name, positional) for name in ("wildcards", *takes)]
-    )
+    parameters = [inspect.Parameter(name, positional) for name in ("wildcards", *takes)]
+    answer.__signature__ = inspect.Signature(parameters)
+    overwrite_function_params(answer, answer.__signature__.parameters)
     return answer
 
 
