@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options, "convert-macaque-v4")
     converted = macaque_v4.responses_of_session(
         arrays.read_array(options.responses),
-        stimuli.names(options.stimuli),
+        stimuli.first_names(options.stimuli),
         settings["splits"],
         settings["test_images"],
         options.responses,

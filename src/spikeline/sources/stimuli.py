@@ -6,6 +6,7 @@ file with one checksum replaces tens of thousands, and any image can be read at 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
@@ -68,6 +69,20 @@ def names(path: str | os.PathLike[str]) -> np.ndarray:
     """Sorted names of the images in a packed zip."""
     with _opened(Path(path)) as archive:
         return np.asarray(sorted(archive.namelist()), object)
+
+
+def first_names(path: str | os.PathLike[str]) -> np.ndarray:
+    """For each sorted name the first name in a packed zip whose file has the same bytes.
+
+    A set may hold a picture under two names; a decoder trained on one knows the other.
+    """
+    first: dict[bytes, str] = {}
+    with _opened(Path(path)) as archive:
+        found = []
+        for name in sorted(archive.namelist()):
+            digest = hashlib.sha256(archive.read(name)).digest()
+            found.append(first.setdefault(digest, name))
+    return np.asarray(found, object)
 
 
 def load(path: str | os.PathLike[str], images: np.ndarray) -> Iterator[Image.Image]:

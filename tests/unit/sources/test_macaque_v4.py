@@ -30,6 +30,34 @@ def test_image_k_is_column_k():
     assert found.repetitions is None
 
 
+def test_columns_of_one_picture_are_averaged_and_stand_where_it_first_did():
+    twice = IMAGES.copy()
+    twice[[7, 10]] = twice[2], twice[5]
+    found = responses_of_session(COUNTS, twice, 5, 3, "r.npy")
+    assert list(found.images) == [IMAGES[k] for k in (0, 1, 2, 3, 4, 5, 6, 8, 9, 11)]
+    expected = COUNTS.T[[0, 1, 2, 3, 4, 5, 6, 8, 9, 11]]
+    expected[2], expected[5] = COUNTS[:, [2, 7]].mean(1), COUNTS[:, [5, 10]].mean(1)
+    np.testing.assert_allclose(found.values, expected, rtol=1e-6)
+
+
+def test_a_picture_under_two_names_goes_by_the_first(tmp_path):
+    (tmp_path / "images").mkdir()
+    for name, content in {
+        "a.jpg": b"one",
+        "b.jpg": b"two",
+        "c.jpg": b"one",
+        "d.jpg": b"on",
+    }.items():
+        (tmp_path / "images" / name).write_bytes(content)
+    stimuli.pack(tmp_path / "images", tmp_path / "packed.zip", "{}")
+    assert list(stimuli.first_names(tmp_path / "packed.zip")) == [
+        "a.jpg",
+        "b.jpg",
+        "a.jpg",
+        "d.jpg",
+    ]
+
+
 def test_swapped_axes_are_said_to_be_swapped():
     assert "swapped" in refusal(COUNTS.T)
 
