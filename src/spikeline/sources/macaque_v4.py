@@ -17,7 +17,6 @@ from spikeline.artifacts.responses import Responses
 from spikeline.errors import InputError
 from spikeline.sources.arrays import responses_from_arrays
 
-
 logger = logging.getLogger(__name__)
 
 
