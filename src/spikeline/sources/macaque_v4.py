@@ -3,8 +3,8 @@
 A session is `responses_{session}.npy`, float64 (neurons, images), the mean spike count in a 100 ms
 window over repeats, and `images_{session}.zip`; image k of the sorted names is column k.
 
-In some sessions a picture stands under two names (300 of 900 in session 190925). Its two columns are
-averaged: apart, one could train the decoder that is tested on the other.
+In some sessions a picture stands under two names (300 of 900 in session 190925). Its two columns
+are averaged: apart, one could train the decoder that is tested on the other.
 """
 
 from __future__ import annotations
