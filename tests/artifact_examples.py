@@ -54,6 +54,15 @@ def some_embeddings(**changed) -> Embeddings:
     return Embeddings(**{**given, **changed})
 
 
+def electrodes_of_one_area(region: str, count: int) -> dict:
+    """An electrode table in which every electrode passes every threshold."""
+    return {
+        "region": np.array([region] * count, dtype=object),
+        **{name: np.ones(count, np.float32) for name in ("snr", "reliability", "oracle")},
+        "channel": np.arange(count, dtype=np.int32),
+    }
+
+
 def some_responses() -> Responses:
     rng = np.random.default_rng(0)
     repeated = rng.normal(size=(4, 2, 3)).astype(np.float32)

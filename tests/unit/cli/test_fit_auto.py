@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from artifact_examples import electrodes_of_one_area
 
 from spikeline.artifacts import embeddings, responses
 from spikeline.bridge.decoder import Decoder
@@ -34,11 +35,7 @@ def files(tmp_path):
         images=images,
         categories=np.array([name.split("/")[0] for name in images], dtype=object),
         test=(np.arange(ROWS) < TEST)[None],
-        electrodes={
-            "region": np.array(["V1"] * ELECTRODES, dtype=object),
-            **{k: np.ones(ELECTRODES, np.float32) for k in ("snr", "reliability", "oracle")},
-            "channel": np.arange(ELECTRODES, dtype=np.int32),
-        },
+        electrodes=electrodes_of_one_area("V1", ELECTRODES),
     )
     responses.write(tmp_path / "r.h5", recorded, {})
     embeddings.write(tmp_path / "e.h5", embeddings.Embeddings(embedded, images, "clip-1"), {})

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from artifact_examples import electrodes_of_one_area
 from PIL import Image
 
 from spikeline.artifacts import embeddings, evaluations, responses
@@ -38,11 +39,7 @@ def files(tmp_path):
         images=names,
         categories=np.array([""] * IMAGES, dtype=object),
         test=test,
-        electrodes={
-            "region": np.array(["V4"] * ELECTRODES, dtype=object),
-            **{k: np.ones(ELECTRODES, np.float32) for k in ("snr", "reliability", "oracle")},
-            "channel": np.arange(ELECTRODES, dtype=np.int32),
-        },
+        electrodes=electrodes_of_one_area("V4", ELECTRODES),
     )
     responses.write(tmp_path / "r.h5", recorded, {})
     run(

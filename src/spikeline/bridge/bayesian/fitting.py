@@ -67,7 +67,8 @@ def fit_bayesian(
         images: (rows,) names; rows may repeat an image.
         settings: transform, target_transform, target_normalise, target_components (0: at most 300
             and a third of the images), encoding_kernels, decoding_kernels (lists of `linear` and
-            `rbf`, whose predictions are averaged, or [`none`]).
+            `rbf`, whose predictions are averaged, or [`none`]), target_layers and layer_mix (see
+            `bridge.bayesian.layer_stack`).
         gallery: number of test images, the N of N-way validation.
         groups: (rows,) labels of rows that are left out together, e.g. concepts, to estimate
             how well images of new concepts are identified; a validation gallery shows one image
