@@ -18,11 +18,15 @@ import time
 import numpy as np
 
 NARROW, WIDE, GALLERY = 1024, 8192, 100
-SETTINGS = {
+GIVEN = {
+    "kind": "bayesian",
+    "encoder": "any",
+    "regions": ["V1"],
     "transform": "none",
     "target_transform": "none",
     "target_normalise": True,
     "target_components": 0,
+    "target_layers": [],
     "encoding_kernels": ["linear", "rbf"],
     "decoding_kernels": ["linear", "rbf"],
 }
@@ -44,12 +48,14 @@ def fit(images: int, electrodes: int, dim: int) -> None:
     """Fit to all but the last images, rank those, and print what it took as JSON."""
     from spikeline.bridge.bayesian.fitting import fit_bayesian
     from spikeline.bridge.retrieval import ranks
+    from spikeline.settings.steps import completed
 
+    settings = completed("fit", GIVEN)
     x, e = recording(images + GALLERY, electrodes, dim)
     names = np.array([f"{image:05d}" for image in range(images)])
     rest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
-    member = fit_bayesian(x[:images], e[:images], names, SETTINGS, GALLERY)
+    member = fit_bayesian(x[:images], e[:images], names, settings, GALLERY)
     seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     similarity = member.embed_responses(x[images:]) @ member.embed_images(e[images:]).T
