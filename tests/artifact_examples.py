@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from spikeline.artifacts import counts, embeddings, features, responses, true_rates
@@ -84,6 +86,21 @@ def some_responses() -> Responses:
     )
 
 
+def some_time_responses(bins: int = 4) -> Responses:
+    """`some_responses`, each electrode's response times 1, 2 ... in successive bins of 25 ms."""
+    plain = some_responses()
+    count = plain.values.shape[1]
+    factors = np.repeat(np.arange(1, bins + 1), count).astype(np.float16)
+    table = {name: np.tile(column, bins) for name, column in plain.electrodes.items()}
+    return replace(
+        plain,
+        values=np.tile(plain.values, bins).astype(np.float16) * factors,
+        repetitions=np.tile(plain.repetitions, bins).astype(np.float16) * factors,
+        electrodes={**table, responses.BIN: np.repeat(np.arange(bins, dtype=np.int32), count)},
+        edges=np.arange(0, 25 * bins + 1, 25, dtype=np.float32),
+    )
+
+
 def some_session(source: str) -> dict:
     """Arrays of the shapes and dtypes that the contract asks for."""
     given = {"name": f"{source}_01", "source": source, "date": "2030-01-01", "probes": ("a", "b")}
@@ -121,7 +138,8 @@ def examples() -> dict[str, tuple[Contract, dict]]:
         ),
         "features": (features.CONTRACT, vars(some_features())),
         "normalisation": (features.NORMALISATION, vars(some_normalisation())),
-        "responses": (responses.CONTRACT, vars(some_responses())),
+        "responses": responses.stored(some_responses()),
+        "time_responses": responses.stored(some_time_responses()),
         "true_rates": (
             true_rates.CONTRACT, {"rates": np.ones((10, 3), np.float32), "bin_s": 0.02},
         ),

@@ -51,8 +51,8 @@ def contracts() -> dict[str, Contract]:
 
     found = (
         counts.CONTRACT, embeddings.CONTRACT, embeddings.REDUCED, features.CONTRACT,
-        features.NORMALISATION, responses.CONTRACT, true_rates.CONTRACT, store.SESSION,
-        store.PICTURES,
+        features.NORMALISATION, responses.CONTRACT, responses.TIME_CONTRACT, true_rates.CONTRACT,
+        store.SESSION, store.PICTURES,
     )  # fmt: skip
     return {contract.name: contract for contract in found}
 

@@ -7,7 +7,7 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
-from artifact_examples import some_responses
+from artifact_examples import some_responses, some_time_responses
 
 from spikeline.artifacts import embeddings, responses
 from spikeline.artifacts.responses import Responses
@@ -133,3 +133,28 @@ def test_a_full_disk_leaves_no_file(tiny_disk):
     with pytest.raises(OSError, match="No space left"):
         responses.write(tiny_disk / "a.h5", large, RECORD)
     assert list(tiny_disk.iterdir()) == []
+
+
+def test_time_bins_are_apart_in_the_file_and_side_by_side_in_memory(tmp_path):
+    given, plain = some_time_responses(), some_responses()
+    responses.write(tmp_path / "r.h5", given, RECORD)
+    with h5py.File(tmp_path / "r.h5") as handle:
+        assert handle.attrs["contract"] == "time_responses/1"
+        stored = handle["values"][...]
+        assert stored.dtype == np.float16
+        for time in range(4):
+            np.testing.assert_array_equal(
+                stored[:, time], plain.values.astype(np.float16) * np.float16(time + 1)
+            )
+        assert list(handle["electrodes"]) == sorted(plain.electrodes)
+    found = responses.read(tmp_path / "r.h5")
+    assert_same(found, given)
+    np.testing.assert_array_equal(found.edges, given.edges)
+
+
+@pytest.mark.parametrize("edges", [[0, 25, 50, 75], [0, 25, 50, 50, 100]])
+def test_edges_that_do_not_fit_the_bins_or_do_not_ascend_are_refused(tmp_path, edges):
+    broken = dataclasses.replace(some_time_responses(), edges=np.array(edges, np.float32))
+    with pytest.raises(InputError, match=r"edges.*expected 5 that ascend"):
+        responses.write(tmp_path / "r.h5", broken, RECORD)
+    assert not (tmp_path / "r.h5").exists()
