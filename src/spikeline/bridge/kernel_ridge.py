@@ -93,7 +93,8 @@ def whitener(covariance: np.ndarray) -> np.ndarray:
     """
     floor = 1e-6 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
     factor = np.linalg.cholesky(covariance + floor * np.eye(len(covariance)))
-    return np.linalg.inv(factor).T
+    inverse, _ = scipy.linalg.lapack.dtrtri(factor, lower=1)
+    return inverse.T
 
 
 def fit_smoother(
