@@ -68,9 +68,7 @@ rule window_responses:
         mem=scaled(6),
         runtime=minutes(30),
     params:
-        settings=asks(
-            lambda windows: PLAN.sources.settings("window-responses", "windows", windows)
-        ),
+        settings=asks(lambda windows: PLAN.sources.settings("window-responses", "windows", windows)),
         code=code("window-responses"),
     shell:
         "spikeline window-responses --trials {input.trials:q} --responses {input.responses:q}"
