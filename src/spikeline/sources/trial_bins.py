@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,68 +68,68 @@ def binning(
     return Binning(edges, bin_ms // sample_ms, channel, taken)
 
 
-def binned(slabs: Iterable[np.ndarray], plan: Binning) -> tuple[np.ndarray, np.ndarray]:
-    """Means over bins, (bins, rows, electrodes), and over windows, (rows, electrodes); float64.
-
-    Args:
-        slabs: (samples, rows, raw channels) each, successive in time, of whole bins.
-    """
-    bins, sums, sample = [], None, 0
-    for slab in slabs:
-        for first in range(0, len(slab), plan.per_bin):
-            # One bin at a time: what is summed is still in the processor's cache.
-            part = slab[first : first + plan.per_bin]
-            total = np.add.reduce(part, axis=0, dtype=np.float64)
-            total = np.take(total, plan.channel, axis=1, mode="clip")
-            sums = np.zeros_like(total) if sums is None else sums
-            for electrodes, within in plan.windows:
-                own = within[sample : sample + len(part)]
-                if own.all():
-                    sums[:, electrodes] += total[:, electrodes]
-                elif own.any():
-                    few = part[own].sum(axis=0, dtype=np.float64)
-                    sums[:, electrodes] += few[:, plan.channel[electrodes]]
-            total /= len(part)
-            bins.append(total)
-            sample += len(part)
-    for electrodes, within in plan.windows:
-        sums[:, electrodes] /= within.sum()
-    return np.stack(bins), sums
-
-
-def provisional_scale(bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def provisional_scale(slabs: Iterable[np.ndarray], plan: Binning) -> tuple[np.ndarray, np.ndarray]:
     """Offset and scale, (electrodes,) each, at which half precision keeps these bins well.
 
     The median and the spread of the middle half, which no artefact of the recording moves. Those
     of an electrode without finite values, or that hardly varies, are 0 and 1.
 
     Args:
-        bins: (bins, rows, electrodes) of the first presentations.
+        slabs: of the first presentations, as for `binned`.
     """
-    low, offset, high = np.quantile(bins.reshape(-1, bins.shape[-1]), (0.25, 0.5, 0.75), axis=0)
+    bins = np.concatenate([total / plan.per_bin for _, _, total in _bin_sums(slabs, plan)])
+    low, offset, high = np.quantile(bins, (0.25, 0.5, 0.75), axis=0)
     # Of a normal distribution, the standard deviation.
     scale = (high - low) / 1.349
     sound = np.isfinite(offset) & (scale > 1e-6 * np.abs(offset))
     return np.where(sound, offset, 0.0), np.where(sound, scale, 1.0)
 
 
-def stored(
-    bins: np.ndarray, means: np.ndarray, offset: np.ndarray, scale: np.ndarray
+def binned(
+    slabs: Iterable[np.ndarray], plan: Binning, offset: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bins as half precision (rows, bins, electrodes), and means that are NaN where a bin is not
-    finite there.
+    """Bins less `offset` over `scale`, (rows, bins, electrodes) float16, and means over windows,
+    (rows, electrodes) float64, NaN where a bin is not finite or too large for half precision.
 
     Args:
-        bins: (bins, rows, electrodes).
-        means: (rows, electrodes).
+        slabs: (samples, rows, raw channels) each, successive in time, of whole bins.
         offset, scale: (electrodes,).
     """
-    values = np.empty((bins.shape[1], len(bins), bins.shape[2]), np.float16)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for k, one in enumerate(bins):
-            np.divide(one - offset, scale, out=values[:, k], casting="same_kind")
+    values, sums = None, None
+    for sample, part, total in _bin_sums(slabs, plan):
+        if sums is None:
+            sums = np.zeros_like(total)
+            values = np.empty((len(total), len(plan.edges) - 1, len(offset)), np.float16)
+        for electrodes, within in plan.windows:
+            own = within[sample : sample + len(part)]
+            if own.all():
+                sums[:, electrodes] += total[:, electrodes]
+            elif own.any():
+                few = part[own].sum(axis=0, dtype=np.float64)
+                sums[:, electrodes] += few[:, plan.channel[electrodes]]
+        total *= 1 / (plan.per_bin * scale)
+        total -= offset / scale
+        with np.errstate(over="ignore", invalid="ignore"):
+            values[:, sample // plan.per_bin] = total
+    for electrodes, within in plan.windows:
+        sums[:, electrodes] /= within.sum()
     finite = np.isfinite(values).all(axis=1)
-    return values, np.where(finite, means, np.nan)
+    return values, np.where(finite, sums, np.nan)
+
+
+def _bin_sums(
+    slabs: Iterable[np.ndarray], plan: Binning
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Of each bin its first sample, its samples (per_bin, rows, raw channels), and their sum (rows,
+    electrodes) float64."""
+    sample = 0
+    for slab in slabs:
+        for first in range(0, len(slab), plan.per_bin):
+            # One bin at a time: what is summed is still in the processor's cache.
+            part = slab[first : first + plan.per_bin]
+            total = np.add.reduce(part, axis=0, dtype=np.float64)
+            yield sample, part, np.take(total, plan.channel, axis=1, mode="clip")
+            sample += plan.per_bin
 
 
 class Moments:

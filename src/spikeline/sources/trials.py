@@ -11,8 +11,11 @@ from tqdm import tqdm
 from spikeline.artifacts.unfinished_trials import UnfinishedTrials
 from spikeline.errors import InputError
 from spikeline.sources.electrodes import kept
-from spikeline.sources.trial_bins import Binning, Moments, binned, provisional_scale, stored
+from spikeline.sources.trial_bins import Binning, Moments, binned, provisional_scale
 from spikeline.sources.tvsd_trials import RecordedTrials, blocks
+
+# Presentations that tell at which scale an electrode is stored.
+_FIRST = 16
 
 
 def write_presentations(
@@ -28,11 +31,12 @@ def write_presentations(
         total=total, initial=unfinished.done, desc="convert-trials", unit="presentation"
     ) as bar:
         try:
-            for slabs in blocks(recorded, plan.per_bin, unfinished.done):
-                bins, means = binned(slabs, plan)
-                if unfinished.offset is None:
-                    unfinished.start(total, len(bins), *provisional_scale(bins))
-                values, means = stored(bins, means, unfinished.offset, unfinished.scale)
+            if unfinished.offset is None:
+                first = next(blocks(recorded, plan.per_bin, 0, min(_FIRST, total)))
+                bins = len(plan.edges) - 1
+                unfinished.start(total, bins, *provisional_scale(first, plan))
+            for slabs in blocks(recorded, plan.per_bin, unfinished.done, total):
+                values, means = binned(slabs, plan, unfinished.offset, unfinished.scale)
                 unfinished.append(values, means)
                 bar.update(len(means))
         except InputError:

@@ -170,9 +170,9 @@ def read_table(table: np.ndarray, where: str) -> Presentations:
 
 
 def blocks(
-    recorded: RecordedTrials, per_bin: int, first: int = 0
+    recorded: RecordedTrials, per_bin: int, first: int, last: int
 ) -> Iterator[Iterator[np.ndarray]]:
-    """Presentations from `first` on, in blocks of bounded size: each yields slabs of its samples.
+    """Presentations [first, last) in blocks of bounded size: each yields slabs of its samples.
 
     A slab is (samples, rows, raw channels), as the file has it and valid until the next; it covers
     whole bins of `per_bin` samples. Blocks and slabs follow the chunks of the file, so that each
@@ -182,7 +182,7 @@ def blocks(
         InputError: the file is damaged.
     """
     samples = recorded.samples
-    total, presentations, channels = samples.shape
+    total, _, channels = samples.shape
     chunk = samples.chunks or (1, 1, 1)
     rows = max(1, BLOCK_BYTES // (total * channels * samples.dtype.itemsize))
     if chunk[1] > rows:
@@ -190,11 +190,11 @@ def blocks(
             "%s: is stored in pieces of %d presentations, more than fit into memory; pieces are "
             "read several times", recorded.where, chunk[1],
         )  # fmt: skip
-    rows = min(rows // chunk[1] * chunk[1] or rows, presentations)
+    rows = min(rows // chunk[1] * chunk[1] or rows, last)
     depth = min(math.lcm(chunk[0], per_bin), total)
     buffer = np.empty(depth * rows * channels, samples.dtype)
-    while first < presentations:
-        end = min(first // rows * rows + rows, presentations)
+    while first < last:
+        end = min(first // rows * rows + rows, last)
         yield _slabs(recorded, buffer, depth, first, end)
         first = end
 
