@@ -12,6 +12,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -192,28 +193,38 @@ def blocks(
         )  # fmt: skip
     rows = min(rows // chunk[1] * chunk[1] or rows, last)
     depth = min(math.lcm(chunk[0], per_bin), total)
-    buffer = np.empty(depth * rows * channels, samples.dtype)
+    buffers = np.empty((2, depth * rows * channels), samples.dtype)
     while first < last:
         end = min(first // rows * rows + rows, last)
-        yield _slabs(recorded, buffer, depth, first, end)
+        yield _slabs(recorded, buffers, depth, first, end)
         first = end
 
 
 def _slabs(
-    recorded: RecordedTrials, buffer: np.ndarray, depth: int, first: int, end: int
+    recorded: RecordedTrials, buffers: np.ndarray, depth: int, first: int, end: int
 ) -> Iterator[np.ndarray]:
     total, _, channels = recorded.samples.shape
-    for start in range(0, total, depth):
+
+    def read(start: int) -> np.ndarray:
         shape = (min(depth, total - start), end - first, channels)
-        slab = buffer[: math.prod(shape)].reshape(shape)
-        try:
-            recorded.samples.read_direct(slab, np.s_[start : start + depth, first:end])
-        except OSError:
-            raise InputError(
-                f"{recorded.where}: ALLMUA cannot be read at presentation {first + 1}; the file is "
-                "damaged, fetch it again"
-            ) from None
-        yield slab
+        slab = buffers[start // depth % 2][: math.prod(shape)].reshape(shape)
+        recorded.samples.read_direct(slab, np.s_[start : start + depth, first:end])
+        return slab
+
+    # The next slab is read while this one is worked on.
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(read, 0)
+        for start in range(depth, total + depth, depth):
+            try:
+                slab = reading.result()
+            except OSError:
+                raise InputError(
+                    f"{recorded.where}: ALLMUA cannot be read at presentation {first + 1}; the "
+                    "file is damaged, fetch it again"
+                ) from None
+            if start < total:
+                reading = reader.submit(read, start)
+            yield slab
 
 
 def _check_each_once(index: np.ndarray, name: str, where: str) -> None:
