@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
-from conftest import write_matlab73
+from matlab_files import write_matlab73
 
 TRAIN, TEST, REPETITIONS = 20, 5, 3
 REGIONS = {"V1": [[0, 6]], "IT": [[6, 9]], "V4": [[9, 12]]}
