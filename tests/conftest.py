@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import scipy.io
+from matlab_files import write_matlab73
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -141,25 +141,6 @@ def norm_mua_fields() -> dict[str, np.ndarray]:
         "reliab": np.array(correlation),
         "tb": np.arange(-100.0, 200.0)[:, None],
     }
-
-
-def write_matlab73(path: Path, fields: dict[str, object]) -> Path:
-    """A MATLAB v7.3 file: a 512-byte header, then HDF5; a list of str is a cell array."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w", userblock_size=512) as handle:
-        for name, value in fields.items():
-            if isinstance(value, list):
-                references = np.empty((len(value), 1), h5py.ref_dtype)
-                for index, text in enumerate(value):
-                    place = f"#refs#/{name.replace('/', '_')}_{index}"
-                    codes = np.frombuffer(text.encode("utf-16-le"), np.uint16)[:, None]
-                    references[index, 0] = handle.create_dataset(place, data=codes).ref
-                handle.create_dataset(name, data=references)
-            else:
-                handle.create_dataset(name, data=value)
-    with open(path, "r+b") as raw:
-        raw.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
-    return path
 
 
 def image_list_fields(train: int = TRAIN_ROWS, test: int = TEST_ROWS) -> dict[str, list[str]]:

@@ -36,6 +36,35 @@ def test_the_regions_table_asks_for_each_step_once_and_a_control_for_each_seed(p
     }
 
 
+def test_responses_in_time_bins_ask_for_the_presentations_and_the_electrodes_of_the_means(planned):
+    plan = planned.snakemake("-n", "-p", "--", "results/windows/bins/monkeyN.h5")
+    assert plan.status == 0, plan.text[-3000:]
+    assert plan.rules == {
+        "simulate_ventral": 1,
+        "fetch_tvsd": 1,
+        "fetch_tvsd_trials": 1,
+        "convert_tvsd": 1,
+        "convert_trials": 1,
+        "window_responses": 1,
+    }
+    assert '"bin_ms": 25' in plan.text and '"trial_bin_ms": 5' in plan.text
+    assert "resources/recordings/monkeyN/1024chns_mapping_20220105.mat" in plan.text
+
+
+def test_windows_that_the_config_does_not_name_are_one_line(planned):
+    said = planned.refusal("results/windows/bin/monkeyN.h5")
+    assert "unknown window 'bin': known are ['means', 'bins']; did you mean 'bins'?" in said
+
+
+def test_editing_an_entry_of_windows_takes_its_responses_anew_and_nothing_else(finished):
+    targets = ("results/windows/bins/monkeyF.h5", "results/windows/means/monkeyF.h5")
+    assert finished.snakemake("--cores", "1", "--", *targets).status == 0
+    config = finished.config
+    config["windows"]["bins"]["bin_ms"] = 10
+    finished.configure(config)
+    assert finished.plan(*targets).jobs == {targets[0]: "window_responses"}
+
+
 def test_an_override_that_no_ablation_names_is_a_target(planned):
     plan = planned.plan("results/evaluations/mlp@noise_std=0.3@regions=V4+IT/monkeyN.json")
     assert plan.status == 0, plan.text[-3000:]
