@@ -51,6 +51,7 @@ TARGET = {
     "target_transform": "none",
     "target_normalise": True,
     "target_layers": [],
+    "time": "concatenated",
 }
 SMALL = {
     **TARGET,
@@ -287,8 +288,10 @@ def test_components_that_responses_do_not_predict_weigh_less(recording):
         "layer_mix": "stacked",
         "target_weighting": 1.0,
     }
-    weighted = fit_target_space(embeddings, images, settings, responses)
-    plain = fit_target_space(embeddings, images, {**settings, "target_weighting": 0.0}, responses)
+    weighted = fit_target_space(embeddings, images, settings, lambda: responses)
+    plain = fit_target_space(
+        embeddings, images, {**settings, "target_weighting": 0.0}, lambda: responses
+    )
     noise = np.abs(plain.matrix[-1]).argmax()
     ratio = np.linalg.norm(weighted.matrix, axis=0) / np.linalg.norm(plain.matrix, axis=0)
     assert ratio[noise] < 0.3

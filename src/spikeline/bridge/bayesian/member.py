@@ -28,8 +28,8 @@ class BayesianMember:
     """One member of a decoder.
 
     Attributes:
-        electrodes: (q,) int32, indices in the responses file.
-        scaler: of these electrodes.
+        electrodes: int32, indices in the responses file, of columns.
+        scaler: from these columns to q features.
         image_mean: (dim,) float32, the centre of the embeddings after their preparation.
         root, normalise: that preparation; see `spikeline.bridge.targets.TargetSpace`.
         encoding, decoding: the terms of the score; one may be None.
@@ -73,7 +73,7 @@ class BayesianMember:
         return sum(int(coefficients.size) for coefficients in linear + rbf)
 
     def embed_responses(self, values: np.ndarray) -> np.ndarray:
-        """Responses (n, electrodes of the file) to unit rows (n, k) float32."""
+        """Responses (n, columns of the file) to unit rows (n, k) float32."""
         rows = self.padding.responses(*self.response_terms(values))
         return _unit(rows, self.padding.response_length, first=True)
 
@@ -126,8 +126,7 @@ class BayesianMember:
         """All arrays by name; `from_tensors` needs them and the `description`."""
         arrays = {
             "electrodes": self.electrodes,
-            "scaler.mean": self.scaler.mean,
-            "scaler.inverse_std": self.scaler.inverse_std,
+            **self.scaler.tensors(),
             "image.mean": self.image_mean,
         }
         if self.rotation is not None:
@@ -165,9 +164,7 @@ class BayesianMember:
         encoding, decoding = _parts("encoding", arrays), _parts("decoding", arrays)
         return cls(
             electrodes=arrays["electrodes"],
-            scaler=ResponseScaler(
-                description["transform"], arrays["scaler.mean"], arrays["scaler.inverse_std"]
-            ),
+            scaler=ResponseScaler.from_tensors(description["transform"], arrays),
             image_mean=arrays["image.mean"],
             root=description["root"],
             normalise=description["normalise"],
