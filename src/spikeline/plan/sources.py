@@ -140,11 +140,6 @@ class Sources:
         given = {"macaque_v4": ["V4"], "arrays": ["all"]}.get(entry["kind"])
         return list(entry.get("regions") or given)
 
-    def windows(self, windows: str, subject: str) -> str:
-        """A subject's responses in an entry of `windows`."""
-        self.config.entry("windows", windows)
-        return f"results/windows/{windows}/{subject}.h5"
-
     def splits(self, subject: str) -> int:
         """The test splits of a subject; a recording with a test set of its own has one."""
         entry = self.config.entry("subjects", subject)
