@@ -9,6 +9,7 @@ from spikeline.plan.config import Config, as_settings
 from spikeline.plan.locations import flag, flags, is_address, local_file, location
 from spikeline.settings.schema import unknown
 from spikeline.settings.steps import selected
+from spikeline.settings.windows import area_windows
 
 Files = str | list[str]
 # Which kind of dataset an entry of some kind reads, and which kind of twin stands in for it.
@@ -145,6 +146,28 @@ class Sources:
         entry = self.config.entry("subjects", subject)
         own_test = entry["kind"] == "tvsd" or entry.get("test_responses")
         return 1 if own_test else entry["splits"]
+
+    def windows(self, windows: str, subject: str) -> str:
+        """A subject's responses over the windows of an entry.
+
+        Raises:
+            InputError: there is no such entry, its areas leave one of the subject's without a
+                window, or the subject has no presentations in time.
+        """
+        entry = self.config.entry("windows", windows)
+        own = self.config.entry("subjects", subject)
+        if own["kind"] != "tvsd":
+            raise InputError(
+                f"config subjects.{subject}: is of kind {own['kind']!r} and has no presentations in "
+                f"time, which windows {windows!r} takes; expected kind 'tvsd'"
+            )
+        regions = self.regions(subject)
+        for place, given, otherwise in (
+            (f"config windows.{windows}", entry["areas"], entry["window"]),
+            (f"config subjects.{subject}.published_windows", own["published_windows"], None),
+        ):
+            area_windows(regions, given, otherwise, place)
+        return f"results/windows/{windows}/{subject}.h5"
 
     def session_stimuli(self, session: str) -> str | None:
         """The stimulus set that a session was shown, if any."""

@@ -93,6 +93,48 @@ def _sessions_to_simulate(ibl_sessions: int, poor_sessions: int, allen_sessions:
     return None
 
 
+# --- windows of the response ----------------------------------------------------------------------
+
+
+def _published_windows_ascend(published_windows: Mapping[str, Sequence[int]]) -> Broken:
+    return _windows_ascend("published_windows", published_windows)
+
+
+def _window_of_time_ascends(window: Sequence[int] | None) -> Broken:
+    if window is not None and not window[0] < window[1]:
+        return "window", f"{list(window)} does not ascend; give [start, end]"
+    return None
+
+
+def _windows_of_areas_ascend(areas: Mapping[str, Sequence[int]]) -> Broken:
+    return _windows_ascend("areas", areas)
+
+
+def _a_window_for_some(window: Sequence[int] | None, areas: Mapping[str, Any]) -> Broken:
+    if window is None and not areas:
+        return "window", "there is none, and no `areas`; give [start, end] in ms"
+    return None
+
+
+def _bins_of_one_window(
+    window: Sequence[int] | None, areas: Mapping[str, Any], bin_ms: int
+) -> Broken:
+    if not bin_ms:
+        return None
+    if areas or window is None:
+        return "bin_ms", "time bins are those of one window; give `window` and no `areas`"
+    if (window[1] - window[0]) % bin_ms:
+        return "bin_ms", f"{bin_ms} does not divide the window {list(window)}"
+    return None
+
+
+def _windows_ascend(key: str, windows: Mapping[str, Sequence[int]]) -> Broken:
+    for area, (start, end) in windows.items():
+        if not start < end:
+            return f"{key}.{area}", f"[{start}, {end}] does not ascend; give [start, end]"
+    return None
+
+
 # --- sessions -------------------------------------------------------------------------------------
 
 
@@ -226,6 +268,13 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
         _bad_units_ascend,
         _pictures_are_wide,
         _sessions_to_simulate,
+    ),
+    ("subjects", "tvsd"): (_published_windows_ascend,),
+    ("windows", None): (
+        _window_of_time_ascends,
+        _windows_of_areas_ascend,
+        _a_window_for_some,
+        _bins_of_one_window,
     ),
     ("sessions", "ibl"): _SESSION,
     ("sessions", "allen"): _SESSION,

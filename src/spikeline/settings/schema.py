@@ -87,7 +87,13 @@ def validated_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> di
     for section, section_schema in schema["properties"].items():
         kinds = section_schema.get("x-kinds")
         if kinds is None:
-            relations.check(section, None, filled.get(section, {}), f"config {section}")
+            whole = {f"config {section}": filled.get(section, {})}
+            if entry_schema(section_schema) is not None:
+                whole = {
+                    f"config {section}.{name}": entry for name, entry in filled[section].items()
+                }
+            for place, values in whole.items():
+                relations.check(section, None, values, place)
             continue
         for name, entry in filled.get(section, {}).items():
             entry = with_section_defaults(entry, filled.get("defaults", {}).get(section, {}), kinds)
@@ -112,6 +118,12 @@ def with_section_defaults(
     """`entry` over those of the section's defaults that its kind has."""
     properties = kinds.get(entry.get("kind"), {}).get("properties", {})
     return {**{key: value for key, value in defaults.items() if key in properties}, **entry}
+
+
+def entry_schema(section: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schema of the named entries of a section whose entries have no kind; else None."""
+    entries = section.get("additionalProperties")
+    return entries if isinstance(entries, Mapping) and "properties" in entries else None
 
 
 def kind_schema(entry: Mapping[str, Any], kinds: Mapping[str, Any], where: str) -> dict[str, Any]:

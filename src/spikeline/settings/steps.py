@@ -14,7 +14,14 @@ from functools import cache
 from typing import Any
 
 from spikeline.settings import relations
-from spikeline.settings.schema import kind_schema, load_schema, unknown, validated, with_defaults
+from spikeline.settings.schema import (
+    entry_schema,
+    kind_schema,
+    load_schema,
+    unknown,
+    validated,
+    with_defaults,
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,8 @@ class Part:
 
     Attributes:
         section: of the config; `encoders.training` is an object inside each entry.
-        kinds: of the entries that the step takes; none where the section is itself one object.
+        kinds: of the entries that the step takes; none where entries have no kind, or the section
+            is itself one object.
         keys: the keys that are its settings; None takes all.
         without: keys that are not; `x-stage` says the same of a model's keys.
         stage: `x-stage` of the keys; None takes those that have none.
@@ -43,7 +51,7 @@ class Part:
         """{key: its schema} of an entry of this kind."""
         name, _, inner = self.section.partition(".")
         section = load_schema()["properties"][name]
-        schema = section["x-kinds"][kind] if self.kinds else section
+        schema = section["x-kinds"][kind] if self.kinds else entry_schema(section) or section
         if inner:
             schema = schema["properties"][inner]
         return {
@@ -66,6 +74,10 @@ STEPS: dict[str, tuple[Part, ...]] = {
     "simulate-ventral": (Part("twins", ("ventral",), without=("kind",)),),
     "simulate-behaving": (Part("twins", ("behaving",), without=("kind",)),),
     "convert-tvsd": (Part("subjects", ("tvsd",), ("regions",)),),
+    "convert-trials": (
+        Part("subjects", ("tvsd",), ("regions", "trial_bin_ms", "published_windows")),
+    ),
+    "window-responses": (Part("windows"),),
     "convert-macaque-v4": (Part("subjects", ("macaque_v4",), ("splits", "test_images")),),
     "convert-arrays": (Part("subjects", ("arrays",), ("regions", "splits", "test_images")),),
     "convert-ibl": (Part("sessions", ("ibl",), _CONVERSION),),

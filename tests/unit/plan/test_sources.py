@@ -85,6 +85,46 @@ def test_categories_come_from_the_dataset_or_a_local_file_or_from_nowhere(planne
         plan.sources.subject_categories("lab")
 
 
+WINDOWS = {
+    "half": {"areas": {"V1": [25, 125]}},
+    "whole": {"window": [0, 200], "bin_ms": 25},
+    "mixed": {"window": [0, 200], "areas": {"IT": [75, 175]}},
+}
+
+
+@pytest.mark.parametrize("windows", ["whole", "mixed"])
+def test_windows_of_a_subject_lie_under_both_names(planned, windows):
+    plan = planned({"windows": WINDOWS})
+    found = plan.sources.windows(windows, "monkeyF")
+    assert found == f"results/windows/{windows}/monkeyF.h5"
+
+
+@pytest.mark.parametrize(
+    ("windows", "subject", "words"),
+    [
+        ("hole", "monkeyF", "unknown window 'hole': known are ['means', 'bins', 'half', 'whole'"),
+        ("half", "monkeyF", "config windows.half: has no window for area IT; it has ['V1']"),
+        ("whole", "lab", "config subjects.lab: is of kind 'arrays' and has no presentations"),
+        ("whole", "monkey", "unknown subject 'monkey'"),
+    ],
+)
+def test_windows_that_do_not_fit_a_subject_are_refused(planned, windows, subject, words):
+    plan = planned({"windows": WINDOWS})
+    with pytest.raises(InputError) as said:
+        plan.sources.windows(windows, subject)
+    assert words in str(said.value)
+
+
+def test_an_area_of_another_name_needs_its_published_window(planned):
+    plan = planned({"windows": WINDOWS})
+    monkey = plan.config["subjects"]["monkeyF"]
+    monkey["regions"] = {"V2": [[0, 1024]]}
+    with pytest.raises(InputError, match="monkeyF.published_windows: has no window for area V2"):
+        plan.sources.windows("whole", "monkeyF")
+    monkey["published_windows"]["V2"] = [40, 140]
+    assert plan.sources.windows("whole", "monkeyF")
+
+
 def test_an_empty_variable_is_no_path(planned, monkeypatch):
     plan = planned({})
     plan.config["subjects"]["lab"]["responses"] = "${OWN}/lab.npy"

@@ -9,12 +9,17 @@ import pytest
 from spikeline.errors import InputError
 from spikeline.settings.entries import Models
 from spikeline.settings.relations import RELATIONS, check
-from spikeline.settings.schema import load_schema, validated_config
+from spikeline.settings.schema import entry_schema, load_schema, validated_config
 from spikeline.settings.steps import completed
 
 SESSION = {"kind": "arrays", "times": "t.npy", "clusters": "c.npy"}
 BAYESIAN = {"kind": "bayesian", "encoder": "e", "regions": ["V1"]}
 FORECASTER = {"kind": "forecaster", "cohort": "c"}
+TVSD = {
+    "kind": "tvsd", "dataset": "d", "folder": "m", "stimuli": "s", "regions": {"V1": [[0, 4]]},
+}  # fmt: skip
+WINDOW = {"window": [0, 100]}
+BINS = {"window": [0, 200], "bin_ms": 25}
 REGRESSION = {"kind": "regression", "cohort": "c"}
 # (section, an entry that is sound, what is changed, the key that the error names, its words)
 BROKEN = [
@@ -29,6 +34,15 @@ BROKEN = [
     ("twins", {"kind": "behaving"}, {"max_bad_units": 5}, "max_bad_units", "min_bad_units, 10"),
     ("twins", {"kind": "behaving"}, {"image_height": 200}, "image_width", "image_height, 200"),
     ("twins", {"kind": "behaving"}, {"ibl_sessions": 99}, "poor_sessions", "more than 99"),
+    (
+        "subjects", TVSD, {"published_windows": {"V4": [150, 50]}},
+        "published_windows.V4", "does not ascend",
+    ),
+    ("windows", BINS, {"window": [200, 0]}, "window", "does not ascend"),
+    ("windows", WINDOW, {"areas": {"IT": [75, 75]}}, "areas.IT", "does not ascend"),
+    ("windows", WINDOW, {"window": None}, "window", "there is none"),
+    ("windows", BINS, {"areas": {"IT": [0, 100]}}, "bin_ms", "no `areas`"),
+    ("windows", BINS, {"window": [0, 190]}, "bin_ms", "25 does not divide the window"),
     ("sessions", SESSION, {"window_s": [9, 9]}, "window_s", "does not ascend"),
     (
         "sessions", SESSION, {"split": {"kind": "chronological", "train": 0.95}},
@@ -94,7 +108,7 @@ def test_relations_are_of_kinds_and_keys_that_the_schema_has():
 
     for (section, kind), relations in RELATIONS.items():
         schema = load_schema()["properties"][section]
-        schema = schema["x-kinds"][kind] if kind else schema
+        schema = schema["x-kinds"][kind] if kind else entry_schema(schema) or schema
         for relation in relations:
             assert set(inspect.signature(relation).parameters) <= set(schema["properties"])
 

@@ -14,7 +14,7 @@ import pytest
 from spikeline import cli
 from spikeline.cli.main import main
 from spikeline.errors import InputError
-from spikeline.settings.schema import load_schema, validated_config
+from spikeline.settings.schema import entry_schema, load_schema, validated_config
 from spikeline.settings.steps import STEPS, completed, help_text, schema_of, selected
 from spikeline.simulate.behaving.settings import BehavingSettings
 from spikeline.simulate.clip import ClipSettings
@@ -41,6 +41,7 @@ REQUIRED = {
     ("models", "auto"): {"encoder": "e", "regions": ["V1"], "of": ["ridge"]},
     ("models", "forecaster"): {"cohort": "c"},
     ("models", "regression"): {"cohort": "c"},
+    ("windows", None): {"window": [0, 100]},
 }  # fmt: skip
 # Added to a bound of a number, it gives one that is just outside.
 BOUNDS = {"minimum": -1, "exclusiveMinimum": 0, "maximum": 1, "exclusiveMaximum": 0}
@@ -54,9 +55,9 @@ CASES = [
 CASES_OF = dict(reversed(CASES))  # the first kind of each
 
 
-def entry(section: str, kind: str) -> dict:
+def entry(section: str, kind: str | None) -> dict:
     """The smallest entry of a section, resolved as a config's."""
-    given = {"kind": kind, **REQUIRED.get((section, kind), {})}
+    given = {**({"kind": kind} if kind else {}), **REQUIRED.get((section, kind), {})}
     config = {"models": {}, "ablations": {}, section: {"one": given}}
     return validated_config(config, load_schema())[section]["one"]
 
@@ -67,7 +68,8 @@ def resolved(step: str, kind: str | None) -> list[dict]:
     found = []
     for part in STEPS[step]:
         section, _, inner = part.section.partition(".")
-        own = entry(section, part.kind_of(kind)) if part.kinds else whole[section]
+        named = part.kinds or entry_schema(load_schema()["properties"][section])
+        own = entry(section, part.kind_of(kind)) if named else whole[section]
         found.append(own[inner] if inner else own)
     return found
 
@@ -77,6 +79,8 @@ def needed(step: str, kind: str | None) -> dict:
     part = STEPS[step][0]
     values = {"kind": kind, **REQUIRED.get((part.section, kind), {})}
     chosen = ["kind"] if len(part.kinds) > 1 else []
+    if kind is None:
+        return REQUIRED.get((part.section, None), {})
     return {key: values[key] for key in [*schema_of(step, kind)["required"], *chosen]}
 
 
