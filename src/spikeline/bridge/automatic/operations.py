@@ -8,7 +8,7 @@ time goes; the epochs of a network are an upper bound, since training may stop e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spikeline.bridge.bayesian.fitting import POWER_LANDMARKS, POWER_ROWS, SPECTRUM_POWERS
@@ -28,13 +28,17 @@ _EIGEN, _WHITENER = 9, 2 / 3
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a decoder is fitted to: rows of so many images, on electrodes chosen already."""
+    """What a decoder is fitted to: rows of so many images, on electrodes chosen already.
+
+    Each electrode has a response in each of `bins` time bins.
+    """
 
     rows: int
     images: int
     electrodes: int
     dim: int
     layer_dims: tuple[int, ...] = ()
+    bins: int = 1
 
 
 def operations(settings: Mapping[str, Any], shapes: Shapes) -> float:
@@ -44,16 +48,23 @@ def operations(settings: Mapping[str, Any], shapes: Shapes) -> float:
         settings: resolved settings of a `ridge`, `bayesian`, `linear`, `mlp` or `capoyo` entry.
     """
     axes = min(shapes.images, shapes.dim)
+    features = _features(settings, shapes)
     target_space = _spectrum(shapes.images, shapes.dim)
     if settings["kind"] == "bayesian":
         resolved = BayesianSettings.of(settings, shapes.layer_dims)
-        return target_space + _bayesian(resolved, shapes, axes)
+        return target_space + _bayesian(resolved, replace(shapes, electrodes=features), axes)
     components = min(settings["target_components"] or axes, axes)
     if settings["kind"] == "ridge":
         penalties = len(settings["penalties"])
-        return target_space + _path(shapes.rows, shapes.electrodes, components, penalties)
+        return target_space + _path(shapes.rows, features, components, penalties)
     members = settings.get("members", 1)
     return members * target_space + _network(settings, shapes, components, members)
+
+
+def _features(settings: Mapping[str, Any], shapes: Shapes) -> int:
+    """What a closed form reads. Weighing bins takes next to nothing: few rows and electrodes do."""
+    each = {"gate": 1, "low_rank": settings.get("time_rank")}
+    return shapes.electrodes * each.get(settings.get("time"), shapes.bins)
 
 
 # --- closed forms ---------------------------------------------------------------------------------
@@ -145,14 +156,14 @@ def _network(settings: Mapping[str, Any], shapes: Shapes, components: int, membe
 
     batch = min(settings["batch_size"], shapes.rows)
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:
-        network = build_network(settings, shapes.electrodes, None, components, members)
+        network = build_network(settings, shapes.electrodes, None, components, members, shapes.bins)
         criterion = AlignmentLoss(
             settings["loss"],
             members,
             settings["label_smoothing"],
             settings["softclip_temperature"],
         )
-        values = torch.empty(members, batch, shapes.electrodes)
+        values = torch.empty(members, batch, shapes.bins * shapes.electrodes)
         targets = torch.empty(members, batch, components)
         criterion(network(values), targets).sum().backward()
     return counter.get_total_flops() * (shapes.rows // batch) * settings["epochs"]
