@@ -52,6 +52,7 @@ TARGET = {
     "target_normalise": True,
     "target_layers": [],
     "time": "concatenated",
+    "noise_rank": 0,
 }
 SMALL = {
     **TARGET,

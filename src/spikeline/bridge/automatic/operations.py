@@ -24,6 +24,8 @@ from spikeline.bridge.bayesian.model_selection import FOLDS, SHRINKAGES, VALIDAT
 # Eigenvalues and vectors of a symmetric matrix (n, n) take about 9 n^3 (Golub and Van Loan, Matrix
 # Computations, 8.3), its Cholesky factor and the inverse of that 2/3 n^3.
 _EIGEN, _WHITENER = 9, 2 / 3
+# Products of the rows with each factor of their covariance; see `bridge.bayesian.noise`.
+_FACTOR_PASSES = 9
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,9 @@ def _bayesian(settings: BayesianSettings, shapes: Shapes, axes: int) -> float:
     run = min(folds, -(-VALIDATION_IMAGES * folds // shapes.images))
     fold = _gaussian_models(settings, shapes, axes, shapes.rows * (folds - 1) // folds)
     held = shapes.rows // folds
-    outputs = [shapes.electrodes, _components(settings, shapes, axes)]
-    scored = sum(2 * held**2 * width + _WHITENER * width**3 for width in outputs)
+    components = _components(settings, shapes, axes)
+    outputs = [(shapes.electrodes, settings.noise_rank), (components, 0)]
+    scored = sum(2 * held**2 * width + _whitener(width, rank) for width, rank in outputs)
     whole = _gaussian_models(settings, shapes, axes, shapes.rows)
     return len(SPECTRUM_POWERS) * powers + run * (fold + len(SHRINKAGES) * scored) + whole
 
@@ -129,12 +132,18 @@ def _gaussian_models(settings: BayesianSettings, shapes: Shapes, axes: int, rows
     total = _spectrum(rows, axes)
     for side, kernels in settings.kernels.items():
         features, outputs, penalties = sides[side]
-        total += 2 * rows * outputs**2
+        rank = settings.noise_rank if side == "encoding" else 0
+        total += 2 * rows * outputs * (_FACTOR_PASSES * rank or outputs)
         for kernel in kernels:
             stacked = settings.stacked and (side, kernel) == ("encoding", "linear")
             for width in settings.layer_dims if stacked else (features,):
                 total += _smoother(kernel, rows, width, outputs, penalties, LANDMARKS)
     return total
+
+
+def _whitener(width: int, rank: int) -> float:
+    """Of a full covariance, or of one with so many factors."""
+    return _EIGEN * width * rank**2 if rank else _WHITENER * width**3
 
 
 def _components(settings: BayesianSettings, shapes: Shapes, axes: int) -> int:

@@ -4,8 +4,8 @@ The encoding model predicts the response from the image's embedding and scores a
 log p(response | image) - log p(response) (Kay, Naselaris, Prenger and Gallant 2008). The decoding
 model predicts the embedding's whitened principal components from the response and scores by
 log p(image | response) - log p(image) (Naselaris et al. 2009 combine the two directions with a
-prior over images). Both use the full covariance of leave-one-out residuals, shrunk towards its
-diagonal. The score is their weighted sum.
+prior over images). Both use the full covariance of leave-one-out residuals, or one of few factors,
+shrunk towards its diagonal. The score is their weighted sum.
 
 Penalties and the weighting of the embedding's spectrum have the least leave-one-out error;
 `bridge.bayesian.model_selection` chooses shrinkages and the weights of the two models. Rows of one
@@ -31,8 +31,9 @@ from spikeline.bridge.bayesian.gaussian_models import (
 from spikeline.bridge.bayesian.layer_stack import LayerStack
 from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.bridge.bayesian.model_selection import Mixture, Trials, choose_mixture
+from spikeline.bridge.bayesian.noise import covariance_of
 from spikeline.bridge.bayesian.terms import Decoding, Encoding, Padding
-from spikeline.bridge.kernel_ridge import fit_smoother, shrunk_to_diagonal, whitener
+from spikeline.bridge.kernel_ridge import fit_smoother
 from spikeline.bridge.preprocessing import ResponseScaler, stabilised
 from spikeline.bridge.targets import TargetSpace
 from spikeline.bridge.temporal_components import TemporalComponents
@@ -67,10 +68,10 @@ def fit_bayesian(
         responses: (rows, columns of the file); NaN is a missing value.
         embeddings: (rows, dim), of each row's image.
         images: (rows,) names; rows may repeat an image.
-        settings: transform, target_transform, target_normalise, target_components (0: at most 300
-            and a third of the images), encoding_kernels, decoding_kernels (lists of `linear` and
-            `rbf`, whose predictions are averaged, or [`none`]), target_layers and layer_mix (see
-            `bridge.bayesian.layer_stack`).
+        settings: transform, noise_rank, target_transform, target_normalise, target_components (0:
+            at most 300 and a third of the images), encoding_kernels, decoding_kernels (lists of
+            `linear` and `rbf`, whose predictions are averaged, or [`none`]), target_layers and
+            layer_mix (see `bridge.bayesian.layer_stack`).
         gallery: number of test images, the N of N-way validation.
         groups: (rows,) labels of rows that are left out together, e.g. concepts, to estimate
             how well images of new concepts are identified; a validation gallery shows one image
@@ -130,7 +131,7 @@ def fit_bayesian(
     models = GaussianModels.fit(resolved, powers, trials, mixture.sides)
     choices = {"powers": powers, "components": models.components, **choices}
     logger.info("chosen on training rows: %s", json.dumps(choices, sort_keys=True))
-    member = _member(models, mixture, choices, trials)
+    member = _member(models, mixture, choices, trials, resolved.noise_rank)
     return replace(
         member,
         electrodes=electrodes.astype(np.int32),
@@ -171,6 +172,7 @@ def _member(
     mixture: Mixture,
     choices: dict[str, Any],
     trials: Trials,
+    noise_rank: int,
 ) -> BayesianMember:
     """The member that reads values as those of the trials."""
     encoding = decoding = None
@@ -178,7 +180,7 @@ def _member(
         side, shrinkage = models.encoding, mixture.shrinkages["encoding"]
         root = np.sqrt(mixture.weights["encoding"])
         y = models.scaler.apply(trials.values).astype(np.float64)
-        prior = whitener(shrunk_to_diagonal(y.T @ y / len(y), shrinkage))
+        prior = covariance_of(y, noise_rank).whitener(shrinkage)
         projections = {kernel: space.matrix for kernel, space in side.spaces.items()}
         encoding = Encoding.folded(
             side.smoothers, projections, models.whitener("encoding", shrinkage) * root, prior * root

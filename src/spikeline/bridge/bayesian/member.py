@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeline.bridge.bayesian.noise import FactorWhitener
 from spikeline.bridge.bayesian.terms import Decoding, Encoding, Padding, response_features
 from spikeline.bridge.kernel_ridge import Smoother
 from spikeline.bridge.preprocessing import ResponseScaler
@@ -138,6 +139,9 @@ class BayesianMember:
                 if isinstance(value, Smoother):
                     arrays[f"{name}.{part}.coefficients"] = value.coefficients
                     arrays[f"{name}.{part}.landmarks"] = value.landmarks
+                elif isinstance(value, FactorWhitener):
+                    for part_of_it in ("scale", "axes", "cut"):
+                        arrays[f"{name}.{part}.{part_of_it}"] = getattr(value, part_of_it)
                 elif isinstance(value, np.ndarray):
                     arrays[f"{name}.{part}"] = value
         return arrays
@@ -190,6 +194,10 @@ def _parts(side: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     parts = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
     if "rbf.coefficients" in parts:
         parts["rbf"] = Smoother(parts.pop("rbf.coefficients"), parts.pop("rbf.landmarks"))
+    for name in ("whitener", "prior"):
+        if f"{name}.scale" in parts:
+            factors = (parts.pop(f"{name}.{part}") for part in ("scale", "axes", "cut"))
+            parts[name] = FactorWhitener(*factors)
     return parts
 
 
