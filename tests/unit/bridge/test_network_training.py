@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from spikeline.bridge.aligned_member import AffineMap
 from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
@@ -368,3 +369,26 @@ def test_where_test_concepts_are_dropped_closed_forms_are_judged_on_whole_concep
             fit_bayesian_decoder(*arrays, TABLE, settings, 50)
     assert seen[0] is None or len(set(seen[0])) == 400
     np.testing.assert_array_equal(seen[1], recording[3][:400])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_responses_in_bins_stay_in_half_precision_until_they_are_standardised(
+    recording, kind, monkeypatch
+):
+    seen = {}
+    original = training._Alignment.standardised
+
+    def standardised(self, rows):
+        out = original(self, rows)
+        seen.update(stored=self.values.dtype, read=out.dtype)
+        return out
+
+    monkeypatch.setattr(training._Alignment, "standardised", standardised)
+    responses, *others = (array[:200] for array in recording)
+    table = {name: np.tile(column, 2) for name, column in TABLE.items()}
+    table["bin"] = np.repeat(np.arange(2), ELECTRODES)
+    both = np.hstack([responses, responses]).astype(np.float16)
+    settings = {**KINDS[kind], "epochs": 1}
+    decoder, _ = fit_network(both, *others, table, settings, seed=0, gallery=50, fabric=FABRIC)
+    assert seen == {"stored": torch.float16, "read": torch.float32}
+    assert np.isfinite(decoder.embed_responses(both)).all()
