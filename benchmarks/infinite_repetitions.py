@@ -46,7 +46,8 @@ def without_noise(settings: TwinSettings, subjects: list[str]) -> dict[str, np.n
         if name in subjects:
             rng = np.random.default_rng([settings.seed, 2, number])
             drive = noise_free_responses(stimuli, small, maps, subject, settings, rng)
-            found[name] = record(drive, stimuli.test, subject, settings, rng).noise_free
+            recording = record(drive, stimuli.test, subject, settings, rng, stimuli.concept)
+            found[name] = recording.noise_free
     return found
 
 

@@ -158,8 +158,8 @@ class Sources:
         own = self.config.entry("subjects", subject)
         if own["kind"] != "tvsd":
             raise InputError(
-                f"config subjects.{subject}: is of kind {own['kind']!r} and has no presentations in "
-                f"time, which windows {windows!r} takes; expected kind 'tvsd'"
+                f"config subjects.{subject}: is of kind {own['kind']!r} and has no presentations "
+                f"in time, which windows {windows!r} takes; expected kind 'tvsd'"
             )
         regions = self.regions(subject)
         for place, given, otherwise in (

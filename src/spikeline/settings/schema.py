@@ -87,13 +87,11 @@ def validated_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> di
     for section, section_schema in schema["properties"].items():
         kinds = section_schema.get("x-kinds")
         if kinds is None:
-            whole = {f"config {section}": filled.get(section, {})}
-            if entry_schema(section_schema) is not None:
-                whole = {
-                    f"config {section}.{name}": entry for name, entry in filled[section].items()
-                }
-            for place, values in whole.items():
-                relations.check(section, None, values, place)
+            if entry_schema(section_schema) is None:
+                relations.check(section, None, filled.get(section, {}), f"config {section}")
+            else:
+                for name, entry in filled.get(section, {}).items():
+                    relations.check(section, None, entry, f"config {section}.{name}")
             continue
         for name, entry in filled.get(section, {}).items():
             entry = with_section_defaults(entry, filled.get("defaults", {}).get(section, {}), kinds)

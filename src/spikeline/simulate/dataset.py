@@ -35,7 +35,7 @@ animal took part. V1 electrodes answer to oriented energy, V4 to curvature, text
 to mixtures of the factors that generated the image; how well each can be decoded is built in.
 
     monkey*/THINGS_normMUA.mat    normalised responses, one number per image and electrode
-    monkey*/THINGS_MUA_trials.mat some presentations, resolved in time
+    monkey*/THINGS_MUA_trials.mat presentations, resolved in time
     monkey*/_logs/                image lists and the electrode mapping
     images_THINGS.zip             the images
     captions.tsv                  one sentence per image
@@ -91,7 +91,7 @@ def write_twin(
         progress(f"recording {name}")
         rng = np.random.default_rng([settings.seed, 2, number])
         responses = noise_free_responses(stimuli, small, maps, subject, settings, rng)
-        recording = record(responses, stimuli.test, subject, settings, rng)
+        recording = record(responses, stimuli.test, subject, settings, rng, stimuli.concept)
         _write_subject(folder / name, recording, stimuli)
     progress("saving the dataset")
     _run(folder, "datalad", "save", "--dataset", ".", "-m", "Simulated recording")

@@ -1,6 +1,7 @@
 """Write MATLAB v7.3 files as MATLAB does: HDF5 behind a 512-byte header, with class attributes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,28 @@ _CLASSES = {
 }
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """A numeric array that is written without ever being whole in memory.
+
+    Attributes:
+        shape: of the whole array, at least two axes.
+        dtype: of each block.
+        blocks: gives the blocks in order, joined along the second axis; the same each time.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    blocks: Callable[[], Iterator[np.ndarray]]
+
+
 def write_matlab(path: str | Path, variables: Mapping[str, Any]) -> None:
     """Write variables to a v7.3 .mat file; the same variables give the same bytes.
 
     Args:
         path: the file, replaced if it exists.
         variables: name -> numeric array, with axes as h5py reads them (MATLAB's reversed);
-            a sequence of strings, which becomes a cell array, (N, 1) as h5py reads it;
+            blocks of one; a sequence of strings, which becomes a cell array, (N, 1) as h5py reads;
             or a mapping of these, which becomes a struct.
     """
     path = Path(path)
@@ -44,6 +60,13 @@ def _write_group(group: h5py.Group, variables: Mapping[str, Any]) -> None:
         elif isinstance(value, np.ndarray) and value.dtype.name in _CLASSES:
             dataset = group.create_dataset(name, data=value)
             dataset.attrs["MATLAB_class"] = np.bytes_(_CLASSES[value.dtype.name])
+        elif isinstance(value, Blocks):
+            dataset = group.create_dataset(name, value.shape, value.dtype)
+            dataset.attrs["MATLAB_class"] = np.bytes_(_CLASSES[value.dtype.name])
+            first = 0
+            for block in value.blocks():
+                dataset[:, first : first + block.shape[1]] = block
+                first += block.shape[1]
         else:
             _write_cell(group, name, value)
 

@@ -7,10 +7,10 @@ import numpy as np
 from spikeline.reliability import leave_one_out_reliability, pairwise_reliability
 from spikeline.simulate.electrodes import V4Maps, electrode_rows, region_drive
 from spikeline.simulate.images import Stimuli
+from spikeline.simulate.matlab import Blocks
+from spikeline.simulate.presentations import Presented, sample_times, trials
 from spikeline.simulate.settings import Subject, TwinSettings
 
-TIME = np.arange(-100, 200)  # ms after stimulus onset
-WINDOWS = {"V1": (25, 125), "V4": (50, 150), "IT": (75, 175)}  # ms, averaged into one response
 LATENCIES = {"V1": 40.0, "V4": 58.0, "IT": 85.0}  # ms
 _PRIVATE_DIMENSIONS = 40
 _SHARED_NOISE_DIMENSIONS = 6
@@ -29,7 +29,7 @@ class Recording:
     """
 
     normalised: dict[str, np.ndarray]
-    trials: dict[str, np.ndarray]
+    trials: dict[str, np.ndarray | Blocks]
     mapping: np.ndarray
     noise_free: np.ndarray
 
@@ -74,27 +74,13 @@ def noise_free_responses(
     return responses
 
 
-def _within(region: str) -> np.ndarray:
-    """Samples (time,) inside the region's window: bool."""
-    first, end = WINDOWS[region]
-    return (first <= TIME) & (end > TIME)
-
-
-def _time_course(latency: float, region: str, rng: np.random.Generator) -> np.ndarray:
-    """Evoked time course (time,): 0 before the latency, mean 1 in the region's window."""
-    since = np.clip(TIME - latency, 0, None)
-    transient = since / 12 * np.exp(1 - since / 12)
-    sustained = rng.uniform(0.3, 0.6) * (1 - np.exp(-since / 15))
-    course = transient + sustained
-    return course / course[_within(region)].mean()
-
-
 def record(
     responses: np.ndarray,
     test: np.ndarray,
     subject: Subject,
     settings: TwinSettings,
     rng: np.random.Generator,
+    concept: np.ndarray,
 ) -> Recording:
     """Present every training image once and every test image `repetitions` times.
 
@@ -105,6 +91,7 @@ def record(
     Args:
         responses: (images, electrodes) from `noise_free_responses`.
         test: (images,) bool.
+        concept: (images,) name of the concept that an image shows.
     """
     regions = np.array(subject.region_of_electrode())
     electrodes, days = len(regions), subject.days
@@ -132,6 +119,7 @@ def record(
         [settings.dead_electrodes],
     )
     dead = np.union1d(dead, subject.electrodes_of_dead_arrays())
+    baseline[:, dead] = baseline[0, dead]
     raw[:, dead] = baseline[0, dead]
     raw[:, missing] = np.nan
 
@@ -167,60 +155,20 @@ def record(
         "lats": latencies,
         "reliab": pairwise_reliability(repeated),
         "oracle": leave_one_out_reliability(repeated)[:, None],
-        "tb": TIME.astype(np.float64)[:, None],
+        "tb": sample_times(1).astype(np.float64)[:, None],
     }
-    trials = _trials(raw, day, baseline, latency, regions, mapping, test, settings, rng)
-    return Recording(fields, trials, mapping, noise_free)
+    late = None
+    if subject.coarse_to_fine:
+        late = amplitude * gain[day] * _within_concept(responses, concept)[image]
+        late[:, dead] = 0
+    presented = Presented(raw, late, day, baseline, latency, regions, mapping, dead)
+    in_time = trials(presented, n_train, n_test, settings.trials, settings.sample_ms, rng)
+    return Recording(fields, in_time, mapping, noise_free)
 
 
-def _trials(
-    raw: np.ndarray,
-    day: np.ndarray,
-    baseline: np.ndarray,
-    latency: np.ndarray,
-    regions: np.ndarray,
-    mapping: np.ndarray,
-    test: np.ndarray,
-    settings: TwinSettings,
-    rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """Time-resolved presentations, half of them of test images, in raw-channel order.
-
-    The mean over a region's window is exactly the response that was normalised.
-    """
-    n_train, n_test = (~test).sum(), test.sum()
-    n_half = settings.trials // 2
-    tests = rng.permutation(len(raw) - n_train)[:n_half] + n_train
-    kept = np.concatenate([rng.permutation(n_train)[: settings.trials - n_half], tests])
-    kept = kept[np.argsort(day[kept], kind="stable")]
-    is_test = kept >= n_train
-
-    at = zip(latency, regions, strict=True)
-    courses = np.stack([_time_course(onset, region, rng) for onset, region in at], axis=1)
-    within = np.stack([_within(r) for r in regions], axis=1).astype(np.float32)
-    within /= within.sum(axis=0)
-    base = baseline[day[kept]].astype(np.float32)
-    evoked = (raw[kept] - base).astype(np.float32)
-    jitter = rng.standard_normal((len(TIME), *evoked.shape), dtype=np.float32)
-    jitter -= np.einsum("tpe,te->pe", jitter, within)
-    physical = base + courses[:, None].astype(np.float32) * evoked + jitter
-    recorded = np.empty_like(physical)
-    recorded[..., mapping - 1] = physical
-
-    row = np.where(is_test, (kept - n_train) % n_test, kept)
-    repetition = np.where(is_test, (kept - n_train) // n_test + 1, 1)
-    table = np.stack(
-        [
-            np.arange(1, len(kept) + 1),
-            np.where(is_test, 0, row + 1),
-            np.where(is_test, row + 1, 0),
-            repetition,
-            np.arange(1, len(kept) + 1),
-            day[kept] + 1,
-        ]
-    )
-    return {
-        "ALLMUA": recorded,
-        "ALLMAT": table.astype(np.float64),
-        "tb": TIME.astype(np.float64)[:, None],
-    }
+def _within_concept(responses: np.ndarray, concept: np.ndarray) -> np.ndarray:
+    """Responses less the mean response to all images of the same concept: (images, electrodes)."""
+    _, member = np.unique(concept, return_inverse=True)
+    total = np.zeros((member.max() + 1, responses.shape[1]))
+    np.add.at(total, member, responses)
+    return responses - (total / np.bincount(member)[:, None])[member]

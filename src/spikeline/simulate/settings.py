@@ -24,11 +24,13 @@ class Subject:
             regions together cover 0..electrodes-1 exactly once.
         days: recording days over which the presentations are spread.
         dead_arrays: arrays of electrodes, counted from 0, that are constant.
+        coarse_to_fine: whether what sets an image apart from its concept comes late.
     """
 
     regions: Mapping[str, tuple[tuple[int, int], ...]]
     days: int
     dead_arrays: tuple[int, ...]
+    coarse_to_fine: bool
 
     def region_of_electrode(self) -> list[str]:
         """Region of each electrode, in electrode order."""
@@ -65,23 +67,29 @@ class TwinSettings:
     dead_electrodes: int
     nan_electrodes: int
     trials: int
+    sample_ms: int
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TwinSettings:
         """From complete settings of the step simulate-ventral.
 
         Raises:
-            InputError: `dead_arrays` names a monkey or an array that there is not.
+            InputError: `dead_arrays` names a monkey or an array that there is not, or
+                `coarse_to_fine` such a monkey.
         """
-        dead = values["dead_arrays"]
+        dead, coarse_to_fine = values["dead_arrays"], values["coarse_to_fine"]
         subjects = {
             name: Subject(
                 {region: tuple(map(tuple, ranges)) for region, ranges in one["regions"].items()},
                 one["days"],
                 tuple(dead.get(name, ())),
+                name in coarse_to_fine,
             )
             for name, one in values["subjects"].items()
         }
+        for name in coarse_to_fine:
+            if name not in subjects:
+                raise unknown("monkey", name, subjects, "coarse_to_fine")
         for name, arrays in dead.items():
             if name not in subjects:
                 raise unknown("monkey", name, subjects, "dead_arrays")
@@ -91,5 +99,6 @@ class TwinSettings:
                     f"dead_arrays.{name}: {max(arrays)} is not one of its {count} arrays; "
                     f"give 0 to {count - 1}"
                 )
-        others = {key: value for key, value in values.items() if key != "dead_arrays"}
+        of_monkeys = ("dead_arrays", "coarse_to_fine")
+        others = {key: value for key, value in values.items() if key not in of_monkeys}
         return cls(**{**others, "subjects": subjects})

@@ -119,7 +119,7 @@ def test_an_area_of_another_name_needs_its_published_window(planned):
     plan = planned({"windows": WINDOWS})
     monkey = plan.config["subjects"]["monkeyF"]
     monkey["regions"] = {"V2": [[0, 1024]]}
-    with pytest.raises(InputError, match="monkeyF.published_windows: has no window for area V2"):
+    with pytest.raises(InputError, match=r"monkeyF.published_windows: has no window for area V2"):
         plan.sources.windows("whole", "monkeyF")
     monkey["published_windows"]["V2"] = [40, 140]
     assert plan.sources.windows("whole", "monkeyF")

@@ -12,7 +12,8 @@ from sklearn.linear_model import RidgeClassifier
 from spikeline.simulate import filters
 from spikeline.simulate.electrodes import FILTER_SIZE, V4Maps
 from spikeline.simulate.images import design_stimuli, render
-from spikeline.simulate.recording import TIME, WINDOWS, noise_free_responses, record
+from spikeline.simulate.presentations import WINDOWS, sample_times, window_weights
+from spikeline.simulate.recording import noise_free_responses, record
 from spikeline.simulate.settings import Subject, TwinSettings
 
 SETTINGS = TwinSettings.of(
@@ -43,7 +44,13 @@ def simulate(subject):
     rng = np.random.default_rng(0)
     monkey = SETTINGS.subjects[subject]
     responses = noise_free_responses(stimuli, small, V4Maps(small), monkey, SETTINGS, rng)
-    return stimuli, record(responses, stimuli.test, monkey, SETTINGS, rng)
+    return stimuli, record(responses, stimuli.test, monkey, SETTINGS, rng, stimuli.concept)
+
+
+def in_time(recording):
+    """(samples, presentations, electrodes) of the time-resolved file, channels mapped."""
+    recorded = np.concatenate(list(recording.trials["ALLMUA"].blocks()), axis=1)
+    return recorded[..., recording.mapping - 1]
 
 
 @pytest.fixture(scope="module", params=["monkeyF", "monkeyN"])
@@ -110,7 +117,7 @@ def test_the_noise_free_response_is_linear_in_the_electrodes_drive():
     monkey = replace(SETTINGS.subjects["monkeyF"], days=1)
     rng = np.random.default_rng(0)
     drive = noise_free_responses(stimuli, small, V4Maps(small), monkey, SETTINGS, rng)
-    clean = record(drive, stimuli.test, monkey, SETTINGS, rng).noise_free
+    clean = record(drive, stimuli.test, monkey, SETTINGS, rng, stimuli.concept).noise_free
     alive = np.isfinite(clean[0]) & (np.ptp(clean, axis=0) > 0)
     for electrode in np.flatnonzero(alive)[::10]:
         r = np.corrcoef(drive[stimuli.test, electrode], clean[:, electrode])[0, 1]
@@ -149,7 +156,8 @@ def test_window_means_of_the_trials_scale_to_the_normalised_responses(twin):
     table = trials["ALLMAT"].astype(int)
     assert trials["ALLMUA"].shape == (300, SETTINGS.trials, 240)
     assert ((table[1] > 0) != (table[2] > 0)).all()
-    physical = trials["ALLMUA"][..., recording.mapping - 1]
+    physical = in_time(recording)
+    times = sample_times(1)
     normalised = np.stack(
         [
             fields["train_MUA"][train - 1] if train else fields["test_MUA_reps"][rep - 1, test - 1]
@@ -159,7 +167,7 @@ def test_window_means_of_the_trials_scale_to_the_normalised_responses(twin):
     alive = np.isfinite(fields["oracle"][:, 0])
     for region, (first, end) in WINDOWS.items():
         rows = np.flatnonzero(alive & (regions == region))
-        window = (first <= TIME) & (end > TIME)
+        window = (first <= times) & (end > times)
         mean = physical[window][..., rows].mean(axis=0)
         for day in np.unique(table[5]):
             shown = np.flatnonzero(table[5] == day)
@@ -173,7 +181,7 @@ def test_window_means_of_the_trials_scale_to_the_normalised_responses(twin):
 def test_object_factors_are_read_best_from_it_then_v4_then_v1():
     # Same number of electrodes, no noise and nothing private: what the tuning itself makes linear.
     regions = {"V1": ((0, 200),), "V4": ((200, 400),), "IT": ((400, 600),)}
-    monkey = Subject(regions, days=4, dead_arrays=())
+    monkey = Subject(regions, days=4, dead_arrays=(), coarse_to_fine=False)
     settings = replace(SETTINGS, idiosyncrasy={"V1": 0.0, "V4": 0.0, "IT": 0.0})
     stimuli, small = draw()
     rng = np.random.default_rng(1)
@@ -196,15 +204,16 @@ def test_the_same_seed_records_the_same_responses(twin):
     again = simulate("monkeyF" if twin[2][100] == "IT" else "monkeyN")[1]
     for name, value in twin[1].normalised.items():
         np.testing.assert_array_equal(again.normalised[name], value)
-    np.testing.assert_array_equal(again.trials["ALLMUA"], twin[1].trials["ALLMUA"])
+    np.testing.assert_array_equal(in_time(again), in_time(twin[1]))
 
 
 def test_electrodes_of_a_dead_array_are_constant_and_no_others():
-    monkey = Subject({"V1": ((0, 150),)}, days=4, dead_arrays=(1,))
+    monkey = Subject({"V1": ((0, 150),)}, days=4, dead_arrays=(1,), coarse_to_fine=False)
     settings = replace(SETTINGS, dead_electrodes=0, nan_electrodes=0)
     stimuli, _ = draw()
     responses = np.random.default_rng(0).standard_normal((len(stimuli), 150))
-    fields = record(responses, stimuli.test, monkey, settings, np.random.default_rng(1)).normalised
+    rng = np.random.default_rng(1)
+    fields = record(responses, stimuli.test, monkey, settings, rng, stimuli.concept).normalised
     assert np.flatnonzero(np.ptp(fields["train_MUA"], axis=0) == 0).tolist() == list(range(64, 128))
     assert np.isfinite(fields["train_MUA"]).all()
 
@@ -216,3 +225,81 @@ def test_images_measured_in_blocks_have_the_same_maps(monkeypatch):
     monkeypatch.setattr(filters, "BLOCK_IMAGES", 4)
     np.testing.assert_allclose(filters.shrink(pixels, FILTER_SIZE), together[0], atol=1e-6)
     np.testing.assert_allclose(V4Maps(small[:10]).maps, together[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module", params=[False, True])
+def all_in_time(request):
+    """A monkey with every presentation kept at 5 ms, its detail late or not."""
+    stimuli, small = draw()
+    settings = replace(SETTINGS, trials=0, sample_ms=5)
+    monkey = replace(settings.subjects["monkeyF"], coarse_to_fine=request.param)
+    rng = np.random.default_rng(0)
+    drive = noise_free_responses(stimuli, small, V4Maps(small), monkey, settings, rng)
+    recording = record(drive, stimuli.test, monkey, settings, rng, stimuli.concept)
+    return stimuli, drive, recording, np.array(monkey.region_of_electrode())
+
+
+def test_window_means_scaled_by_the_days_test_trials_are_the_normalised_responses(all_in_time):
+    _, _, recording, regions = all_in_time
+    trials, fields = recording.trials, recording.normalised
+    _, train, test, repetition, _, day = trials["ALLMAT"].astype(int)
+    weights = window_weights(regions, trials["tb"][:, 0])
+    means = np.einsum("tpe,te->pe", in_time(recording).astype(float), weights)
+    alive = np.isfinite(fields["oracle"][:, 0])
+    scaled = np.empty_like(means)
+    for one in np.unique(day):
+        shown = means[(day == one) & (test > 0)]
+        own = day == one
+        with np.errstate(invalid="ignore"):  # of dead electrodes
+            scaled[own] = (means[own] - shown.mean(axis=0)) / shown.std(axis=0, ddof=1)
+    expected = np.where(
+        train[:, None] > 0,
+        fields["train_MUA"][train - 1],
+        fields["test_MUA_reps"][repetition - 1, test - 1],
+    )
+    np.testing.assert_allclose(scaled[:, alive], expected[:, alive], atol=2e-5)
+    assert sorted(train[train > 0]) == list(range(1, 481)) and len(train) == 480 + 60 * 6
+
+
+def test_what_sets_an_image_apart_from_its_concept_comes_late_where_it_is_asked_for(
+    all_in_time, request
+):
+    stimuli, drive, recording, regions = all_in_time
+    trials = recording.trials
+    train = trials["ALLMAT"][1].astype(int)
+    image = np.flatnonzero(~stimuli.test)[train[train > 0] - 1]
+    concepts = np.unique(stimuli.concept, return_inverse=True)[1]
+    coarse = np.stack([drive[concepts == c].mean(axis=0) for c in range(concepts.max() + 1)])
+    fine = drive - coarse[concepts]
+    physical, times = in_time(recording)[:, train > 0], trials["tb"][:, 0]
+    early, late = ((times >= start) & (times < start + 30) for start in (45, 110))
+    rows = np.flatnonzero(np.isfinite(recording.normalised["oracle"][:, 0]) & (regions == "V1"))
+
+    def explained(window, part):
+        response = physical[window].mean(axis=0)[:, rows]
+        return np.mean([np.corrcoef(response[:, k], part[:, e])[0, 1] for k, e in enumerate(rows)])
+
+    def weight(part):
+        """How much of it the responses hold, early and late."""
+        return np.array([explained(early, part[image]), explained(late, part[image])])
+
+    by_concept, by_image = weight(coarse[concepts]), weight(fine)
+    if "True" in request.node.name:
+        assert by_image[1] > 4 * by_image[0] and by_image[1] > 0.5
+        assert by_concept[0] > 1.5 * by_concept[1]
+    else:
+        np.testing.assert_allclose(np.diff([by_concept, by_image], axis=1), 0, atol=0.1)
+        assert by_image.min() > 0.3
+
+
+def test_blocks_of_presentations_join_to_one_array_that_is_the_same_each_time(
+    all_in_time, monkeypatch
+):
+    from spikeline.simulate import presentations
+
+    recording = all_in_time[2]
+    whole = recording.trials["ALLMUA"]
+    monkeypatch.setattr(presentations, "_BLOCK_BYTES", 60 * 240 * 4 * 100)
+    assert [block.shape[1] for block in whole.blocks()] == [100] * 8 + [40]
+    np.testing.assert_array_equal(in_time(recording), in_time(recording))
+    assert whole.shape == (60, 840, 240)

@@ -39,6 +39,14 @@ def test_a_mistake_is_named_in_one_line(values, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_monkey_that_there_is_not_cannot_be_coarse_to_fine():
+    given = settings("simulate-ventral", coarse_to_fine=["monkeyF"])
+    monkeys = TwinSettings.of(given).subjects
+    assert monkeys["monkeyF"].coarse_to_fine and not monkeys["monkeyN"].coarse_to_fine
+    with pytest.raises(InputError, match="coarse_to_fine: unknown monkey 'monkeyT'"):
+        TwinSettings.of({**given, "coarse_to_fine": ["monkeyT"]})
+
+
 @pytest.mark.parametrize(
     ("dead_arrays", "message"),
     [
