@@ -1,13 +1,15 @@
 """Temporal components: for each area the weightings of time bins that hold most signal.
 
-The signal of a bin is what a ridge regression predicts of it from the image's embedding. Of the
-filters w over bins the first has the largest share of signal,
+The signal of a bin is what a ridge regression predicts of it from the image's embedding. A weighting
+w of bins has the share of signal
 
-    w' S w / w' T w,   S = signal covariance, T = total covariance of bins (signal and noise),
+    w' S w / w' T w,   S = signal covariance, T = total covariance of bins (signal and noise).
 
-and the next ones the largest that is left, uncorrelated with those before: the generalised
-eigenvectors of S and T, which are also those of S and the noise T - S (a discriminant analysis in
-time; denoising source separation, de Cheveigne and Parra 2014, NeuroImage 98).
+A gate is the weighted mean (w >= 0) with the largest share. Of free filters the first has the
+largest share, and each next one the largest that is left, uncorrelated with those before: the
+generalised eigenvectors of S and T, which are also those of S and the noise T - S (a discriminant
+analysis in time; denoising source separation, de Cheveigne and Parra 2014, NeuroImage 98). One free
+filter alone may be a contrast of bins, which loses what they have in common; a gate cannot.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+from scipy.optimize import minimize
 
 from spikeline.bridge.kernel_ridge import fit_smoother
 from spikeline.bridge.targets import TargetSpace, preparation_of
@@ -74,7 +77,7 @@ class TemporalComponents:
 
     def described(self) -> dict[str, list]:
         """{area's number: its filters (components, bins)}, rounded, for a log."""
-        return {str(n): f.T.round(3).tolist() for n, f in enumerate(self.filters)}
+        return {str(n): f.T.astype(float).round(3).tolist() for n, f in enumerate(self.filters)}
 
 
 def fit_temporal_components(
@@ -95,11 +98,11 @@ def fit_temporal_components(
         embeddings: (rows, dim), of each row's image.
         images: (rows,) names; groups: (rows,) labels of rows that are left out together.
         regions: (electrodes,) area of each.
-        settings: `time` (gate: the first component, low_rank: `time_rank` of them) and how
-            embeddings are prepared.
+        settings: `time` (gate, or low_rank: `time_rank` filters) and how embeddings are prepared.
         layer_dims: columns of each layer of the embeddings; none means one layer.
     """
-    components = 1 if settings["time"] == "gate" else settings["time_rank"]
+    gate = settings["time"] == "gate"
+    components = 1 if gate else settings["time_rank"]
     drawn = np.random.default_rng(0).permutation(len(values))[:MOST_ROWS]
     rows = np.sort(drawn)
     names, area = np.unique(np.asarray(regions), return_inverse=True)
@@ -109,7 +112,11 @@ def fit_temporal_components(
     for number in range(len(names)):
         y = by_bin[np.ix_(rows, np.arange(bins), _some(np.flatnonzero(area == number)))]
         signal, total = bin_covariances(y.astype(np.float64), features, groups[rows])
-        filters[number] = leading_filters(signal, total, components)
+        filters[number] = (
+            best_gate(signal, total)[:, None]
+            if gate
+            else leading_filters(signal, total, components)
+        )
     return TemporalComponents.of(filters, area)
 
 
@@ -155,14 +162,38 @@ def bin_covariances(
     return (signal + signal.T) / 2, total
 
 
+def best_gate(signal: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Weights (bins,) >= 0 of sum 1 with the largest share of signal that ascent finds.
+
+    From the plain mean, over weights u^2, in units of each bin's deviation.
+    """
+    bins, total = len(total), _regularised(total)
+    deviation = np.sqrt(np.diag(total))
+    units = np.outer(deviation, deviation)
+    signal, total = signal / units, total / units
+
+    def loss(u: np.ndarray) -> tuple[float, np.ndarray]:
+        w = u**2
+        own, every = max(w @ signal @ w, 1e-12 * (w @ total @ w)), w @ total @ w
+        gradient = signal @ w / own - total @ w / every
+        return np.log(every / own), -4 * u * gradient
+
+    start = np.sqrt(deviation / deviation.sum())
+    found = minimize(loss, start, jac=True, method="L-BFGS-B").x ** 2 / deviation
+    return found / found.sum() if found.sum() > 0 else np.full(bins, 1 / bins)
+
+
+def _regularised(total: np.ndarray) -> np.ndarray:
+    bins = len(total)
+    return total + _RIDGE * max(np.trace(total) / bins, 1e-12) * np.eye(bins)
+
+
 def leading_filters(signal: np.ndarray, total: np.ndarray, components: int) -> np.ndarray:
     """The filters (bins, components) with the largest share of signal, of length 1.
 
     The sign is free: the sum over bins is made positive.
     """
-    bins = len(total)
-    ridge = _RIDGE * max(np.trace(total) / bins, 1e-12)
-    _, vectors = scipy.linalg.eigh(signal, total + ridge * np.eye(bins))
+    _, vectors = scipy.linalg.eigh(signal, _regularised(total))
     leading = vectors[:, ::-1][:, :components]
     leading = leading / np.linalg.norm(leading, axis=0)
     return leading * np.where(leading.sum(0) < 0, -1, 1)
