@@ -2,6 +2,8 @@
 #
 # CONSUMES  resources/recordings/{subject}/, or a lab's own files (config: subjects, kind arrays)
 # PRODUCES  results/responses/{subject}.h5          responses, test rows, electrode table
+#           results/trials/{subject}.h5             every presentation in time bins
+#           results/windows/{windows}/{subject}.h5  responses over windows of them, or in time bins
 
 
 rule convert_tvsd:
@@ -24,6 +26,52 @@ rule convert_tvsd:
         code=code("convert-tvsd"),
     shell:
         "spikeline convert-tvsd --norm-mua {input.norm_mua:q} --things-imgs {input.things_imgs:q}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule convert_trials:
+    """Convert TVSD's presentations to time bins; killed, it continues where it was."""
+    input:
+        trials=rules.fetch_tvsd_trials.output.trials,
+        mapping=rules.fetch_tvsd_trials.output.mapping,
+    output:
+        "results/trials/{subject}.h5",
+    log:
+        "logs/convert_trials/{subject}.log",
+    benchmark:
+        "logs/convert_trials/{subject}.tsv"
+    wildcard_constraints:
+        subject=PLAN.named("subjects", "tvsd"),
+    resources:
+        mem=scaled(2),
+        runtime=minutes(240),
+    params:
+        settings=asks(lambda subject: PLAN.sources.settings("convert-trials", "subjects", subject)),
+        code=code("convert-trials"),
+    shell:
+        "spikeline convert-trials --trials {input.trials:q} --mapping {input.mapping:q}"
+        " --settings {params.settings:q} --states results/.states --output {output:q} 2> {log:q}"
+
+
+rule window_responses:
+    """Take responses from presentations: means over windows by area, or time bins."""
+    input:
+        trials="results/trials/{subject}.h5",
+        responses="results/responses/{subject}.h5",
+    output:
+        "results/windows/{windows}/{subject}.h5",
+    log:
+        "logs/window_responses/{windows}/{subject}.log",
+    wildcard_constraints:
+        subject=PLAN.named("subjects", "tvsd"),
+    resources:
+        mem=scaled(6),
+        runtime=minutes(30),
+    params:
+        settings=asks(lambda windows: PLAN.sources.settings("window-responses", "windows", windows)),
+        code=code("window-responses"),
+    shell:
+        "spikeline window-responses --trials {input.trials:q} --responses {input.responses:q}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 

@@ -14,6 +14,7 @@
 
 localrules:
     fetch_tvsd,
+    fetch_tvsd_trials,
     fetch_macaque_v4,
     fetch_dataset_images,
     fetch_captions,
@@ -45,6 +46,29 @@ rule fetch_tvsd:
         "spikeline fetch-dataset {params.clone:q}"
         " --files {params.folder:q}/THINGS_normMUA.mat {params.folder:q}/_logs/things_imgs.mat"
         " --outputs {output.norm_mua:q} {output.things_imgs:q} 2> {log:q}"
+
+
+rule fetch_tvsd_trials:
+    """Get one monkey's presentations in time, 54-58 GB of the real ones, and its channel mapping."""
+    input:
+        origin=asks(lambda subject: PLAN.sources.clone_origin("subjects", subject)),
+    output:
+        trials="resources/recordings/{subject}/THINGS_MUA_trials.mat",
+        mapping="resources/recordings/{subject}/1024chns_mapping_20220105.mat",
+    log:
+        "logs/fetch_tvsd_trials/{subject}.log",
+    wildcard_constraints:
+        subject=PLAN.named("subjects", "tvsd"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(1440),
+    params:
+        clone=asks(lambda subject: PLAN.sources.clone_arguments("subjects", subject)),
+        folder=asks(lambda subject: PLAN.config.entry("subjects", subject)["folder"]),
+    shell:
+        "spikeline fetch-dataset {params.clone:q} --files {params.folder:q}/THINGS_MUA_trials.mat"
+        " {params.folder:q}/_logs/1024chns_mapping_20220105.mat"
+        " --outputs {output.trials:q} {output.mapping:q} 2> {log:q}"
 
 
 rule fetch_macaque_v4:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeline.artifacts import counts, embeddings, features, responses, true_rates
+from spikeline.artifacts import counts, embeddings, features, responses, trials, true_rates
 from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.features import NAMES, Features, Normalisation
@@ -101,6 +101,30 @@ def some_time_responses(bins: int = 4) -> Responses:
     )
 
 
+def some_trials() -> dict:
+    """Values of `trials/1`: two training images, two test images twice, two days, three bins."""
+    rng = np.random.default_rng(0)
+    count = 4
+    scale = {"offset": np.zeros((2, count)), "scale": np.ones((2, count))}
+    return {
+        "values": rng.normal(size=(6, 3, count)).astype(np.float16),
+        "means": rng.normal(size=(6, count)),
+        "edges": np.array([0, 5, 10, 15], np.float32),
+        "train_row": np.array([0, 1, -1, -1, -1, -1], np.int32),
+        "test_row": np.array([-1, -1, 0, 1, 0, 1], np.int32),
+        "repetition": np.array([0, 0, 0, 0, 1, 1], np.int32),
+        "day": np.array([0, 1, 0, 0, 1, 1], np.int32),
+        "electrodes": {
+            "region": np.array(["V1", "V1", "V4", "IT"], object),
+            "usable": np.ones(count, bool),
+            "offset": np.zeros(count),
+            "scale": np.ones(count),
+        },
+        "published": scale,
+        "training": scale,
+    }
+
+
 def some_session(source: str) -> dict:
     """Arrays of the shapes and dtypes that the contract asks for."""
     given = {"name": f"{source}_01", "source": source, "date": "2030-01-01", "probes": ("a", "b")}
@@ -140,6 +164,7 @@ def examples() -> dict[str, tuple[Contract, dict]]:
         "normalisation": (features.NORMALISATION, vars(some_normalisation())),
         "responses": responses.stored(some_responses()),
         "time_responses": responses.stored(some_time_responses()),
+        "trials": (trials.CONTRACT, some_trials()),
         "true_rates": (
             true_rates.CONTRACT, {"rates": np.ones((10, 3), np.float32), "bin_s": 0.02},
         ),

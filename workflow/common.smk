@@ -51,6 +51,7 @@ wildcard_constraints:
     twin=ENTRY_NAME,
     dataset=ENTRY_NAME,
     ablation=ENTRY_NAME,
+    windows=ENTRY_NAME,
     session=ENTRY_NAME,
     cohort=ENTRY_NAME,
     environment="ibl|allen",

@@ -33,6 +33,7 @@ def describe(
     settings: Mapping[str, Any],
     inputs: Iterable[str | os.PathLike[str]] = (),
     origin: Mapping[str, Any] | None = None,
+    large: Iterable[str | os.PathLike[str]] = (),
     **more: Any,
 ) -> dict[str, Any]:
     """The record of one step.
@@ -42,13 +43,16 @@ def describe(
         settings: the settings of the step.
         inputs: files the step read; their checksums and origins are recorded.
         origin: source and commit or checksum, for the steps that bring data in.
+        large: further files that the step read, too large to be read again for a checksum; their
+            size stands for it.
         more: further plain facts, such as a seed.
     """
     checksums = {Path(path).as_posix(): _checksum(Path(path)) for path in inputs}
+    sizes = {Path(path).as_posix(): f"{Path(path).stat().st_size} bytes" for path in large}
     origins = {} if origin is None else {origin["name"]: dict(origin)}
-    for path, checksum in checksums.items():
+    for path, told in (checksums | sizes).items():
         # A file that no step of the workflow made is an origin itself.
-        raw = {path: {"name": path, "sha256": checksum}}
+        raw = {path: {"name": path, "size" if path in sizes else "sha256": told}}
         for name, inherited in _origins(Path(path), raw).items():
             origins.setdefault(name, inherited)
     return {
@@ -56,7 +60,7 @@ def describe(
         "settings": dict(settings),
         **more,
         "origins": origins,
-        "inputs": checksums,
+        "inputs": checksums | sizes,
         "code": code_digest(module),
         "versions": {"spikeline": __version__, "python": platform.python_version(), **_versions()},
     }

@@ -92,7 +92,7 @@ def write_twin(
         rng = np.random.default_rng([settings.seed, 2, number])
         responses = noise_free_responses(stimuli, small, maps, subject, settings, rng)
         recording = record(responses, stimuli.test, subject, settings, rng, stimuli.concept)
-        _write_subject(folder / name, recording, stimuli)
+        write_subject(folder / name, recording, stimuli)
     progress("saving the dataset")
     _run(folder, "datalad", "save", "--dataset", ".", "-m", "Simulated recording")
 
@@ -124,7 +124,8 @@ def _image_list(stimuli: Stimuli, rows: np.ndarray, prefix: str) -> dict[str, li
     }
 
 
-def _write_subject(folder: Path, recording: Recording, stimuli: Stimuli) -> None:
+def write_subject(folder: Path, recording: Recording, stimuli: Stimuli) -> None:
+    """The files of one monkey, in a folder of the dataset."""
     logs = folder / "_logs"
     logs.mkdir(parents=True)
     write_matlab(folder / "THINGS_normMUA.mat", recording.normalised)

@@ -49,12 +49,25 @@ def usable(values: np.ndarray, where: str) -> np.ndarray:
         InputError: none is usable.
     """
     finite = np.isfinite(values)
-    silent = ~finite.any(axis=0)
-    partly = ~finite.all(axis=0) & ~silent
-    constant = np.zeros_like(silent)
     whole = finite.all(axis=0)
-    constant[whole] = np.ptp(values[:, whole], axis=0) == 0
-    keep = ~(silent | partly | constant)
+    varies = np.zeros_like(whole)
+    varies[whole] = np.ptp(values[:, whole], axis=0) > 0
+    return kept(~finite.any(axis=0), whole, varies, where)
+
+
+def kept(silent: np.ndarray, whole: np.ndarray, varies: np.ndarray, where: str) -> np.ndarray:
+    """(electrodes,) bool: electrodes that are whole and vary; the others are counted and logged.
+
+    Args:
+        silent: (electrodes,) bool, no row is finite.
+        whole: (electrodes,) bool, every row is.
+        varies: (electrodes,) bool, among those that are whole.
+
+    Raises:
+        InputError: none is.
+    """
+    keep = whole & varies
+    partly, constant = ~whole & ~silent, whole & ~varies
     if not keep.all():
         log.warning(
             "%s: dropped %d of %d electrodes: %d all-NaN, %d partly NaN, %d constant",

@@ -19,8 +19,9 @@ KNOWN = subcommands()
 # Those that load no torch can be asked in this process.
 LIGHT = {
     "convert-allen", "convert-arrays", "convert-ibl", "convert-macaque-v4", "convert-spikes",
-    "convert-tvsd", "fetch-allen", "fetch-allen-templates", "fetch-dataset", "fetch-file",
-    "fetch-ibl", "import-embeddings", "pack-stimuli", "show", "validate",
+    "convert-trials", "convert-tvsd", "fetch-allen", "fetch-allen-templates", "fetch-dataset",
+    "fetch-file", "fetch-ibl", "import-embeddings", "pack-stimuli", "show", "validate",
+    "window-responses",
 }  # fmt: skip
 
 

@@ -1,0 +1,80 @@
+"""From THINGS_MUA_trials.mat to a trials artifact: one pass, bounded memory, resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from spikeline.artifacts.unfinished_trials import UnfinishedTrials
+from spikeline.errors import InputError
+from spikeline.sources.electrodes import kept
+from spikeline.sources.trial_bins import Binning, Moments, binned, provisional_scale
+from spikeline.sources.tvsd_trials import RecordedTrials, blocks
+
+# Presentations that tell at which scale an electrode is stored.
+_FIRST = 16
+
+
+def write_presentations(
+    recorded: RecordedTrials, plan: Binning, unfinished: UnfinishedTrials
+) -> None:
+    """Write the bins and means of all presentations that are not written yet.
+
+    Raises:
+        InputError: the samples are damaged; nothing of the conversion is left.
+    """
+    total = len(recorded.shown.day)
+    with tqdm(
+        total=total, initial=unfinished.done, desc="convert-trials", unit="presentation"
+    ) as bar:
+        try:
+            if unfinished.offset is None:
+                first = next(blocks(recorded, plan.per_bin, 0, min(_FIRST, total)))
+                bins = len(plan.edges) - 1
+                unfinished.start(total, bins, *provisional_scale(first, plan))
+            for slabs in blocks(recorded, plan.per_bin, unfinished.done, total):
+                values, means = binned(slabs, plan, unfinished.offset, unfinished.scale)
+                unfinished.append(values, means)
+                bar.update(len(means))
+        except InputError:
+            unfinished.discard()
+            raise
+
+
+def fields(recorded: RecordedTrials, plan: Binning, unfinished: UnfinishedTrials) -> dict[str, Any]:
+    """The fields of the artifact that come at the end: what was shown, electrodes, days' scales.
+
+    Electrodes that are not finite everywhere, or constant, are counted and logged.
+
+    Raises:
+        InputError: no electrode is usable; nothing of the conversion is left.
+    """
+    shown, electrodes = recorded.shown, len(recorded.region)
+    days = int(shown.day.max()) + 1
+    published, training = Moments(days, electrodes), Moments(days, electrodes)
+    silent, whole = np.ones(electrodes, bool), np.ones(electrodes, bool)
+    low, high = np.full(electrodes, np.inf), np.full(electrodes, -np.inf)
+    for rows, means in unfinished.means():
+        finite = np.isfinite(means)
+        silent &= ~finite.any(axis=0)
+        whole &= finite.all(axis=0)
+        low, high = np.fmin(low, means.min(axis=0)), np.fmax(high, means.max(axis=0))
+        day = shown.day[rows]
+        published.add(means, np.where(shown.test_row[rows] >= 0, day, -1))
+        training.add(means, np.where(shown.train_row[rows] >= 0, day, -1))
+    try:
+        usable = kept(silent, whole, high > low, recorded.where)
+    except InputError:
+        unfinished.discard()
+        raise
+    table: Mapping[str, np.ndarray] = vars(shown)
+    return {
+        **{name: column.astype(np.int32) for name, column in table.items()},
+        "edges": plan.edges.astype(np.float32),
+        "electrodes": {"region": recorded.region, "usable": usable},
+        "published": published.scale(),
+        "training": training.scale(),
+    }
