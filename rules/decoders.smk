@@ -26,7 +26,7 @@ rule fit:
         model=PLAN.closed_forms,
     threads: 1
     resources:
-        mem=scaled(4),
+        mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 4))),
         runtime=minutes(30),
     params:
         settings=asks(PLAN.decoders.training_settings),
@@ -54,7 +54,7 @@ rule train:
     threads: 2
     resources:
         gpu=1,
-        mem=scaled(4),
+        mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 4))),
         runtime=minutes(120),
         state_interval_s=20,
     params:
@@ -84,7 +84,7 @@ rule fit_auto:
     threads: 2
     resources:
         gpu=1,
-        mem=scaled(8),
+        mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 8))),
         runtime=minutes(asks(PLAN.decoders.minutes)),
         state_interval_s=20,
     params:
@@ -132,7 +132,7 @@ rule evaluate:
         "logs/evaluate/{model}/{subject}.log",
     threads: 1
     resources:
-        mem=scaled(4),
+        mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 4))),
         runtime=minutes(30),
     params:
         settings=asks(PLAN.decoders.evaluation_settings),

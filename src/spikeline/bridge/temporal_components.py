@@ -1,7 +1,7 @@
 """Temporal components: for each area the weightings of time bins that hold most signal.
 
-The signal of a bin is what a ridge regression predicts of it from the image's embedding. A weighting
-w of bins has the share of signal
+The signal of a bin is what a ridge regression predicts of it from the image's embedding. Weights w
+of the bins have the share of signal
 
     w' S w / w' T w,   S = signal covariance, T = total covariance of bins (signal and noise).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -27,6 +28,8 @@ AUTOMATIC = STEPS["fit-auto"][0].kinds
 _APART, _ELSEWHERE = 1000, 100
 # A job of `auto` may take so many times its budget, and some minutes to start.
 _PATIENCE, _START_MINUTES = 4, 30
+# Copies of the responses in one time bin, at the size of TVSD: 22,248 x 1,024 in half precision.
+_GIGABYTES_PER_BIN = 0.25
 
 
 class Decoders:
@@ -176,6 +179,15 @@ class Decoders:
     def minutes(self, model: str) -> int:
         """How long an `auto` model may take: its budget is reckoned at a nominal speed."""
         return round(_PATIENCE * self.models.settings(model)["budget_minutes"]) + _START_MINUTES
+
+    def gigabytes(self, model: str, of_means: int) -> int:
+        """Memory of a job that reads a model's responses, from that on means over time."""
+        windows = self.windows(model)
+        entry = {"bin_ms": 0} if windows is None else self.config.entry("windows", windows)
+        if not entry["bin_ms"]:
+            return of_means
+        start, end = entry["window"]
+        return of_means + math.ceil(_GIGABYTES_PER_BIN * (end - start) / entry["bin_ms"])
 
     def _evaluation_settings(self, model: str) -> str:
         """The settings that evaluation reads."""

@@ -156,6 +156,13 @@ def test_windows_are_part_of_a_decoders_path_and_not_of_its_settings(planned):
     assert "windows" not in json.loads(plan.decoders.evaluation_settings("ridge@windows=late"))
 
 
+def test_a_job_over_time_bins_gets_memory_for_each(planned):
+    plan = windowed(planned)
+    assert plan.decoders.gigabytes("ridge", 4) == plan.decoders.gigabytes("ridge@windows=late", 4)
+    assert plan.decoders.gigabytes("ridge", 4) == 4
+    assert plan.decoders.gigabytes("mixed@windows=bins", 4) == 4 + 8 // 4
+
+
 def test_members_of_an_ensemble_read_the_same_windows(planned):
     late = {"kind": "ridge", "windows": "late"}
     plan = windowed(planned, late=late, odd={"kind": "ensemble", "of": ["ridge", "late"]})
