@@ -1,6 +1,7 @@
 # Responses and embeddings to decoders, decoders to evaluations.
 #
-# CONSUMES  results/responses/{subject}.h5, results/embeddings/{encoder}/{stimuli}.h5
+# CONSUMES  results/responses/{subject}.h5 or results/windows/{windows}/{subject}.h5
+#           results/embeddings/{encoder}/{stimuli}.h5
 #           resources/categories/{stimuli}.tsv or a file of your own, where categories are known
 # PRODUCES  results/decoders/{model}/{subject}/seed{seed}.safetensors   a fitted decoder
 #           results/decoders/{model}/{subject}/seed{seed}.tsv           its training history,
@@ -13,7 +14,7 @@
 rule fit:
     """Fit a closed-form decoder; it needs no GPU."""
     input:
-        responses="results/responses/{subject}.h5",
+        responses=asks(PLAN.decoders.responses),
         embeddings=asks(PLAN.decoders.embeddings),
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
@@ -25,7 +26,7 @@ rule fit:
         model=PLAN.closed_forms,
     threads: 1
     resources:
-        mem=scaled(4),
+        mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 4))),
         runtime=minutes(30),
     params:
         settings=asks(PLAN.decoders.training_settings),
@@ -39,7 +40,7 @@ rule fit:
 rule train:
     """Train a decoder by gradient descent; killed, it continues from its last state."""
     input:
-        responses="results/responses/{subject}.h5",
+        responses=asks(PLAN.decoders.responses),
         embeddings=asks(PLAN.decoders.embeddings),
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
@@ -53,7 +54,7 @@ rule train:
     threads: 2
     resources:
         gpu=1,
-        mem=scaled(4),
+        mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 4))),
         runtime=minutes(120),
         state_interval_s=20,
     params:
@@ -69,7 +70,7 @@ rule train:
 rule fit_auto:
     """Fit candidates, weigh them on validation images, and fit their mix to all training rows."""
     input:
-        responses="results/responses/{subject}.h5",
+        responses=asks(PLAN.decoders.responses),
         embeddings=asks(PLAN.decoders.embeddings),
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
@@ -83,7 +84,7 @@ rule fit_auto:
     threads: 2
     resources:
         gpu=1,
-        mem=scaled(8),
+        mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 8))),
         runtime=minutes(asks(PLAN.decoders.minutes)),
         state_interval_s=20,
     params:
@@ -121,7 +122,7 @@ rule combine:
 rule evaluate:
     """Evaluate all seeds of one model on one subject's test images, with controls."""
     input:
-        responses="results/responses/{subject}.h5",
+        responses=asks(PLAN.decoders.responses),
         embeddings=asks(PLAN.decoders.embeddings),
         decoders=asks(PLAN.decoders.files),
         categories=asks(PLAN.sources.subject_categories),
@@ -131,7 +132,7 @@ rule evaluate:
         "logs/evaluate/{model}/{subject}.log",
     threads: 1
     resources:
-        mem=scaled(4),
+        mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 4))),
         runtime=minutes(30),
     params:
         settings=asks(PLAN.decoders.evaluation_settings),

@@ -94,8 +94,11 @@ def code(subcommand):
 
 
 def scaled(gigabytes):
-    """Memory for a job, doubled at each retry."""
-    return function(lambda wildcards, attempt: f"{gigabytes * 2 ** (attempt - 1)}GB", "attempt")
+    """Memory for a job, doubled at each retry; a number, or a question about the job."""
+    first = gigabytes if callable(gigabytes) else lambda wildcards: gigabytes
+    return function(
+        lambda wildcards, attempt: f"{first(wildcards) * 2 ** (attempt - 1)}GB", "attempt"
+    )
 
 
 def minutes(count):

@@ -178,3 +178,13 @@ def read(path: str | os.PathLike[str]) -> Responses:
     table = {name: np.tile(column, bins) for name, column in given["electrodes"].items()}
     given["electrodes"] = {**table, BIN: np.repeat(np.arange(bins, dtype=np.int32), count)}
     return Responses(**given)
+
+
+def resolution(edges: np.ndarray | list[float] | None) -> str:
+    """In words what a response is in time, by the edges of its bins."""
+    if edges is None:
+        return "means over time"
+    edges = [float(edge) for edge in edges]
+    widths = sorted(set(np.diff(edges).round(3).tolist()))
+    bins = "+".join(f"{width:g}" for width in widths)
+    return f"{len(edges) - 1} bins of {bins} ms from {edges[0]:g} to {edges[-1]:g} ms"

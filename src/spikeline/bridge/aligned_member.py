@@ -37,9 +37,10 @@ class NetworkMap:
     """A network of `bridge.networks.architectures`, as its settings and the arrays of its state."""
 
     settings: dict[str, Any]
-    regions: list[str]
+    regions: list[str]  # of each electrode
     target_dim: int
     state: dict[str, np.ndarray]
+    bins: int = 1  # of time
     _network: Any = field(default=None, repr=False, compare=False)
 
     def predict(self, values: np.ndarray, batch: int = 1024) -> np.ndarray:
@@ -50,7 +51,11 @@ class NetworkMap:
 
             with torch.random.fork_rng(devices=[]):
                 network = build_network(
-                    self.settings, len(self.regions), self.regions, self.target_dim
+                    self.settings,
+                    len(self.regions),
+                    self.regions,
+                    self.target_dim,
+                    bins=self.bins,
                 )
             network.load_state_dict(
                 {name: torch.from_numpy(array.copy()) for name, array in self.state.items()}
@@ -72,6 +77,7 @@ class NetworkMap:
             "settings": self.settings,
             "regions": self.regions,
             "target_dim": self.target_dim,
+            "bins": self.bins,
         }
 
 
@@ -80,7 +86,7 @@ class AlignedMember:
     """One trained model of a decoder and its weight in the mean (weights sum to 1).
 
     Attributes:
-        electrodes: indices in the responses file.
+        electrodes: indices in the responses file, of columns.
         columns: of the embeddings that are read, where not all; see `Decoder`.
     """
 
@@ -106,7 +112,7 @@ class AlignedMember:
         return sum(int(array.size) for array in self.map.tensors().values())
 
     def embed_responses(self, values: np.ndarray) -> np.ndarray:
-        """Responses (n, electrodes of the file) to unit rows (n, k) float32."""
+        """Responses (n, columns of the file) to unit rows (n, k) float32."""
         return unit_rows(self.map.predict(self.scaler.apply(values[:, self.electrodes])))
 
     def embed_images(self, embeddings: np.ndarray) -> np.ndarray:
@@ -119,8 +125,7 @@ class AlignedMember:
         return {
             **read,
             "electrodes": self.electrodes.astype(np.int32),
-            "scaler.mean": self.scaler.mean,
-            "scaler.inverse_std": self.scaler.inverse_std,
+            **self.scaler.tensors(),
             "target.mean": self.target.mean,
             "target.matrix": self.target.matrix,
             **{f"map.{name}": array for name, array in self.map.tensors().items()},
@@ -146,13 +151,15 @@ class AlignedMember:
             prefix = "map.network."
             state = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
             mapping = NetworkMap(
-                description["settings"], description["regions"], description["target_dim"], state
+                description["settings"],
+                description["regions"],
+                description["target_dim"],
+                state,
+                description.get("bins", 1),  # files from before there were bins have none
             )
         return cls(
             electrodes=arrays["electrodes"],
-            scaler=ResponseScaler(
-                description["transform"], arrays["scaler.mean"], arrays["scaler.inverse_std"]
-            ),
+            scaler=ResponseScaler.from_tensors(description["transform"], arrays),
             map=mapping,
             target=TargetSpace(
                 arrays["target.mean"], arrays["target.matrix"], **description["target"]

@@ -6,6 +6,7 @@ test, cross-validation leaves whole concepts out too.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,10 +16,16 @@ import numpy as np
 from spikeline.bridge.aligned_member import AffineMap, AlignedMember
 from spikeline.bridge.bayesian.fitting import fit_bayesian
 from spikeline.bridge.decoder import Decoder
-from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection
+from spikeline.bridge.preprocessing import (
+    ResponseScaler,
+    electrode_selection,
+    stabilised,
+    time_bins,
+)
 from spikeline.bridge.ridge import fit_ridge
 from spikeline.bridge.splits import left_out_together
 from spikeline.bridge.targets import fit_target_space
+from spikeline.bridge.temporal_components import TemporalComponents, fit_temporal_components
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +42,7 @@ def fit_ridge_decoder(
     """Ridge from responses to the target space; the penalty is chosen by cross-validation.
 
     Args:
-        responses: training rows (rows, electrodes of the file).
+        responses: training rows (rows, columns of the file).
         embeddings: of the image of each row (rows, dim).
         images, categories: str (rows,).
         electrodes: the electrode table.
@@ -45,10 +52,13 @@ def fit_ridge_decoder(
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
     )
-    scaler = ResponseScaler.fit(responses[:, chosen], settings["transform"])
-    x = scaler.apply(responses[:, chosen])
     groups = left_out_together(images, categories, settings["drop_test_concepts"])
-    space = fit_target_space(embeddings, images, settings, x, groups, layer_dims)
+    components = _components(
+        responses, embeddings, images, groups, electrodes, chosen, settings, layer_dims
+    )
+    scaler = ResponseScaler.fit(responses[:, chosen], settings["transform"], components)
+    x = scaler.apply(responses[:, chosen])
+    space = fit_target_space(embeddings, images, settings, lambda: x, groups, layer_dims)
     fit = fit_ridge(
         x,
         space.project(embeddings),
@@ -74,7 +84,7 @@ def fit_bayesian_decoder(
     """Two Gaussian models that share one score; see `spikeline.bridge.bayesian`.
 
     Args:
-        responses: training rows (rows, electrodes of the file).
+        responses: training rows (rows, columns of the file).
         embeddings: of the image of each row (rows, dim).
         images, categories: str (rows,).
         electrodes: the electrode table.
@@ -85,15 +95,47 @@ def fit_bayesian_decoder(
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
     )
-    groups = categories if settings["drop_test_concepts"] else None
+    groups = left_out_together(images, categories, settings["drop_test_concepts"])
+    components = _components(
+        responses, embeddings, images, groups, electrodes, chosen, settings, layer_dims
+    )
     member = fit_bayesian(
         responses,
         embeddings,
         images,
         settings,
         gallery,
-        groups=groups,
+        groups=groups if settings["drop_test_concepts"] else None,
         electrodes=chosen,
+        components=components,
         layer_dims=layer_dims,
     )
     return Decoder(responses.shape[1], (member,), {"settings": dict(settings)})
+
+
+def _components(
+    responses: np.ndarray,
+    embeddings: np.ndarray,
+    images: np.ndarray,
+    groups: np.ndarray,
+    electrodes: Mapping[str, np.ndarray],
+    chosen: np.ndarray,
+    settings: Mapping[str, Any],
+    layer_dims: Sequence[int],
+) -> TemporalComponents | None:
+    """How the settings weigh the time bins of the chosen columns; None where they do not."""
+    bins = time_bins(electrodes, chosen, settings)
+    if settings["time"] == "concatenated":
+        return None
+    components = fit_temporal_components(
+        stabilised(responses[:, chosen], settings["transform"]),
+        embeddings,
+        images,
+        groups,
+        np.asarray(electrodes["region"])[chosen[: len(chosen) // bins]].astype(str),
+        bins,
+        settings,
+        layer_dims,
+    )
+    logger.info("temporal components: %s", json.dumps(components.described(), sort_keys=True))
+    return components

@@ -7,7 +7,7 @@ none counts more for being longer.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,7 +173,7 @@ def fit_target_space(
     embeddings: np.ndarray,
     images: np.ndarray,
     settings: Mapping[str, Any],
-    responses: np.ndarray,
+    responses: Callable[[], np.ndarray],
     groups: np.ndarray | None = None,
     layer_dims: Sequence[int] = (),
 ) -> TargetSpace:
@@ -181,9 +181,9 @@ def fit_target_space(
 
     Args:
         embeddings: (rows, dim); images: (rows,), their names: each image counts once.
-        responses: standardised (rows, electrodes), to weight components by how well a ridge
+        responses: gives standardised (rows, features), to weight components by how well a ridge
             regression predicts them in cross-validation (`target_weighting`, an exponent of the
-            correlation).
+            correlation); asked only then, for they may be many.
         groups: (rows,) labels of rows left out together there; None: rows of one image.
         layer_dims: columns of each layer of the embeddings; none means one layer.
     """
@@ -200,7 +200,7 @@ def fit_target_space(
         return space
     groups = images if groups is None else groups
     targets = space.project(embeddings)
-    r2 = fit_ridge(responses, targets, _PREDICTABILITY_PENALTIES, groups=groups).r2
+    r2 = fit_ridge(responses(), targets, _PREDICTABILITY_PENALTIES, groups=groups).r2
     correlation = np.sqrt(np.maximum(r2.max(0), 0))
     if not correlation.any():
         logger.warning("target_weighting: no component is predictable; components are not weighted")

@@ -29,6 +29,7 @@ class TrainingData:
     layer_dims: tuple[int, ...]  # columns of each layer of the embeddings
     columns: np.ndarray  # of the file, that the embeddings are
     n_columns: int  # of the file
+    edges: list[float] | None  # of the responses' time bins, ms; None: means over time
 
 
 def add_arguments(parser: argparse.ArgumentParser, step: str) -> None:
@@ -74,6 +75,7 @@ def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingDa
         tuple(map(len, columns)),
         np.concatenate(columns),
         embedded.values.shape[1],
+        None if recorded.edges is None else recorded.edges.tolist(),
     )
 
 
@@ -84,7 +86,7 @@ def save(
     settings: Mapping[str, Any],
     data: TrainingData,
 ) -> dict[str, Any]:
-    """Write the decoder with its spread on these data, its encoder's identity and provenance.
+    """Write the decoder with its spread on these data, what it reads, and provenance.
 
     Returns:
         the provenance, for what is written next to the decoder.
@@ -94,6 +96,6 @@ def save(
     )
     decoder = decoder.with_spread(data.responses, data.embeddings, data.images)
     decoder = decoder.reading(data.columns, data.n_columns)
-    known = {"encoder": data.encoder, "settings": dict(settings)}
+    known = {"encoder": data.encoder, "edges": data.edges, "settings": dict(settings)}
     decoder.save(options.output, {**decoder.metadata, **known}, record)
     return record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from spikeline.artifacts import provenance
+from spikeline.artifacts.responses import resolution
 from spikeline.bridge.decoder import Decoder, combine
 from spikeline.cli._options import add_output, start_log
 from spikeline.errors import InputError
@@ -22,7 +23,11 @@ def run(options: argparse.Namespace) -> None:
     encoders = {member.metadata["encoder"] for member in members}
     if len(encoders) != 1:
         raise InputError(f"--decoders: trained with several encoders, {sorted(encoders)}; use one")
+    read = {resolution(member.metadata.get("edges")) for member in members}
+    if len(read) != 1:
+        raise InputError(f"--decoders: trained on {' and on '.join(sorted(read))}; use one")
     settings = {"of": [member.metadata["settings"] for member in members]}
     record = provenance.describe(__name__, settings, options.decoders, seed=options.seed)
-    metadata = {"encoder": encoders.pop(), "settings": settings}
+    edges = members[0].metadata.get("edges")
+    metadata = {"encoder": encoders.pop(), "edges": edges, "settings": settings}
     combine(members).save(options.output, metadata, record)

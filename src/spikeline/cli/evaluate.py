@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> None:
         decoder = Decoder.load(path)
         embedded = embeddings.read(options.embeddings, seed)
         _check_encoder(decoder, embedded, path, options.embeddings)
+        _check_bins(decoder, recorded, path, options.responses)
         _check_seed(seed, path)
         test = recorded.split(seed)
         images = recorded.images[test]
@@ -84,6 +85,16 @@ def _check_encoder(
         )
 
 
+def _check_bins(decoder: Decoder, recorded: responses.Responses, path: str, where: str) -> None:
+    trained, given = (
+        responses.resolution(edges) for edges in (decoder.metadata.get("edges"), recorded.edges)
+    )
+    if trained != given:
+        raise InputError(
+            f"{where}: responses are {given}; {path} was trained on {trained}; evaluate it on those"
+        )
+
+
 def _check_seed(seed: int, path: str) -> None:
     """Another seed may mean another split, whose test images the decoder was trained on."""
     try:
@@ -95,8 +106,10 @@ def _check_seed(seed: int, path: str) -> None:
 
 
 def _electrodes(decoder: Decoder) -> np.ndarray:
-    """Sorted indices of the electrodes that any member reads."""
-    return np.unique(np.concatenate([member.electrodes for member in decoder.members]))
+    """Sorted indices of the electrodes that any member reads, in whatever time bins."""
+    columns = np.concatenate([member.electrodes for member in decoder.members])
+    bins = len(decoder.metadata.get("edges") or [0, 0]) - 1
+    return np.unique(columns % (decoder.n_electrodes // bins))
 
 
 def _facts(decoder: Decoder) -> dict[str, int | str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spikeline.errors import InputError
-from spikeline.settings.candidates import KINDS, own_settings, shared_keys
+from spikeline.settings.candidates import KINDS, data_keys, own_settings
 from spikeline.settings.entries import Models, parse_name
 
 
@@ -29,7 +29,7 @@ def candidates(models: Models, model: str) -> dict[str, dict[str, Any]]:
 def _single(models: Models, name: str) -> dict[str, Any]:
     settings = models.settings(name)
     for key in parse_name(name)[1]:
-        if key in shared_keys():
+        if key in data_keys():
             raise InputError(f"all candidates share {key!r}; set it on the auto model")
     if settings["kind"] in KINDS:
         return models.training_settings(name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from functools import cache
+from typing import Any
 
 from spikeline.errors import InputError
 from spikeline.plan import automatic
@@ -12,6 +14,7 @@ from spikeline.plan.sources import Sources
 from spikeline.settings.schema import unknown
 from spikeline.settings.steps import STEPS, selected
 
+RESPONSES = "results/responses/{subject}.h5"
 DECODER = "results/decoders/{model}/{subject}/seed{seed}.safetensors"
 REDUCED = "results/targets/{encoder}/{subject}.h5"
 EVALUATION = "results/evaluations/{model}/{subject}.json"
@@ -25,6 +28,8 @@ AUTOMATIC = STEPS["fit-auto"][0].kinds
 _APART, _ELSEWHERE = 1000, 100
 # A job of `auto` may take so many times its budget, and some minutes to start.
 _PATIENCE, _START_MINUTES = 4, 30
+# Copies of the responses in one time bin, at the size of TVSD: 22,248 x 1,024 in half precision.
+_GIGABYTES_PER_BIN = 0.25
 
 
 class Decoders:
@@ -39,12 +44,21 @@ class Decoders:
         self._asked = asked
         # Asked once per job; answered once per model.
         self.encoder = cache(self._encoder)
+        self.windows = cache(self._windows)
         self.layers = cache(self._layers)
         self.training_settings = cache(self._training_settings)
         self.candidates = cache(self._candidates)
         self.evaluation_settings = cache(self._evaluation_settings)
         self.distinct = cache(self._distinct)
         self.check = cache(self._check)
+
+    def responses(self, model: str, subject: str) -> str:
+        """The responses a model reads: the subject's own, or those in the model's windows."""
+        self.check(model, subject)
+        windows = self.windows(model)
+        if windows is None:
+            return RESPONSES.format(subject=subject)
+        return self.sources.windows(windows, subject)
 
     def embeddings(self, model: str, subject: str) -> str:
         """The embeddings a model is trained on: its encoder's, of the images its subject saw.
@@ -101,6 +115,18 @@ class Decoders:
             )
         return encoders.pop()
 
+    def _windows(self, model: str) -> str | None:
+        """The windows a model reads; the members of an ensemble share them."""
+        settings = self.models.settings(model)
+        if settings["kind"] not in ENSEMBLES:
+            return settings["windows"]
+        windows = {self.windows(member) for member in self.models.members(model)}
+        if len(windows) > 1:
+            raise InputError(
+                f"model {model!r}: its members read windows {sorted(map(str, windows))}; use one"
+            )
+        return windows.pop()
+
     def _layers(self, model: str) -> list[str]:
         """The layers a model predicts, none for its encoder's output; of an ensemble, any."""
         settings = self.models.settings(model)
@@ -154,6 +180,15 @@ class Decoders:
         """How long an `auto` model may take: its budget is reckoned at a nominal speed."""
         return round(_PATIENCE * self.models.settings(model)["budget_minutes"]) + _START_MINUTES
 
+    def gigabytes(self, model: str, of_means: int) -> int:
+        """Memory of a job that reads a model's responses, from that on means over time."""
+        windows = self.windows(model)
+        entry = {"bin_ms": 0} if windows is None else self.config.entry("windows", windows)
+        if not entry["bin_ms"]:
+            return of_means
+        start, end = entry["window"]
+        return of_means + math.ceil(_GIGABYTES_PER_BIN * (end - start) / entry["bin_ms"])
+
     def _evaluation_settings(self, model: str) -> str:
         """The settings that evaluation reads."""
         entry = self.models.checked(model)
@@ -168,12 +203,25 @@ class Decoders:
             for member in self.models.members(model):
                 self.check(member, subject)
             return
+        fitted = {model: settings}
         if settings["kind"] in AUTOMATIC:
-            self.candidates(model)
+            fitted = automatic.candidates(self.models, model)
+        for name, own in fitted.items():
+            self._check_time(name, own, settings["windows"])
         self.config.entry("encoders", settings["encoder"])
         for region in settings["regions"]:
             if region not in known:
                 raise unknown("region", region, known, f"model {model!r}, subject {subject!r}")
+
+    def _check_time(self, model: str, settings: Mapping[str, Any], windows: str | None) -> None:
+        """Raise InputError where a decoder weighs time bins and reads none."""
+        time = settings.get("time", "concatenated")
+        binned = windows is not None and self.config.entry("windows", windows)["bin_ms"]
+        if time != "concatenated" and not binned:
+            raise InputError(
+                f"model {model!r}: time={time} weighs time bins, but its windows, "
+                f"{windows or 'none'}, have no bins; name an entry of `windows` with bin_ms"
+            )
 
 
 def check_system(model: str, own: str, expected: str) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from spikeline.errors import InputError
-from spikeline.settings.schema import unknown
+from spikeline.settings.schema import load_schema, unknown
 from spikeline.settings.steps import STEPS, completed, schema_of
 
 # The steps whose decoders can be candidates.
@@ -20,6 +20,15 @@ def shared_keys() -> frozenset[str]:
     """The settings that `auto` hands to each of its candidates: those that every kind has."""
     kinds = [set(schema_of(_step(kind), kind)["properties"]) for kind in KINDS]
     return frozenset(set(schema_of("fit-auto", None)["properties"]).intersection(*kinds)) - {"kind"}
+
+
+@cache
+def data_keys() -> frozenset[str]:
+    """The settings of `auto` that every kind has, those that name inputs or evaluate included."""
+    kinds = load_schema()["properties"]["models"]["x-kinds"]
+    return frozenset.intersection(*(frozenset(kinds[kind]["properties"]) for kind in KINDS)) & (
+        kinds["auto"]["properties"].keys()
+    ) - {"kind"}
 
 
 def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,3 +36,13 @@ def test_noise_has_the_standard_deviation_asked_for():
 
 def test_every_sample_keeps_at_least_one_electrode():
     assert electrode_mask((500, 2), 0.9, generator=torch.Generator().manual_seed(0)).any(-1).all()
+
+
+@pytest.mark.parametrize("masks_electrodes", [False, True])
+def test_a_dropped_electrode_is_dropped_in_all_its_bins(masks_electrodes):
+    generator = torch.Generator().manual_seed(0)
+    out, keep = augment(torch.ones(2, 300, 3 * 5), 0.0, 0.4, masks_electrodes, generator, bins=3)
+    kept = (keep if masks_electrodes else out != 0).reshape(2, 300, 3, 5)
+    assert (kept == kept[:, :, :1]).all()
+    assert 0.55 < kept.float().mean() < 0.65
+    assert kept[:, :, 0].float().std(1).min() > 0.4  # each electrode of its own

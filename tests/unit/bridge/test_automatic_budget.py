@@ -104,3 +104,29 @@ def test_networks_have_a_nominal_speed_of_their_own():
 def test_candidates_are_taken_as_long_as_their_sum_fits_and_the_cheapest_always(budget, count):
     candidates = [Candidate(name, {}, minutes) for name, minutes in (("a", 1), ("b", 2), ("c", 7))]
     assert affordable(candidates, budget) == count
+
+
+@pytest.mark.parametrize(("time", "features"), [("concatenated", 4), ("gate", 1), ("low_rank", 2)])
+def test_closed_forms_over_time_cost_what_as_many_electrodes_do(time, features):
+    binned = Shapes(rows=130, images=130, electrodes=30, dim=20, bins=4)
+    alike = Shapes(rows=130, images=130, electrodes=features * 30, dim=20)
+    for kind in ("ridge", "bayesian"):
+        given = entry(kind, time=time, time_rank=2)
+        assert operations(given, binned) == operations(entry(kind), alike)
+
+
+def test_a_network_over_time_costs_its_weighting_too():
+    binned = Shapes(rows=130, images=130, electrodes=30, dim=20, bins=4)
+    network = {"hidden": 16, "depth": 1, "batch_size": 64, "epochs": 3}
+    gate, plain = entry("mlp", time="gate", **network), entry("mlp", **network)
+    # A product with each bin and the gradient of the weights; and through the first hidden layer,
+    # whose inputs are now learned, the gradient of those.
+    step = 2 * (2 * 64 * 4 * 30) + 2 * 64 * 16 * 30
+    more = operations(gate, binned) - operations(plain, SHAPES)
+    assert more == pytest.approx(3 * 2 * step, rel=0.01)
+    assert operations(plain, binned) > operations(gate, binned)
+
+
+def test_few_factors_cost_less_than_the_full_covariance_of_many_responses():
+    many = Shapes(rows=2000, images=2000, electrodes=1000, dim=20, bins=8)
+    assert operations(entry("bayesian", noise_rank=20), many) < operations(entry("bayesian"), many)

@@ -24,6 +24,7 @@ SETTINGS = {
     "target_components": 0,
     "target_layers": [],
     "layer_mix": "stacked",
+    "noise_rank": 0,
     "encoding_kernels": ["linear"],
     "decoding_kernels": ["linear"],
 }
@@ -279,8 +280,8 @@ def test_the_errors_of_a_repeated_image_are_those_of_an_image_not_seen():
     trials = Trials(x, e, images, images)
     sides = ("encoding", "decoding")
     models = gaussian_models.GaussianModels.fit(chosen, {"rbf": 1.0}, trials, sides)
-    assert np.diag(models.encoding.covariance).mean() > 0.9
-    assert np.diag(models.decoding.covariance).mean() > 0.9
+    assert np.diag(models.encoding.noise.covariance).mean() > 0.9
+    assert np.diag(models.decoding.noise.covariance).mean() > 0.9
 
 
 @pytest.mark.parametrize("side", ["encoding", "decoding"])
@@ -293,7 +294,7 @@ def test_validation_scores_are_the_log_likelihood_ratios_up_to_a_constant_of_the
     vectors = models.vectors(side, x_new, e_new)
     held_out = model_selection._HeldOut(models, x_new, e_new, np.arange(20), [])
     scores = held_out.scores(side, 0.3, vectors)
-    covariance = getattr(models, side).covariance
+    covariance = getattr(models, side).noise.covariance
     noise = 0.7 * covariance + 0.3 * np.diag(np.diag(covariance))
     responses, images, _ = vectors
     expected = np.array(

@@ -123,6 +123,7 @@ def bayesian_decoder():
     settings = {
         "transform": "none", "target_transform": "none", "target_normalise": False,
         "target_components": 0, "target_layers": [], "layer_mix": "stacked",
+        "noise_rank": 0,
         "encoding_kernels": ["linear"], "decoding_kernels": ["linear"],
     }  # fmt: skip
     return Decoder(6, (fit_bayesian(RESPONSES, EMBEDDINGS, IMAGES, settings, 10),))

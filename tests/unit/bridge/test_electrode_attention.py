@@ -8,11 +8,12 @@ from spikeline.bridge.networks import electrode_attention
 from spikeline.bridge.networks.electrode_attention import ElectrodeAttention
 
 
-def layer_and_batch(dtype, heads=4, groups=True):
+def layer_and_batch(dtype, heads=4, groups=True, bins=1):
     torch.manual_seed(0)
     electrodes, dim, batch = 40, 32, 23
-    regions = torch.arange(electrodes) % 3 if groups else None
-    layer = ElectrodeAttention(electrodes, dim, 8, heads, dim_head=12, groups=regions).to(dtype)
+    own = electrodes // bins
+    regions = torch.arange(own) % 3 if groups else None
+    layer = ElectrodeAttention(own, dim, 8, heads, dim_head=12, groups=regions, bins=bins).to(dtype)
     for parameter in layer.parameters():  # nothing left at a neutral initial value
         torch.nn.init.normal_(parameter, std=0.5)
     values = torch.randn(batch, electrodes, dtype=dtype, requires_grad=True)
@@ -31,11 +32,12 @@ def output_and_gradients(forward, layer, values, keep, weights):
 @pytest.mark.parametrize("slice_elements", [1, 3000, 1 << 18])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+@pytest.mark.parametrize("bins", [1, 4])
 def test_closed_form_equals_plain_tokens_forward_and_backward(
-    dtype, tolerance, masked, slice_elements, monkeypatch
+    dtype, tolerance, masked, slice_elements, bins, monkeypatch
 ):
     monkeypatch.setitem(electrode_attention._SLICE_ELEMENTS, "cpu", slice_elements)
-    layer, values, weights = layer_and_batch(dtype)
+    layer, values, weights = layer_and_batch(dtype, bins=bins)
     keep = torch.rand(values.shape) > 0.3 if masked else None
     closed = output_and_gradients(layer.forward, layer, values, keep, weights)
     plain = output_and_gradients(layer.forward_plain, layer, values, keep, weights)
@@ -45,6 +47,16 @@ def test_closed_form_equals_plain_tokens_forward_and_backward(
         if name == "values" and masked:
             assert (closed[name][~keep] == 0).all()
         assert (closed[name] - plain[name]).abs().max() <= tolerance * max(scale, 1), name
+
+
+def test_the_token_of_a_bin_is_its_electrodes_identity_its_areas_and_its_own_vector():
+    layer, *_ = layer_and_batch(torch.float64, bins=4)
+    tokens = layer._identities()
+    assert tokens.shape == (40, 32)
+    for b in range(4):
+        for e in range(10):
+            expected = layer.identity[e] + layer.region[e % 3] + layer.time[b]
+            torch.testing.assert_close(tokens[b * 10 + e], expected)
 
 
 def test_dropped_electrodes_do_not_exist_for_the_latents():

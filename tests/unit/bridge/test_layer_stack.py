@@ -12,6 +12,7 @@ from spikeline.bridge.targets import TargetSpace
 SETTINGS = {
     "transform": "none", "target_transform": "none", "target_normalise": True,
     "target_components": 0, "target_layers": ["early", "late"], "layer_mix": "stacked",
+    "noise_rank": 0,
     "encoding_kernels": ["linear", "rbf"], "decoding_kernels": ["linear"],
 }  # fmt: skip
 

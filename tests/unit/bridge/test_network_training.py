@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from spikeline.bridge.aligned_member import AffineMap
 from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
@@ -51,6 +52,8 @@ TARGET = {
     "target_transform": "none",
     "target_normalise": True,
     "target_layers": [],
+    "time": "concatenated",
+    "noise_rank": 0,
 }
 SMALL = {
     **TARGET,
@@ -287,8 +290,10 @@ def test_components_that_responses_do_not_predict_weigh_less(recording):
         "layer_mix": "stacked",
         "target_weighting": 1.0,
     }
-    weighted = fit_target_space(embeddings, images, settings, responses)
-    plain = fit_target_space(embeddings, images, {**settings, "target_weighting": 0.0}, responses)
+    weighted = fit_target_space(embeddings, images, settings, lambda: responses)
+    plain = fit_target_space(
+        embeddings, images, {**settings, "target_weighting": 0.0}, lambda: responses
+    )
     noise = np.abs(plain.matrix[-1]).argmax()
     ratio = np.linalg.norm(weighted.matrix, axis=0) / np.linalg.norm(plain.matrix, axis=0)
     assert ratio[noise] < 0.3
@@ -364,3 +369,26 @@ def test_where_test_concepts_are_dropped_closed_forms_are_judged_on_whole_concep
             fit_bayesian_decoder(*arrays, TABLE, settings, 50)
     assert seen[0] is None or len(set(seen[0])) == 400
     np.testing.assert_array_equal(seen[1], recording[3][:400])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_responses_in_bins_stay_in_half_precision_until_they_are_standardised(
+    recording, kind, monkeypatch
+):
+    seen = {}
+    original = training._Alignment.standardised
+
+    def standardised(self, rows):
+        out = original(self, rows)
+        seen.update(stored=self.values.dtype, read=out.dtype)
+        return out
+
+    monkeypatch.setattr(training._Alignment, "standardised", standardised)
+    responses, *others = (array[:200] for array in recording)
+    table = {name: np.tile(column, 2) for name, column in TABLE.items()}
+    table["bin"] = np.repeat(np.arange(2), ELECTRODES)
+    both = np.hstack([responses, responses]).astype(np.float16)
+    settings = {**KINDS[kind], "epochs": 1}
+    decoder, _ = fit_network(both, *others, table, settings, seed=0, gallery=50, fabric=FABRIC)
+    assert seen == {"stored": torch.float16, "read": torch.float32}
+    assert np.isfinite(decoder.embed_responses(both)).all()

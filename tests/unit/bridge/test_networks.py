@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from spikeline.bridge.networks.architectures import Capoyo, CapoyoEncoder, StackedMlp, build_network
+from spikeline.bridge.networks.architectures import Capoyo, CapoyoEncoder, build_network
+from spikeline.bridge.networks.stacked import StackedMlp
 from spikeline.errors import InputError
 
 FULL_SIZE = {

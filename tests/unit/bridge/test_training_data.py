@@ -2,12 +2,13 @@
 
 import argparse
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from artifact_examples import electrodes_of_one_area
 
-from spikeline.artifacts import embeddings, responses
+from spikeline.artifacts import embeddings, evaluations, responses
 from spikeline.bridge.decoder import Decoder
 from spikeline.cli import _training_data
 from spikeline.cli.main import main
@@ -138,3 +139,73 @@ def test_a_training_that_diverges_is_one_line(files, capsys, monkeypatch):
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == "spikeline train: training diverged: lower learning_rate"
     assert not (files / "d.safetensors").exists()
+
+
+def binned(folder, start=0, bins=3):
+    """The recording in bins of 25 ms, the same in every bin."""
+    plain = responses.read(folder / "r.h5")
+    table = {name: np.tile(column, bins) for name, column in plain.electrodes.items()}
+    table[responses.BIN] = np.repeat(np.arange(bins, dtype=np.int32), ELECTRODES)
+    edges = start + 25 * np.arange(bins + 1, dtype=np.float32)
+    values = np.tile(plain.values, bins).astype(np.float16)
+    timed = replace(plain, values=values, electrodes=table, edges=edges)
+    responses.write(folder / "r.h5", timed, {})
+
+
+def evaluated(files):
+    given = ["--responses", files / "r.h5", "--embeddings", files / "e.h5", "--seeds", 0]
+    given += ["--decoders", files / "d.safetensors", "--output", files / "x.json"]
+    return main(["evaluate", *map(str, given), "--settings", "{}"])
+
+
+@pytest.mark.parametrize("time", ["concatenated", "gate"])
+def test_a_decoder_of_time_bins_goes_from_its_fit_to_its_evaluation(files, time):
+    binned(files)
+    assert fitted(files, "fit", {"kind": "ridge", "penalties": [1.0], "time": time}) == 0
+    assert Decoder.load(files / "d.safetensors").metadata["edges"] == [0, 25, 50, 75]
+    assert evaluated(files) == 0
+    evaluation = evaluations.read(files / "x.json")
+    assert evaluation.facts["electrodes"] == ELECTRODES
+    assert evaluation.seeds[0].draws[0].neural_to_image.hits(1).mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("bins", "said"),
+    [
+        ({"start": 50}, "3 bins of 25 ms from 50 to 125 ms"),
+        ({"bins": 2}, "2 bins of 25 ms from 0 to 50 ms"),
+        (None, "means over time"),
+    ],
+)
+def test_responses_in_other_bins_than_a_decoder_was_trained_on_are_one_line(
+    files, capsys, bins, said
+):
+    plain = (files / "r.h5").read_bytes()
+    binned(files)
+    assert fitted(files, "fit", {"kind": "ridge", "penalties": [1.0]}) == 0
+    (files / "r.h5").write_bytes(plain)
+    if bins is not None:
+        binned(files, **bins)
+    assert evaluated(files) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"r.h5: responses are {said}; " in line
+    assert "was trained on 3 bins of 25 ms from 0 to 75 ms" in line
+    assert not (files / "x.json").exists()
+
+
+def test_decoders_of_other_bins_are_not_combined(files, capsys):
+    ridge = {"kind": "ridge", "penalties": [1.0]}
+    for name in ("a", "b"):
+        binned(files, bins=3, start=0 if name == "a" else 50)
+        assert fitted(files, "fit", ridge) == 0
+        (files / "d.safetensors").rename(files / name)
+        plain = responses.read(files / "r.h5")
+        restored = replace(
+            plain, values=plain.values[:, :ELECTRODES].astype(np.float32), edges=None,
+            electrodes=electrodes_of_one_area("V1", ELECTRODES),
+        )  # fmt: skip
+        responses.write(files / "r.h5", restored, {})
+    given = ["--decoders", str(files / "a"), str(files / "b"), "--seed", "0"]
+    assert main(["combine", *given, "--output", str(files / "c")]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "trained on 3 bins of 25 ms from 0 to 75 ms and on 3 bins of 25 ms from 50" in line

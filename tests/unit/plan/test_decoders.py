@@ -134,6 +134,78 @@ def test_members_that_predict_layers_and_members_that_do_not_are_refused_togethe
         plan.decoders.embeddings("mixed", "monkeyF")
 
 
+def windowed(planned, **models):
+    windows = {"late": {"window": [100, 200]}, "bins": {"window": [0, 200], "bin_ms": 25}}
+    return planned({"windows": windows, "models": {**ENSEMBLES, **models}})
+
+
+def test_a_model_reads_the_responses_of_its_windows(planned):
+    plan = windowed(planned)
+    assert plan.decoders.responses("ridge", "monkeyF") == "results/responses/monkeyF.h5"
+    for model in ("ridge@windows=late", "mlp@time=gate@windows=bins", "auto@windows=late"):
+        windows = model.rpartition("=")[2]
+        assert plan.decoders.responses(model, "monkeyF") == f"results/windows/{windows}/monkeyF.h5"
+
+
+def test_windows_are_part_of_a_decoders_path_and_not_of_its_settings(planned):
+    plan = windowed(planned)
+    (file,) = plan.decoders.files("ridge@windows=late", "monkeyF")
+    assert file == "results/decoders/ridge@windows=late/monkeyF/seed0.safetensors"
+    late, own = map(plan.decoders.training_settings, ("ridge@windows=late", "ridge"))
+    assert late == own
+    assert "windows" not in json.loads(plan.decoders.evaluation_settings("ridge@windows=late"))
+
+
+def test_a_job_over_time_bins_gets_memory_for_each(planned):
+    plan = windowed(planned)
+    assert plan.decoders.gigabytes("ridge", 4) == plan.decoders.gigabytes("ridge@windows=late", 4)
+    assert plan.decoders.gigabytes("ridge", 4) == 4
+    assert plan.decoders.gigabytes("mixed@windows=bins", 4) == 4 + 8 // 4
+
+
+def test_members_of_an_ensemble_read_the_same_windows(planned):
+    late = {"kind": "ridge", "windows": "late"}
+    plan = windowed(planned, late=late, odd={"kind": "ensemble", "of": ["ridge", "late"]})
+    path = "results/windows/late/monkeyF.h5"
+    assert plan.decoders.responses("mixed@windows=late", "monkeyF") == path
+    with pytest.raises(InputError, match=r"'odd': its members read windows \['None', 'late'\]"):
+        plan.decoders.responses("odd", "monkeyF")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("ridge@time=gate", "time=gate weighs time bins, but its windows, none, have no bins"),
+        ("mlp@time=low_rank@windows=late", "its windows, late, have no bins"),
+        (
+            "ridge@windows=lat",
+            "unknown window 'lat': known are ['means', 'bins', 'late']; did you mean",
+        ),
+        ("weighs", "'ridge@time=gate': time=gate weighs time bins"),
+        ("ridge@time=gate@windows=bins@time_rank=0", "time_rank: 0 is less than the minimum"),
+    ],
+)
+def test_windows_that_do_not_fit_a_model_are_one_line(planned, model, words):
+    plan = windowed(planned, weighs={"kind": "auto", "of": ["ridge@time=gate"]})
+    with pytest.raises(InputError) as said:
+        plan.decoders.responses(model, "monkeyF")
+    assert words in str(said.value)
+    assert "\n" not in str(said.value)
+
+
+def test_candidates_weigh_the_bins_of_the_auto_model_each_in_its_way(planned):
+    own = {"kind": "auto", "windows": "bins", "of": ["ridge@time=gate", "ridge@time=low_rank"]}
+    plan = windowed(planned, timed=own)
+    assert plan.decoders.responses("timed", "monkeyF") == "results/windows/bins/monkeyF.h5"
+    found = json.loads(plan.decoders.candidates("timed"))
+    assert {name: one["time"] for name, one in found.items()} == {
+        "ridge@time=gate": "gate", "ridge@time=low_rank": "low_rank",
+    }  # fmt: skip
+    plan = windowed(planned, timed={"kind": "auto", "of": ["ridge@windows=late"]})
+    with pytest.raises(InputError, match="all candidates share 'windows'; set it on the auto"):
+        plan.decoders.responses("timed", "monkeyF")
+
+
 @pytest.mark.parametrize(
     ("model", "subject", "words"),
     [

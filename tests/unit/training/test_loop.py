@@ -119,7 +119,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 import torch
-from spikeline.bridge.networks.architectures import StackedMlp
+from spikeline.bridge.networks.stacked import StackedMlp
 from spikeline.bridge.networks.batches import ShuffledRows
 from spikeline.bridge.networks.losses import AlignmentLoss
 from spikeline.training.device import make_fabric

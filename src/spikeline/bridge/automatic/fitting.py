@@ -26,7 +26,7 @@ from spikeline.bridge.automatic.validation import (
 )
 from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
 from spikeline.bridge.decoder import Decoder, combine
-from spikeline.bridge.preprocessing import electrode_selection
+from spikeline.bridge.preprocessing import electrode_selection, time_bins
 from spikeline.bridge.splits import ValidationSplit
 
 if TYPE_CHECKING:
@@ -102,12 +102,14 @@ def fit_auto(
     chosen = electrode_selection(
         fit.electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
     )
+    bins = max(time_bins(fit.electrodes, chosen, own) for own in candidates.values())
     shapes = Shapes(
         len(rows.images),
         len(np.unique(rows.images)),
-        len(chosen),
+        len(chosen) // bins,
         rows.embeddings.shape[1],
         fit.layer_dims,
+        bins,
     )
     ordered = estimated(candidates, shapes, settings)
     count = affordable(ordered, settings["budget_minutes"])

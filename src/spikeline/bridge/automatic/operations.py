@@ -8,7 +8,7 @@ time goes; the epochs of a network are an upper bound, since training may stop e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spikeline.bridge.bayesian.fitting import POWER_LANDMARKS, POWER_ROWS, SPECTRUM_POWERS
@@ -24,17 +24,23 @@ from spikeline.bridge.bayesian.model_selection import FOLDS, SHRINKAGES, VALIDAT
 # Eigenvalues and vectors of a symmetric matrix (n, n) take about 9 n^3 (Golub and Van Loan, Matrix
 # Computations, 8.3), its Cholesky factor and the inverse of that 2/3 n^3.
 _EIGEN, _WHITENER = 9, 2 / 3
+# Products of the rows with each factor of their covariance; see `bridge.bayesian.noise`.
+_FACTOR_PASSES = 9
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a decoder is fitted to: rows of so many images, on electrodes chosen already."""
+    """What a decoder is fitted to: rows of so many images, on electrodes chosen already.
+
+    Each electrode has a response in each of `bins` time bins.
+    """
 
     rows: int
     images: int
     electrodes: int
     dim: int
     layer_dims: tuple[int, ...] = ()
+    bins: int = 1
 
 
 def operations(settings: Mapping[str, Any], shapes: Shapes) -> float:
@@ -44,16 +50,23 @@ def operations(settings: Mapping[str, Any], shapes: Shapes) -> float:
         settings: resolved settings of a `ridge`, `bayesian`, `linear`, `mlp` or `capoyo` entry.
     """
     axes = min(shapes.images, shapes.dim)
+    features = _features(settings, shapes)
     target_space = _spectrum(shapes.images, shapes.dim)
     if settings["kind"] == "bayesian":
         resolved = BayesianSettings.of(settings, shapes.layer_dims)
-        return target_space + _bayesian(resolved, shapes, axes)
+        return target_space + _bayesian(resolved, replace(shapes, electrodes=features), axes)
     components = min(settings["target_components"] or axes, axes)
     if settings["kind"] == "ridge":
         penalties = len(settings["penalties"])
-        return target_space + _path(shapes.rows, shapes.electrodes, components, penalties)
+        return target_space + _path(shapes.rows, features, components, penalties)
     members = settings.get("members", 1)
     return members * target_space + _network(settings, shapes, components, members)
+
+
+def _features(settings: Mapping[str, Any], shapes: Shapes) -> int:
+    """What a closed form reads. Weighing bins takes next to nothing: few rows and electrodes do."""
+    each = {"gate": 1, "low_rank": settings.get("time_rank")}
+    return shapes.electrodes * each.get(settings.get("time"), shapes.bins)
 
 
 # --- closed forms ---------------------------------------------------------------------------------
@@ -103,8 +116,9 @@ def _bayesian(settings: BayesianSettings, shapes: Shapes, axes: int) -> float:
     run = min(folds, -(-VALIDATION_IMAGES * folds // shapes.images))
     fold = _gaussian_models(settings, shapes, axes, shapes.rows * (folds - 1) // folds)
     held = shapes.rows // folds
-    outputs = [shapes.electrodes, _components(settings, shapes, axes)]
-    scored = sum(2 * held**2 * width + _WHITENER * width**3 for width in outputs)
+    components = _components(settings, shapes, axes)
+    outputs = [(shapes.electrodes, settings.noise_rank), (components, 0)]
+    scored = sum(2 * held**2 * width + _whitener(width, rank) for width, rank in outputs)
     whole = _gaussian_models(settings, shapes, axes, shapes.rows)
     return len(SPECTRUM_POWERS) * powers + run * (fold + len(SHRINKAGES) * scored) + whole
 
@@ -118,12 +132,18 @@ def _gaussian_models(settings: BayesianSettings, shapes: Shapes, axes: int, rows
     total = _spectrum(rows, axes)
     for side, kernels in settings.kernels.items():
         features, outputs, penalties = sides[side]
-        total += 2 * rows * outputs**2
+        rank = settings.noise_rank if side == "encoding" else 0
+        total += 2 * rows * outputs * (_FACTOR_PASSES * rank or outputs)
         for kernel in kernels:
             stacked = settings.stacked and (side, kernel) == ("encoding", "linear")
             for width in settings.layer_dims if stacked else (features,):
                 total += _smoother(kernel, rows, width, outputs, penalties, LANDMARKS)
     return total
+
+
+def _whitener(width: int, rank: int) -> float:
+    """Of a full covariance, or of one with so many factors."""
+    return _EIGEN * width * rank**2 if rank else _WHITENER * width**3
 
 
 def _components(settings: BayesianSettings, shapes: Shapes, axes: int) -> int:
@@ -145,14 +165,14 @@ def _network(settings: Mapping[str, Any], shapes: Shapes, components: int, membe
 
     batch = min(settings["batch_size"], shapes.rows)
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:
-        network = build_network(settings, shapes.electrodes, None, components, members)
+        network = build_network(settings, shapes.electrodes, None, components, members, shapes.bins)
         criterion = AlignmentLoss(
             settings["loss"],
             members,
             settings["label_smoothing"],
             settings["softclip_temperature"],
         )
-        values = torch.empty(members, batch, shapes.electrodes)
+        values = torch.empty(members, batch, shapes.bins * shapes.electrodes)
         targets = torch.empty(members, batch, components)
         criterion(network(values), targets).sum().backward()
     return counter.get_total_flops() * (shapes.rows // batch) * settings["epochs"]

@@ -30,7 +30,7 @@ class Rows:
     """Training rows and what tells them apart.
 
     Attributes:
-        responses: (rows, electrodes of the file); embeddings: (rows, dim), of each row's image.
+        responses: (rows, columns of the file); embeddings: (rows, dim), of each row's image.
         images, categories: str (rows,).
     """
 

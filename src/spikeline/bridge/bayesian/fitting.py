@@ -4,8 +4,8 @@ The encoding model predicts the response from the image's embedding and scores a
 log p(response | image) - log p(response) (Kay, Naselaris, Prenger and Gallant 2008). The decoding
 model predicts the embedding's whitened principal components from the response and scores by
 log p(image | response) - log p(image) (Naselaris et al. 2009 combine the two directions with a
-prior over images). Both use the full covariance of leave-one-out residuals, shrunk towards its
-diagonal. The score is their weighted sum.
+prior over images). Both use the full covariance of leave-one-out residuals, or one of few factors,
+shrunk towards its diagonal. The score is their weighted sum.
 
 Penalties and the weighting of the embedding's spectrum have the least leave-one-out error;
 `bridge.bayesian.model_selection` chooses shrinkages and the weights of the two models. Rows of one
@@ -31,10 +31,12 @@ from spikeline.bridge.bayesian.gaussian_models import (
 from spikeline.bridge.bayesian.layer_stack import LayerStack
 from spikeline.bridge.bayesian.member import BayesianMember
 from spikeline.bridge.bayesian.model_selection import Mixture, Trials, choose_mixture
+from spikeline.bridge.bayesian.noise import covariance_of
 from spikeline.bridge.bayesian.terms import Decoding, Encoding, Padding
-from spikeline.bridge.kernel_ridge import fit_smoother, shrunk_to_diagonal, whitener
-from spikeline.bridge.preprocessing import ResponseScaler
+from spikeline.bridge.kernel_ridge import fit_smoother
+from spikeline.bridge.preprocessing import ResponseScaler, stabilised
 from spikeline.bridge.targets import TargetSpace
+from spikeline.bridge.temporal_components import TemporalComponents
 from spikeline.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -56,25 +58,28 @@ def fit_bayesian(
     *,
     groups: Sequence[str] | np.ndarray | None = None,
     electrodes: np.ndarray | None = None,
+    components: TemporalComponents | None = None,
     layer_dims: Sequence[int] = (),
     seed: int = 0,
 ) -> BayesianMember:
     """Fit to training rows only.
 
     Args:
-        responses: (rows, electrodes of the file); NaN is a missing value.
+        responses: (rows, columns of the file); NaN is a missing value.
         embeddings: (rows, dim), of each row's image.
         images: (rows,) names; rows may repeat an image.
-        settings: transform, target_transform, target_normalise, target_components (0: at most 300
-            and a third of the images), encoding_kernels, decoding_kernels (lists of `linear` and
-            `rbf`, whose predictions are averaged, or [`none`]), target_layers and layer_mix (see
-            `bridge.bayesian.layer_stack`).
+        settings: transform, noise_rank, target_transform, target_normalise, target_components (0:
+            at most 300 and a third of the images), encoding_kernels, decoding_kernels (lists of
+            `linear` and `rbf`, whose predictions are averaged, or [`none`]), target_layers and
+            layer_mix (see `bridge.bayesian.layer_stack`).
         gallery: number of test images, the N of N-way validation.
         groups: (rows,) labels of rows that are left out together, e.g. concepts, to estimate
             how well images of new concepts are identified; a validation gallery shows one image
             of each. None: each image is left out on its own.
-        electrodes: indices of the electrodes to use; None takes all. One that never varies is
-            left out.
+        electrodes: indices of the columns to use; None takes all. One that never varies is left
+            out.
+        components: of the time bins of these columns, fitted to the same rows; they are read in
+            place of the columns. The folds below do not fit them anew: they are few numbers.
         layer_dims: columns of each layer of the embeddings; none means one layer.
         seed: of the folds.
 
@@ -93,11 +98,17 @@ def fit_bayesian(
         )
     embeddings = np.asarray(embeddings, dtype=np.float32)
     electrodes = np.arange(responses.shape[1]) if electrodes is None else np.asarray(electrodes)
-    values = np.asarray(responses, dtype=np.float32)[:, electrodes]
-    varies = ResponseScaler.fit(values, resolved.transform).inverse_std > 0
-    if not varies.any():
+    values = np.asarray(responses)[:, electrodes]
+    varies = np.flatnonzero(ResponseScaler.fit(values, resolved.transform, components).inverse_std)
+    if not len(varies):
         raise InputError("responses: no electrode varies over the training rows")
-    electrodes = electrodes[varies].astype(np.int32)
+    transform = resolved.transform
+    if components is None:
+        electrodes, values = electrodes[varies], values[:, varies].astype(np.float32)
+    else:
+        components = components.take(varies)
+        values = components.apply(stabilised(values, transform))
+        resolved = replace(resolved, transform="none")
     first = np.unique(images, return_index=True)[1]
     rotation = None
     if embeddings.shape[1] > len(first) and not resolved.stacked:
@@ -110,7 +121,7 @@ def fit_bayesian(
         )
         embeddings = rotation.project(embeddings)
         resolved = replace(resolved, root=False, normalise=False, layer_dims=())
-    trials = Trials(values[:, varies], embeddings, images, groups)
+    trials = Trials(values, embeddings, images, groups)
 
     powers = _choose_powers(resolved, trials, seed)
     sides = tuple(resolved.kernels)
@@ -120,7 +131,13 @@ def fit_bayesian(
     models = GaussianModels.fit(resolved, powers, trials, mixture.sides)
     choices = {"powers": powers, "components": models.components, **choices}
     logger.info("chosen on training rows: %s", json.dumps(choices, sort_keys=True))
-    return replace(_member(models, mixture, electrodes, choices, trials), rotation=rotation)
+    member = _member(models, mixture, choices, trials, resolved.noise_rank)
+    return replace(
+        member,
+        electrodes=electrodes.astype(np.int32),
+        scaler=replace(member.scaler, transform=transform, components=components),
+        rotation=rotation,
+    )
 
 
 def _choose_powers(resolved: BayesianSettings, trials: Trials, seed: int) -> dict[str, float]:
@@ -153,16 +170,17 @@ def _choose_powers(resolved: BayesianSettings, trials: Trials, seed: int) -> dic
 def _member(
     models: GaussianModels,
     mixture: Mixture,
-    electrodes: np.ndarray,
     choices: dict[str, Any],
     trials: Trials,
+    noise_rank: int,
 ) -> BayesianMember:
+    """The member that reads values as those of the trials."""
     encoding = decoding = None
     if "encoding" in mixture.sides:
         side, shrinkage = models.encoding, mixture.shrinkages["encoding"]
         root = np.sqrt(mixture.weights["encoding"])
         y = models.scaler.apply(trials.values).astype(np.float64)
-        prior = whitener(shrunk_to_diagonal(y.T @ y / len(y), shrinkage))
+        prior = covariance_of(y, noise_rank).whitener(shrinkage)
         projections = {kernel: space.matrix for kernel, space in side.spaces.items()}
         encoding = Encoding.folded(
             side.smoothers, projections, models.whitener("encoding", shrinkage) * root, prior * root
@@ -177,7 +195,7 @@ def _member(
         decoding = Decoding.folded(side.smoothers, target, w, weight)
     space = models.axes.space
     member = BayesianMember(
-        electrodes=electrodes,
+        electrodes=np.arange(trials.values.shape[1]),
         scaler=models.scaler,
         image_mean=space.mean,
         root=space.root,
@@ -187,7 +205,5 @@ def _member(
         padding=Padding(),
         choices=choices,
     )
-    every = np.zeros((len(trials), int(electrodes.max()) + 1), dtype=np.float32)
-    every[:, electrodes] = trials.values
-    terms = (*member.response_terms(every), *member.image_terms(trials.embeddings))
+    terms = *member.response_terms(trials.values), *member.image_terms(trials.embeddings)
     return replace(member, padding=Padding.fit(*terms))

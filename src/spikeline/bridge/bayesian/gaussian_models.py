@@ -10,13 +10,9 @@ import numpy as np
 
 from spikeline.bridge.bayesian.layer_stack import LayerStack, fit_layer_stack
 from spikeline.bridge.bayesian.model_selection import Trials
+from spikeline.bridge.bayesian.noise import Covariance, Whitener, covariance_of
 from spikeline.bridge.bayesian.terms import response_features
-from spikeline.bridge.kernel_ridge import (
-    Smoother,
-    fit_smoother,
-    shrunk_to_diagonal,
-    whitener,
-)
+from spikeline.bridge.kernel_ridge import Smoother, fit_smoother
 from spikeline.bridge.preprocessing import ResponseScaler
 from spikeline.bridge.targets import TargetSpace, preparation_of
 
@@ -37,6 +33,7 @@ class BayesianSettings:
         components: of the decoding model's targets; 0: see `fit_bayesian`.
         kernels: {side: names}, of each side that has a model.
         layer_dims: columns of each layer of the embeddings; none means one layer.
+        noise_rank: factors of the responses' covariance; 0: it is full.
         stacked: whether each layer has a linear encoding regression of its own.
     """
 
@@ -46,6 +43,7 @@ class BayesianSettings:
     components: int
     kernels: dict[str, tuple[str, ...]]
     layer_dims: tuple[int, ...] = ()
+    noise_rank: int = 0
     stacked: bool = False
 
     @classmethod
@@ -57,6 +55,7 @@ class BayesianSettings:
             components=int(settings["target_components"]),
             kernels={side: names for side, names in sides.items() if names != ("none",)},
             layer_dims=tuple(layer_dims),
+            noise_rank=settings["noise_rank"],
             stacked=len(layer_dims) > 1 and settings["layer_mix"] == "stacked",
         )
 
@@ -94,11 +93,11 @@ class Side:
 
     Attributes:
         smoothers: one per kernel; spaces: the features of each (encoding only).
-        covariance: of the leave-one-out residuals (outputs, outputs).
+        noise: covariance of the leave-one-out residuals.
     """
 
     smoothers: dict[str, Smoother | LayerStack]
-    covariance: np.ndarray
+    noise: Covariance
     spaces: dict[str, TargetSpace]
 
     def predict(self, kernel_inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -138,7 +137,7 @@ class GaussianModels:
             z = axes.whitened(components).project(trials.embeddings)
             inputs = dict.fromkeys(settings.kernels["decoding"], response_features(y))
             fits = _fit_smoothers(inputs, z, DECODING_PENALTIES, trials.groups)
-            decoding = _side(fits, z, {})
+            decoding = _side(fits, z, {}, noise_rank=0)
         return cls(scaler, axes, components, encoding, decoding)
 
     @staticmethod
@@ -168,7 +167,8 @@ class GaussianModels:
             spaces["linear"] = axes.space.unrotated()
         inputs = {k: s.project(trials.embeddings) for k, s in spaces.items() if k not in fits}
         fits |= _fit_smoothers(inputs, y, ENCODING_PENALTIES, trials.groups)
-        return _side({kernel: fits[kernel] for kernel in powers}, y, spaces)
+        own = {kernel: fits[kernel] for kernel in powers}
+        return _side(own, y, spaces, settings.noise_rank)
 
     def vectors(
         self, side: str, values: np.ndarray, embeddings: np.ndarray
@@ -182,9 +182,9 @@ class GaussianModels:
         z = self.axes.whitened(self.components).project(embeddings).astype(np.float64)
         return self.decoding.predict(inputs), z, 0.5 * np.square(z).sum(1)
 
-    def whitener(self, side: str, shrinkage: float) -> np.ndarray:
+    def whitener(self, side: str, shrinkage: float) -> Whitener:
         """Of the side's residuals, with their covariance shrunk towards its diagonal."""
-        return whitener(shrunk_to_diagonal(getattr(self, side).covariance, shrinkage))
+        return getattr(self, side).noise.whitener(shrinkage)
 
 
 # What predicts an output, and what it predicts for rows it was not fitted to (rows, outputs).
@@ -201,9 +201,11 @@ def _fit_smoothers(
     }
 
 
-def _side(fits: Mapping[str, Fit], outputs: np.ndarray, spaces: dict[str, TargetSpace]) -> Side:
+def _side(
+    fits: Mapping[str, Fit], outputs: np.ndarray, spaces: dict[str, TargetSpace], noise_rank: int
+) -> Side:
     residuals = outputs.astype(np.float64)
     for _, left_out in fits.values():
         residuals -= left_out / len(fits)
     smoothers = {kernel: smoother for kernel, (smoother, _) in fits.items()}
-    return Side(smoothers, residuals.T @ residuals / len(residuals), spaces)
+    return Side(smoothers, covariance_of(residuals, noise_rank), spaces)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeline.bridge.bayesian.noise import FactorWhitener
 from spikeline.bridge.bayesian.terms import Decoding, Encoding, Padding, response_features
 from spikeline.bridge.kernel_ridge import Smoother
 from spikeline.bridge.preprocessing import ResponseScaler
@@ -28,8 +29,8 @@ class BayesianMember:
     """One member of a decoder.
 
     Attributes:
-        electrodes: (q,) int32, indices in the responses file.
-        scaler: of these electrodes.
+        electrodes: int32, indices in the responses file, of columns.
+        scaler: from these columns to q features.
         image_mean: (dim,) float32, the centre of the embeddings after their preparation.
         root, normalise: that preparation; see `spikeline.bridge.targets.TargetSpace`.
         encoding, decoding: the terms of the score; one may be None.
@@ -73,7 +74,7 @@ class BayesianMember:
         return sum(int(coefficients.size) for coefficients in linear + rbf)
 
     def embed_responses(self, values: np.ndarray) -> np.ndarray:
-        """Responses (n, electrodes of the file) to unit rows (n, k) float32."""
+        """Responses (n, columns of the file) to unit rows (n, k) float32."""
         rows = self.padding.responses(*self.response_terms(values))
         return _unit(rows, self.padding.response_length, first=True)
 
@@ -126,8 +127,7 @@ class BayesianMember:
         """All arrays by name; `from_tensors` needs them and the `description`."""
         arrays = {
             "electrodes": self.electrodes,
-            "scaler.mean": self.scaler.mean,
-            "scaler.inverse_std": self.scaler.inverse_std,
+            **self.scaler.tensors(),
             "image.mean": self.image_mean,
         }
         if self.rotation is not None:
@@ -139,6 +139,9 @@ class BayesianMember:
                 if isinstance(value, Smoother):
                     arrays[f"{name}.{part}.coefficients"] = value.coefficients
                     arrays[f"{name}.{part}.landmarks"] = value.landmarks
+                elif isinstance(value, FactorWhitener):
+                    for part_of_it in ("scale", "axes", "cut"):
+                        arrays[f"{name}.{part}.{part_of_it}"] = getattr(value, part_of_it)
                 elif isinstance(value, np.ndarray):
                     arrays[f"{name}.{part}"] = value
         return arrays
@@ -165,9 +168,7 @@ class BayesianMember:
         encoding, decoding = _parts("encoding", arrays), _parts("decoding", arrays)
         return cls(
             electrodes=arrays["electrodes"],
-            scaler=ResponseScaler(
-                description["transform"], arrays["scaler.mean"], arrays["scaler.inverse_std"]
-            ),
+            scaler=ResponseScaler.from_tensors(description["transform"], arrays),
             image_mean=arrays["image.mean"],
             root=description["root"],
             normalise=description["normalise"],
@@ -193,6 +194,10 @@ def _parts(side: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     parts = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
     if "rbf.coefficients" in parts:
         parts["rbf"] = Smoother(parts.pop("rbf.coefficients"), parts.pop("rbf.landmarks"))
+    for name in ("whitener", "prior"):
+        if f"{name}.scale" in parts:
+            factors = (parts.pop(f"{name}.{part}") for part in ("scale", "axes", "cut"))
+            parts[name] = FactorWhitener(*factors)
     return parts
 
 

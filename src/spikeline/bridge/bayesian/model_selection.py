@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import hypergeom
 
+from spikeline.bridge.bayesian.noise import Whitener
 from spikeline.bridge.kernel_ridge import squared_distances
 
 SHRINKAGES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
@@ -59,7 +60,7 @@ class Models(Protocol):
         The score is the image's term minus half the squared distance in residual-whitened space.
         """
 
-    def whitener(self, side: str, shrinkage: float) -> np.ndarray:
+    def whitener(self, side: str, shrinkage: float) -> Whitener:
         """Of the side's residuals, with their covariance shrunk towards its diagonal."""
 
 

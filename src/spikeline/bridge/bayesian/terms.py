@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikeline.bridge.bayesian.layer_stack import LayerStack
+from spikeline.bridge.bayesian.noise import Whitener
 from spikeline.bridge.kernel_ridge import Smoother
 
 # How much longer than the longest training row a row may be before it is shortened.
@@ -27,14 +28,14 @@ class Encoding:
 
     Attributes:
         whitener: (q, q), of the residuals: standardised responses times this are a(y).
-        prior: (q, q), whitener of the responses.
+        prior: (q, q), whitener of the responses. Both are dense, or of few factors.
         linear: (dim, q), centred embeddings to whitened predicted responses, or None.
         rbf_projection: (dim, r), embeddings to the features of `rbf`, or None.
         rbf: kernel ridge to whitened predicted responses, or None.
     """
 
-    whitener: np.ndarray
-    prior: np.ndarray
+    whitener: Whitener
+    prior: Whitener
     linear: np.ndarray | None = None
     rbf_projection: np.ndarray | None = None
     rbf: Smoother | None = None
@@ -44,8 +45,8 @@ class Encoding:
         cls,
         smoothers: Mapping[str, Smoother | LayerStack],
         projections: Mapping[str, np.ndarray | None],
-        whitener: np.ndarray,
-        prior: np.ndarray,
+        whitener: Whitener,
+        prior: Whitener,
     ) -> Encoding:
         """Projections, the mean over kernels and the whitener in few matrices.
 

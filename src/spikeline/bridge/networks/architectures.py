@@ -1,14 +1,14 @@
 """Networks from standardised responses to the target space: linear, mlp and capoyo.
 
-Every network maps (members, batch, electrodes) to (members, batch, target_dim). `members` is the
-number of independent networks trained in parallel: `StackedMlp` holds them as batched weights, so
-that one matrix product serves all of them; `Capoyo` has one member.
+Every network maps (members, batch, columns) to (members, batch, target_dim); a column is an
+electrode, or one of its time bins. `members` is the number of independent networks trained in
+parallel: `StackedMlp` holds them as batched weights, so that one matrix product serves all of them;
+`Capoyo` has one member.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,77 +17,11 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from spikeline.bridge.networks.electrode_attention import ElectrodeAttention
+from spikeline.bridge.networks.stacked import StackedMlp
+from spikeline.bridge.networks.time_layers import OverTime, time_layer
 from spikeline.errors import InputError
 
 DIM_HEAD = 64  # features per attention head, as in POYO
-
-
-class StackedLinear(nn.Module):
-    """`members` affine maps in parallel: (members, batch, inputs) to (members, batch, outputs)."""
-
-    def __init__(self, members: int, inputs: int, outputs: int):
-        super().__init__()
-        bound = inputs**-0.5  # the range of nn.Linear
-        self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(members, outputs).uniform_(-bound, bound))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias[:, None], x, self.weight)
-
-
-class StackedLayerNorm(nn.Module):
-    """LayerNorm over the last axis with one gain and offset per member."""
-
-    def __init__(self, members: int, features: int):
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(members, features))
-        self.offset = nn.Parameter(torch.zeros(members, features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed = functional.layer_norm(x, x.shape[-1:])
-        return torch.addcmul(self.offset[:, None], normed, self.gain[:, None])
-
-
-class StackedMlp(nn.Module):
-    """Multi-layer perceptrons in parallel; depth 0 is a linear map.
-
-    Args:
-        members, electrodes, target_dim: sizes of the interface.
-        hidden, depth: width and number of hidden layers.
-        dropout: share of hidden units dropped while training.
-        residual: add each hidden layer after the first to its input.
-        layer_norm: LayerNorm before each nonlinearity.
-    """
-
-    masks_electrodes = False
-
-    def __init__(
-        self,
-        members: int,
-        electrodes: int,
-        target_dim: int,
-        hidden: int = 0,
-        depth: int = 0,
-        dropout: float = 0.0,
-        residual: bool = False,
-        layer_norm: bool = False,
-    ):
-        super().__init__()
-        self.members, self.residual = members, residual
-        widths = [electrodes, *[hidden] * depth]
-        self.hidden = nn.ModuleList(StackedLinear(members, a, b) for a, b in pairwise(widths))
-        norm = (lambda: StackedLayerNorm(members, hidden)) if layer_norm else nn.Identity
-        self.norms = nn.ModuleList(norm() for _ in self.hidden)
-        self.dropout = nn.Dropout(dropout)
-        self.output = StackedLinear(members, widths[-1], target_dim)
-
-    def forward(self, values: Tensor, keep: Tensor | None = None) -> Tensor:
-        """(members, batch, electrodes) to (members, batch, target_dim); `keep` False sets to 0."""
-        x = values if keep is None else values * keep
-        for index, (layer, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
-            new = self.dropout(functional.gelu(norm(layer(x))))
-            x = x + new if self.residual and index else new
-        return self.output(x)
 
 
 class GatedFeedForward(nn.Module):
@@ -149,6 +83,7 @@ class CapoyoEncoder(nn.Module):
 
     Args:
         electrodes: number of electrodes; `groups`: the region index of each, or None.
+        bins: of time; more than one give each electrode a token for each.
         dim, latents, depth, heads: features, latents, self-attention layers and their heads.
         checkpointing: recompute layer by layer in the backward pass instead of keeping activations.
     """
@@ -163,15 +98,18 @@ class CapoyoEncoder(nn.Module):
         dropout: float,
         checkpointing: bool,
         groups: Tensor | None = None,
+        bins: int = 1,
     ):
         super().__init__()
-        self.electrodes = ElectrodeAttention(electrodes, dim, latents, heads, DIM_HEAD, groups)
+        self.electrodes = ElectrodeAttention(
+            electrodes, dim, latents, heads, DIM_HEAD, groups, bins
+        )
         self.feed_forward = GatedFeedForward(dim, dropout)
         self.layers = nn.ModuleList(SelfAttentionLayer(dim, heads, dropout) for _ in range(depth))
         self.checkpointing = checkpointing
 
     def forward(self, values: Tensor, keep: Tensor | None = None, plain: bool = False) -> Tensor:
-        """(batch, electrodes) to (batch, latents, dim); `plain` builds the electrode tokens."""
+        """(batch, columns) to (batch, latents, dim); `plain` builds the electrode tokens."""
         attend = self.electrodes.forward_plain if plain else self.electrodes.forward
         x = self.electrodes.latents + attend(values, keep)
         x = self._run(lambda x: x + self.feed_forward(x), x)
@@ -230,7 +168,7 @@ class Capoyo(nn.Module):
         )
 
     def forward(self, values: Tensor, keep: Tensor | None = None, plain: bool = False) -> Tensor:
-        """(1, batch, electrodes) to (1, batch, target_dim)."""
+        """(1, batch, columns) to (1, batch, target_dim)."""
         tokens = self.readout(
             self.encoder(values[0], None if keep is None else keep[0], plain=plain)
         )
@@ -243,33 +181,28 @@ def build_network(
     regions_of_electrodes: Sequence[str] | None,
     target_dim: int,
     members: int = 1,
+    bins: int = 1,
 ) -> nn.Module:
     """The network of a model entry.
 
     Args:
         settings: resolved settings of a `linear`, `mlp` or `capoyo` entry.
         n_electrodes: electrodes after selection.
-        regions_of_electrodes: region name per electrode (capoyo with `region_embedding`).
+        regions_of_electrodes: region name per electrode (capoyo with `region_embedding`, and
+            weights of time bins); None: all the same.
         target_dim: components of the target space.
         members: networks trained in parallel (linear and mlp).
+        bins: of time; column `bin * n_electrodes + electrode`.
 
     Raises:
         InputError: unknown kind, or several members of a kind that has one.
     """
     kind = settings["kind"]
-    if kind == "linear":
-        return StackedMlp(members, n_electrodes, target_dim)
-    if kind == "mlp":
-        return StackedMlp(
-            members,
-            n_electrodes,
-            target_dim,
-            hidden=settings["hidden"],
-            depth=settings["depth"],
-            dropout=settings["dropout"],
-            residual=settings["residual"],
-            layer_norm=settings["layer_norm"],
-        )
+    if kind in ("linear", "mlp"):
+        time = time_layer(settings, n_electrodes, regions_of_electrodes, members, bins)
+        inputs = bins * n_electrodes if time is None else time.outputs
+        network = _stacked(settings, inputs, target_dim, members)
+        return network if time is None else OverTime(time, network)
     if kind != "capoyo":
         raise InputError(f"kind: {kind!r} is not a network; use linear, mlp or capoyo")
     if members != 1:
@@ -290,4 +223,20 @@ def build_network(
         dropout=settings["dropout"],
         checkpointing=settings["checkpointing"],
         groups=groups,
+        bins=bins,
+    )
+
+
+def _stacked(settings: Mapping[str, Any], inputs: int, target_dim: int, members: int) -> StackedMlp:
+    if settings["kind"] == "linear":
+        return StackedMlp(members, inputs, target_dim)
+    return StackedMlp(
+        members,
+        inputs,
+        target_dim,
+        hidden=settings["hidden"],
+        depth=settings["depth"],
+        dropout=settings["dropout"],
+        residual=settings["residual"],
+        layer_norm=settings["layer_norm"],
     )

@@ -26,26 +26,31 @@ def augment(
     electrode_dropout: float,
     masks_electrodes: bool,
     generator: torch.Generator | None = None,
+    bins: int = 1,
 ) -> tuple[Tensor, Tensor | None]:
     """Noisy responses with some electrodes dropped.
 
     Args:
-        values: standardised responses (..., electrodes).
-        noise_std: standard deviation of the added noise, in units of each electrode's own.
-        electrode_dropout: share of electrodes dropped in each sample.
+        values: standardised responses (..., bins * electrodes).
+        noise_std: standard deviation of the added noise, in units of each column's own.
+        electrode_dropout: share of electrodes dropped in each sample, in all their bins.
         masks_electrodes: the network takes a mask. Otherwise dropped electrodes are set to their
             training mean, 0, and the others grow by 1 / (1 - electrode_dropout), which keeps the
             expected input of the first layer.
+        bins: of time.
 
     Returns:
-        values, and the mask (..., electrodes) of electrodes that are kept, or None.
+        values, and the mask (..., bins * electrodes) of columns that are kept, or None.
     """
     if noise_std:
         noise = torch.empty_like(values).normal_(generator=generator)
         values = torch.add(values, noise, alpha=noise_std)
     if not electrode_dropout:
         return values, None
-    keep = electrode_mask(values.shape, electrode_dropout, values.device, generator)
+    shape = (*values.shape[:-1], values.shape[-1] // bins)
+    keep = electrode_mask(shape, electrode_dropout, values.device, generator)
+    if bins > 1:
+        keep = keep.repeat(*[1] * (keep.ndim - 1), bins)
     if masks_electrodes:
         return values, keep
     return values * (keep / (1 - electrode_dropout)), None

@@ -1,6 +1,8 @@
 """Cross-attention from learned latents to electrodes, without building electrode tokens.
 
-The token of electrode ``e`` is affine in its response ``x``: ``identity_e + x * direction``. With
+The token of electrode ``e`` is affine in its response ``x``: ``identity_e + x * direction``. Of
+responses in time bins each bin of an electrode has a token, with ``identity_e + time_b`` in place
+of its identity; what follows says electrode for either. With
 ``i_e`` and ``d`` the two vectors after LayerNorm's centring over the feature axis,
 
     LayerNorm(token) = u_e(x) (i_e + x d) * gain + bias,   u_e(x) = 1 / sqrt(var_e(x) + eps),
@@ -148,8 +150,8 @@ class ElectrodeAttention(nn.Module):
     """Learned latents attend to electrodes, whose tokens are identity plus value times direction.
 
     The tokenisation is CaPOYO's (Azabou et al. 2024, for calcium traces): one learned identity
-    per electrode, one direction for the response; all responses share one time, so the rotary
-    time encoding of the original is left out.
+    per electrode, one direction for the response. Responses are means over time or over a few bins
+    that every sample has, so a learned vector of the bin stands for the rotary time encoding.
 
     Args:
         electrodes: number of electrodes.
@@ -157,6 +159,7 @@ class ElectrodeAttention(nn.Module):
         latents: number of learned latents.
         heads: attention heads; ``dim_head`` features each (default ``dim // heads``).
         groups: for each electrode the index of its region, to add a learned region embedding.
+        bins: of time; column `bin * electrodes + electrode` of the values.
     """
 
     def __init__(
@@ -167,6 +170,7 @@ class ElectrodeAttention(nn.Module):
         heads: int = 1,
         dim_head: int | None = None,
         groups: Tensor | None = None,
+        bins: int = 1,
     ):
         super().__init__()
         dim_head = dim_head or dim // heads
@@ -191,9 +195,12 @@ class ElectrodeAttention(nn.Module):
         else:
             self.register_buffer("groups", groups.long(), persistent=False)
             self.region = nn.Parameter(torch.zeros(int(groups.max()) + 1, dim))
+        self.time = nn.Parameter(torch.randn(bins, dim)) if bins > 1 else None
 
     def _identities(self) -> Tensor:
-        return self.identity if self.region is None else self.identity + self.region[self.groups]
+        """(columns, dim): all of a token that does not depend on the response."""
+        found = self.identity if self.region is None else self.identity + self.region[self.groups]
+        return found if self.time is None else (self.time[:, None] + found).flatten(0, 1)
 
     def _split(self, features: Tensor) -> Tensor:
         """(..., n, heads * features) to (..., heads, n, features)."""
@@ -203,9 +210,9 @@ class ElectrodeAttention(nn.Module):
         """Latents after one attention over the electrodes, without their residual.
 
         Args:
-            values: standardised responses (batch, electrodes).
-            keep: (batch, electrodes) bool; False removes that electrode's key and value. At
-                least one electrode of each row must be kept.
+            values: standardised responses (batch, columns).
+            keep: (batch, columns) bool; False removes that column's key and value. At least one
+                of each row must be kept.
 
         Returns:
             (batch, latents, dim).

@@ -14,7 +14,12 @@ import numpy as np
 
 from spikeline.bridge.aligned_member import AffineMap, AlignedMember, NetworkMap
 from spikeline.bridge.decoder import Decoder
-from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection, stabilised
+from spikeline.bridge.preprocessing import (
+    ResponseScaler,
+    electrode_selection,
+    stabilised,
+    time_bins,
+)
 from spikeline.bridge.splits import left_out_together, validation_split_of
 from spikeline.bridge.targets import fit_target_space
 
@@ -23,6 +28,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from spikeline.training.state import StateFile
+
+# The scale of what a layer over time returns is measured on so many rows.
+CALIBRATION_ROWS = 2048
 
 
 def fit_network(
@@ -45,7 +53,7 @@ def fit_network(
     decoder is their mean.
 
     Args:
-        responses: training rows (rows, electrodes of the file).
+        responses: training rows (rows, columns of the file), float32 or, in time bins, float16.
         embeddings: of the image of each row (rows, dim).
         images, categories: str (rows,).
         electrodes: the electrode table.
@@ -69,7 +77,9 @@ def fit_network(
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
     )
-    regions = [str(region) for region in np.asarray(electrodes["region"])[chosen]]
+    bins = time_bins(electrodes, chosen, settings)
+    one_bin = chosen[: len(chosen) // bins]
+    regions = [str(region) for region in np.asarray(electrodes["region"])[one_bin]]
     members = settings.get("members", 1)
     responses_chosen = responses[:, chosen]
     units = left_out_together(images, categories, settings["drop_test_concepts"])
@@ -78,13 +88,12 @@ def fit_network(
     for fold in range(members):
         split = validation_split_of(settings, images, categories, gallery, seed, fold)
         scaler = ResponseScaler.fit(responses_chosen[split.train], transform)
-        own = scaler.apply(responses_chosen[split.train])
         spaces.append(
             fit_target_space(
                 embeddings[split.train],
                 images[split.train],
                 settings,
-                own,
+                lambda scaler=scaler, rows=split.train: scaler.apply(responses_chosen[rows]),
                 units[split.train],
                 layer_dims,
             )
@@ -96,7 +105,7 @@ def fit_network(
     spaces = [space.truncated(components) for space in spaces]
 
     torch.manual_seed(2 * seed)  # the loop seeds itself, with another number
-    network = build_network(settings, len(chosen), regions, components, members)
+    network = build_network(settings, len(regions), regions, components, members, bins)
     criterion = AlignmentLoss(
         settings["loss"],
         members,
@@ -106,8 +115,9 @@ def fit_network(
     device = fabric.device
     model = torch.nn.ModuleDict({"network": network, "criterion": criterion}).to(device)
     alignment = _Alignment(
-        model, settings, scalers, spaces, splits, responses_chosen, embeddings, images, device
+        model, settings, scalers, spaces, splits, responses_chosen, embeddings, images, device, bins
     )
+    alignment.calibrate([split.train for split in splits])
     batches = ShuffledRows(
         [torch.from_numpy(split.train).to(device) for split in splits],
         settings["batch_size"],
@@ -131,7 +141,7 @@ def fit_network(
         AlignedMember(
             chosen,
             scalers[member],
-            _map(settings, network, member, regions, components),
+            _map(settings, network, member, regions, components, bins),
             spaces[member],
             weight=1 / members,
         )
@@ -144,16 +154,20 @@ class _Alignment:
     """The training data on the device, with the loss and the score that the training loop needs."""
 
     def __init__(
-        self, model, settings, scalers, spaces, splits, responses, embeddings, images, device
+        self, model, settings, scalers, spaces, splits, responses, embeddings, images, device, bins
     ):
         import torch
 
         def resident(array: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-        self.model, self.settings, self.device = model, settings, device
-        # responses once, standardised per member batch by batch; targets per member
-        self.values = resident(stabilised(responses, scalers[0].transform))
+        self.model, self.settings, self.device, self.bins = model, settings, device, bins
+        # responses once and in their own precision, standardised per member batch by batch;
+        # targets per member
+        transform = scalers[0].transform
+        self.values = resident(
+            responses if transform == "none" else stabilised(responses, transform)
+        )
         self.mean = resident(np.stack([scaler.mean for scaler in scalers]))[:, None]
         self.inverse_std = resident(np.stack([scaler.inverse_std for scaler in scalers]))[:, None]
         self.targets = resident(np.stack([space.project(embeddings) for space in spaces]))
@@ -165,8 +179,20 @@ class _Alignment:
         self.image = resident(image) if len(names) < len(images) else None
 
     def standardised(self, rows: torch.Tensor) -> torch.Tensor:
-        """(members, batch) row indices to (members, batch, electrodes)."""
+        """(members, batch) row indices to (members, batch, columns) float32."""
         return (self.values[rows] - self.mean) * self.inverse_std
+
+    def calibrate(self, rows: Sequence[np.ndarray]) -> None:
+        """Give a layer over time its scale, on at most `CALIBRATION_ROWS` rows of each member."""
+        import torch
+
+        time = getattr(self.model["network"], "time", None)
+        if time is not None:
+            count = min(CALIBRATION_ROWS, *map(len, rows))
+            # spread over the recording, whose days differ
+            chosen = [own[np.linspace(0, len(own) - 1, count).astype(int)] for own in rows]
+            taken = torch.from_numpy(np.stack(chosen)).to(self.device)
+            time.calibrate(self.standardised(part) for part in taken.split(256, dim=1))
 
     def loss(self, rows: torch.Tensor) -> torch.Tensor:
         import torch
@@ -180,6 +206,7 @@ class _Alignment:
             self.settings["noise_std"],
             self.settings["electrode_dropout"],
             network.masks_electrodes,
+            bins=self.bins,
         )
         same = None
         if self.image is not None:
@@ -219,12 +246,17 @@ class _Alignment:
 
 
 def _map(
-    settings: Mapping[str, Any], network, member: int, regions: Sequence[str], components: int
+    settings: Mapping[str, Any],
+    network,
+    member: int,
+    regions: Sequence[str],
+    components: int,
+    bins: int,
 ) -> AffineMap | NetworkMap:
     """What a decoder keeps of one member of a trained network."""
     state = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
     if network.members > 1:
         state = {name: array[member : member + 1].copy() for name, array in state.items()}
-    if settings["kind"] == "linear":
+    if settings["kind"] == "linear" and not hasattr(network, "time"):
         return AffineMap(state["output.weight"][0], state["output.bias"][0])
-    return NetworkMap(dict(settings), list(regions), components, state)
+    return NetworkMap(dict(settings), list(regions), components, state, bins)
