@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class TrainingData:
     layer_dims: tuple[int, ...]  # columns of each layer of the embeddings
     columns: np.ndarray  # of the file, that the embeddings are
     n_columns: int  # of the file
+    edges: np.ndarray | None  # of the responses' time bins, ms
 
 
 def add_arguments(parser: argparse.ArgumentParser, step: str) -> None:
@@ -74,6 +75,7 @@ def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingDa
         tuple(map(len, columns)),
         np.concatenate(columns),
         embedded.values.shape[1],
+        recorded.edges,
     )
 
 
@@ -83,15 +85,18 @@ def save(
     module: str,
     settings: Mapping[str, Any],
     data: TrainingData,
+    started_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the decoder with its spread on these data, its encoder's identity and provenance.
+
+    Args:
+        started_from: files of its initial weights.
 
     Returns:
         the provenance, for what is written next to the decoder.
     """
-    record = provenance.describe(
-        module, settings, [options.responses, options.embeddings], seed=options.seed
-    )
+    inputs = [options.responses, options.embeddings, *started_from]
+    record = provenance.describe(module, settings, inputs, seed=options.seed)
     decoder = decoder.with_spread(data.responses, data.embeddings, data.images)
     decoder = decoder.reading(data.columns, data.n_columns)
     known = {"encoder": data.encoder, "settings": dict(settings)}
