@@ -113,13 +113,14 @@ def draw(table: pd.DataFrame, title: str, text: str = "") -> Any:
 
 
 def _controls_beside(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without its controls, each beside the reference of its subject as control_topK."""
-    controls = table[table["row"] == tables.CONTROL].drop_duplicates("subject").set_index("subject")
+    """The table without its controls, each beside its own reference as control_topK."""
+    compared = "group" if "group" in table else "subject"
+    controls = table[table["row"] == tables.CONTROL].drop_duplicates(compared).set_index(compared)
     table = table[table["row"] != tables.CONTROL]
-    subjects = table["subject"].where(table["row"] == tables.REFERENCE)
+    references = table[compared].where(table["row"] == tables.REFERENCE)
     names = [f"top{k}{end}" for k in (1, 5) for end in ("", "_low", "_high")]
     return table.assign(
-        **{f"control_{name}": subjects.map(controls[f"neural_to_image_{name}"]) for name in names}
+        **{f"control_{name}": references.map(controls[f"neural_to_image_{name}"]) for name in names}
     )
 
 

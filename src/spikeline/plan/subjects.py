@@ -1,4 +1,4 @@
-"""What the plan knows of a subject: its areas, test splits and stimuli, alone or joined of others."""
+"""What the plan knows of a subject: its areas, test splits and stimuli, alone or joined."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ read its response off (He et al. 2022, masked autoencoders; Jaegle et al. 2022, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from spikeline.bridge.networks.architectures import (
     build_network,
 )
 
+_INITIAL_LOGIT_STD = 3.0  # as the encoder's
+
 
 class MaskDecoder(nn.Module):
     """Cross-attention from the queries of hidden responses to the latents, then one value each."""
@@ -29,6 +32,14 @@ class MaskDecoder(nn.Module):
         self.attention = TokenAttention(dim, heads, dropout, cross=True)
         self.feed_forward = GatedFeedForward(dim, dropout)
         self.output = nn.Linear(dim, 1)
+        # At the usual small weights a prediction starts as the same function of the latents for
+        # all electrodes, and stays so for long; these let each query attend and gate by itself.
+        for linear in (self.attention.to_query, self.attention.to_key):
+            nn.init.normal_(linear.weight, std=math.sqrt(_INITIAL_LOGIT_STD / dim))
+        block = self.feed_forward
+        values = (self.attention.to_value, self.attention.to_output)
+        for linear in (*values, block.value, block.gate, block.contract):
+            nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
 
     def forward(self, queries: Tensor, latents: Tensor) -> Tensor:
         """(batch, hidden, dim) and (batch, latents, dim) to (batch, hidden)."""
