@@ -6,7 +6,7 @@ import argparse
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,6 +18,9 @@ from spikeline.bridge.tables import categories_path, category_table, retrieval_t
 from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
 from spikeline.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -83,16 +86,13 @@ def run(options: argparse.Namespace) -> None:
     plotting.save(options.figure, figure, record)
 
 
-def draw(table: pd.DataFrame, title: str, text: str = "") -> Any:
-    """The figure of a retrieval table: curves over one varied number, else one row per condition.
+def draw(table: pd.DataFrame, title: str, text: str = "") -> Figure:
+    """The figure of a retrieval table: curves over a number, else one row per condition.
 
     Args:
         table: as `retrieval_table` or `artifacts.tables.read` return it.
         title: of the figure.
         text: below the panels.
-
-    Returns:
-        A matplotlib Figure.
     """
     table = _controls_beside(table)
     varied = tables.varied_columns(table)
@@ -107,6 +107,8 @@ def draw(table: pd.DataFrame, title: str, text: str = "") -> Any:
         return plotting.curves_figure(
             table, numbers, MEASURES, title, values, varied[0].replace("_", " "), caption=text
         )
+    if {"mask", "mask_share"} <= set(varied) and "masked_mse" in table and len(sizes) == 1:
+        return plotting.masking_figure(table, title, *values.values(), caption=text)
     labels = tables.condition_labels(table)
     name = varied[0].replace("_", " ") if len(varied) == 1 else ""
     return plotting.conditions_figure(table, labels, MEASURES, title, values, name, caption=text)
