@@ -97,10 +97,8 @@ def draw(table: pd.DataFrame, title: str, text: str = "") -> Figure:
     table = _controls_beside(table)
     varied = tables.varied_columns(table)
     sizes = {name: f"{rows['gallery'].iloc[0]:g}" for name, rows in table.groupby("subject")}
-    values = {
-        name: f"share retrieved among N = {size} images\n(95 % interval)"
-        for name, size in sizes.items()
-    }
+    among = "share retrieved among N = {} images\n(95 % interval)"
+    values = {name: among.format(size) for name, size in sizes.items()}
     numbers = pd.to_numeric(table[varied[0]], errors="coerce") if len(varied) == 1 else None
     one_entry = len({name.partition("@")[0] for name in table["model"]}) == 1
     if numbers is not None and one_entry and numbers.notna().all() and numbers.nunique() > 2:
