@@ -1,5 +1,7 @@
 """Minutes of training from counted multiply-adds: linear, mlp and capoyo as a config gives them.
 
+Below each capoyo stands its pretraining by masking.
+
 Run: python benchmarks/training_operations.py [--config FILE] [--rows N] [--targets N] [--tflops X]
 [--utilisation X]. Multiply-adds of one row are counted from the settings, in closed form, and
 checked against torch's FlopCounterMode on one training step of the very network. Minutes are rows *
@@ -23,6 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spikeline.bridge.networks.architectures import DIM_HEAD, build_network
 from spikeline.bridge.networks.losses import AlignmentLoss
+from spikeline.bridge.pretraining.masks import random_electrodes
+from spikeline.bridge.pretraining.network import masked_error, new_decoder, new_encoder
 from spikeline.plan.plan import Plan
 from spikeline.settings.schema import load_yaml
 
@@ -46,6 +50,23 @@ def forward_operations(settings: Mapping[str, Any], electrodes: int, targets: in
     readout += 2 * latents * dim * inner
     projector = dim * hidden + hidden**2 + hidden * targets
     return cross + settings["depth"] * layer + readout + projector
+
+
+def masking_operations(settings: Mapping[str, Any], electrodes: int) -> float:
+    """Multiply-adds of one row in masking pretraining, forward and backward.
+
+    The encoder; for each hidden response a query, its attention to the latents, the feed-forward
+    block and the value; keys and values of the latents once.
+    """
+    dim, latents, inner = settings["dim"], settings["latents"], settings["heads"] * DIM_HEAD
+    feed_forward = 12 * dim**2
+    encoder = latents * (electrodes * inner + inner * dim + feed_forward)
+    layer = latents * (4 * dim * inner + 2 * latents * inner + feed_forward)
+    hidden = round(settings["mask_share"] * electrodes)
+    decoder = hidden * (2 * dim * inner + 2 * latents * inner + feed_forward + dim)
+    decoder += 2 * latents * dim * inner
+    shared = shared_operations(settings, electrodes) / settings["batch_size"]
+    return 3 * (encoder + settings["depth"] * layer + decoder + shared)
 
 
 def shared_operations(settings: Mapping[str, Any], electrodes: int) -> int:
@@ -94,6 +115,19 @@ def counted_operations(settings: Mapping[str, Any], electrodes: int, targets: in
     return counter.get_total_flops() / 2 / batch
 
 
+def counted_masking(settings: Mapping[str, Any], electrodes: int) -> float:
+    """The same as torch counts them in one step, per row."""
+    batch, regions = settings["batch_size"], ["V1"] * electrodes
+    encoder, decoder = new_encoder(settings, regions).train(), new_decoder(settings).train()
+    values, varying = torch.randn(batch, electrodes), torch.ones(electrodes, dtype=torch.bool)
+    hidden = random_electrodes(batch, electrodes, settings["mask_share"])
+    in_place = {torch.ops.aten.baddbmm_: lambda _, a, b, **__: 2 * math.prod(a) * b[-1]}
+    counter = FlopCounterMode(display=False, custom_mapping=in_place)
+    with counter, sdpa_kernel(SDPBackend.MATH):
+        masked_error(encoder, decoder, values, hidden, varying).backward()
+    return counter.get_total_flops() / 2 / batch
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=ROOT / "config/tvsd.yaml")
@@ -124,6 +158,18 @@ def main() -> None:
             f"{name:16}{operations / 1e6:14.2f}{ratio:16.3f}{settings['epochs']:8}{minutes:9.1f}",
             flush=True,
         )
+        if settings["kind"] != "capoyo" or settings["checkpointing"]:
+            continue
+        ratio = counted_masking(check, options.electrodes) / masking_operations(
+            check, options.electrodes
+        )
+        operations, epochs = (
+            masking_operations(settings, options.electrodes),
+            settings["pretraining_epochs"],
+        )
+        minutes = 2 * operations * options.rows * epochs
+        minutes /= 1e12 * options.tflops * options.utilisation * 60
+        print(f"{'  masking':16}{operations / 1e6:14.2f}{ratio:16.3f}{epochs:8}{minutes:9.1f}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 # CONSUMES  results/responses/{subject}.h5 or results/windows/{windows}/{subject}.h5
 #           results/embeddings/{encoder}/{stimuli}.h5
 #           resources/categories/{stimuli}.tsv or a file of your own, where categories are known
+#           results/pretrained/{model}/{subject}/seed{seed}.safetensors, where a decoder starts from it
 # PRODUCES  results/decoders/{model}/{subject}/seed{seed}.safetensors   a fitted decoder
 #           results/decoders/{model}/{subject}/seed{seed}.tsv           its training history,
 #                                                                      or the candidates of `auto`
@@ -42,6 +43,7 @@ rule train:
     input:
         responses=asks(PLAN.decoders.responses),
         embeddings=asks(PLAN.decoders.embeddings),
+        start=asks(PLAN.decoders.start),
     output:
         decoder="results/decoders/{model}/{subject}/seed{seed}.safetensors",
         history="results/decoders/{model}/{subject}/seed{seed}.tsv",
@@ -59,10 +61,11 @@ rule train:
         state_interval_s=20,
     params:
         settings=asks(PLAN.decoders.training_settings),
+        start=asks(PLAN.decoders.start_arguments),
         code=code("train"),
     shell:
         "spikeline train --responses {input.responses:q} --embeddings {input.embeddings:q}"
-        " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " {params.start:q} --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
         " --state-interval {resources.state_interval_s}"
         " --output {output.decoder:q} --history {output.history:q} 2> {log:q}"
 

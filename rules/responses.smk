@@ -1,6 +1,7 @@
 # Recordings of any source to one contract.
 #
 # CONSUMES  resources/recordings/{subject}/, or a lab's own files (config: subjects, kind arrays)
+#           results/responses/{subject}.h5 of those that are joined (kind joined)
 # PRODUCES  results/responses/{subject}.h5          responses, test rows, electrode table
 #           results/trials/{subject}.h5             every presentation in time bins
 #           results/windows/{windows}/{subject}.h5  responses over windows of them, or in time bins
@@ -115,7 +116,7 @@ rule convert_arrays:
     log:
         "logs/convert_arrays/{subject}.log",
     wildcard_constraints:
-        subject=PLAN.named_else("subjects", "tvsd", "macaque_v4"),
+        subject=PLAN.named_else("subjects", "tvsd", "macaque_v4", "joined"),
     cache: "omit-software"
     resources:
         mem=scaled(4),
@@ -135,3 +136,24 @@ rule convert_arrays:
     shell:
         "spikeline convert-arrays --responses {input.responses:q} --stimuli {input.stimuli:q}"
         " {params.files:q} --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule join_responses:
+    """Join subjects that saw the same images: their electrodes side by side."""
+    input:
+        asks(PLAN.sources.part_responses),
+    output:
+        "results/responses/{subject}.h5",
+    log:
+        "logs/join_responses/{subject}.log",
+    wildcard_constraints:
+        subject=PLAN.named("subjects", "joined"),
+    resources:
+        mem=scaled(4),
+        runtime=minutes(20),
+    params:
+        # In this order: Snakemake compares inputs as a set.
+        responses=asks(PLAN.sources.part_responses),
+        code=code("join-responses"),
+    shell:
+        "spikeline join-responses --responses {params.responses:q} --output {output:q} 2> {log:q}"

@@ -173,6 +173,25 @@ def test_a_folder_for_a_data_set_gets_all_that_is_made(planned, tmp_path):
     assert not [path for path in planned.folder.iterdir() if path.name in ("results", "runs")]
 
 
+def test_a_decoder_that_starts_from_masking_asks_for_the_encoder_and_a_joined_subject_for_its_parts(
+    planned,
+):
+    frozen = "results/decoders/capoyo@pretraining=masking@transfer=freeze/monkeys/seed1.safetensors"
+    plan = planned.snakemake("-n", "--", frozen)
+    assert plan.status == 0, plan.text[-3000:]
+    assert plan.jobs["results/pretrained/capoyo/monkeys/seed1.safetensors"] == "pretrain"
+    assert plan.jobs["results/responses/monkeys.h5"] == "join_responses"
+    assert plan.rules["convert_tvsd"] == 2 and plan.rules["train"] == 1
+
+
+def test_a_decoder_that_starts_from_another_subject_asks_for_that_ones_decoder(planned):
+    model = "capoyo@start_from=monkeyF@training_fraction=0.5@transfer=identities"
+    plan = planned.snakemake("-n", "--", f"results/decoders/{model}/monkeyN/seed0.safetensors")
+    assert plan.status == 0, plan.text[-3000:]
+    assert plan.jobs["results/decoders/capoyo/monkeyF/seed0.safetensors"] == "train"
+    assert plan.rules["train"] == 2 and "pretrain" not in plan.rules
+
+
 def test_the_stacks_of_the_clients_are_found_from_any_folder(planned, tmp_path):
     target = "resources/environments/ibl"
     plan = planned.snakemake("-n", "--directory", str(tmp_path), "--", target)

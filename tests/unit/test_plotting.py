@@ -198,3 +198,19 @@ def test_a_full_disk_leaves_no_figure(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         plotting.save(tmp_path / "a.png", figure, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_masking_has_a_line_for_each_mask_beside_ridge_and_the_mean():
+    masks, shares = ("random", "region_balanced"), ("0.15", "0.25", "0.5")
+    rows = [
+        {"subject": "monkeyF", "mask": mask, "mask_share": share, "masked_mse": 0.8,
+         "masked_mse_linear": 0.7, "masked_mse_mean": 1.0, "neural_to_image_top1": 0.3,
+         "neural_to_image_top1_low": 0.2, "neural_to_image_top1_high": 0.4, "chance_top1": 0.01}
+        for mask in masks for share in reversed(shares)
+    ]  # fmt: skip
+    figure = plotting.masking_figure(pd.DataFrame(rows), "Title", "top-1", caption=CAPTION)
+    errors, scores = figure.axes
+    assert len(errors.lines) == 3 * len(masks) and len(scores.lines) == len(masks) + 1
+    assert list(errors.lines[0].get_xdata()) == [0.15, 0.25, 0.5]
+    assert {line.get_linestyle() for line in errors.lines} == {"-", "--", ":"}
+    FigureCanvasAgg(figure).draw()

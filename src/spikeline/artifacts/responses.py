@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,29 @@ class Responses:
         if repetitions is None:
             return self.values[self.split(seed)]
         return self.repetitions[repetitions].mean(axis=0, dtype=np.float32)
+
+    def repeated(self, chosen: slice) -> Responses:
+        """These responses with some of the repetitions only; test values are their means."""
+        repetitions = self.repetitions[chosen]
+        values = self.values.copy()
+        values[self.test[0]] = repetitions.mean(axis=0, dtype=np.float32)
+        return replace(self, values=values, repetitions=repetitions)
+
+    def without_first(self, count: int, where: str = "responses") -> Responses:
+        """These responses as if the first `count` repetitions of each test image were not there.
+
+        Raises:
+            InputError: there are no single repetitions, or no others.
+        """
+        if not count:
+            return self
+        known = 0 if self.repetitions is None else len(self.repetitions)
+        if count >= known:
+            raise InputError(
+                f"{where}: {known} single repetitions of the test images, of which "
+                f"reserved_repetitions, {count}, leave none; lower it"
+            )
+        return self.repeated(slice(count, None))
 
 
 def stored(responses: Responses) -> tuple[Contract, dict[str, Any]]:

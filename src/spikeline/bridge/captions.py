@@ -21,7 +21,7 @@ MOST_NAMED = 4
 
 
 def caption(table: pd.DataFrame) -> str:
-    """One line per subject: its reference, what differs from it, and its control.
+    """One line per subject or group: its reference, what differs from it, and its control.
 
     Args:
         table: as `retrieval_table` or `artifacts.tables.read` give it.
@@ -31,8 +31,11 @@ def caption(table: pd.DataFrame) -> str:
     """
     table = table.assign(label=condition_labels(table, settings=True))
     lines = []
-    for subject, rows in table.groupby("subject", sort=False):
+    for _, rows in table.groupby("group" if "group" in table else "subject", sort=False):
         (reference,) = rows[rows["row"] == REFERENCE].to_dict("records")
+        subject = reference["subject"]
+        if rows["subject"].nunique() > 1:
+            rows = rows.assign(label=rows["label"] + " on " + rows["subject"])
         others = rows[(rows["row"] == MODEL) & rows[DIFFERENCE].notna()].to_dict("records")
         controls = rows[rows["row"] == CONTROL].to_dict("records")
         sentences = [_identified(subject, reference)]

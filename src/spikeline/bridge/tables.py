@@ -5,7 +5,8 @@
 | model | canonical name, overrides included |
 | one for each varied setting | its value; lists joined by '+', 'none' for null |
 | subject | |
-| row | reference (the first condition of its subject), model, or control |
+| group | its number, in a table of groups: rows are compared within a group |
+| row | reference (the first condition of its subject or group), model, or control |
 | seeds | trained models that the row averages |
 | images | distinct test images, the clusters of the bootstrap |
 | gallery | N, images that each query chooses among |
@@ -72,7 +73,8 @@ def retrieval_table(
     Args:
         evaluations: one per condition.
         conditions: {"model": name, "subject": name, "varied": {setting: value}}, with "control":
-            true for the reference trained on broken pairs.
+            true for the reference trained on broken pairs, and "group": number where rows are
+            compared within groups instead of subjects.
         resamples: of the bootstrap.
 
     Raises:
@@ -80,12 +82,15 @@ def retrieval_table(
     """
     varied = _varied(conditions, len(evaluations))
     rows = []
-    references: dict[str, Evaluation] = {}
+    references: dict[str | int, Evaluation] = {}
     for evaluation, condition in zip(evaluations, conditions, strict=True):
-        reference = references.get(condition["subject"])
-        references.setdefault(condition["subject"], evaluation)
+        compared = condition.get("group", condition["subject"])
+        reference = references.get(compared)
+        references.setdefault(compared, evaluation)
         other = CONTROL if condition.get("control") else MODEL
         row = _names(condition, varied)
+        if "group" in condition:
+            row["group"] = condition["group"]
         row["row"] = REFERENCE if reference is None else other
         row |= _sizes(evaluation)
         row |= _scores(evaluation, resamples)

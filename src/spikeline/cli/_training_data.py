@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,15 +85,18 @@ def save(
     module: str,
     settings: Mapping[str, Any],
     data: TrainingData,
+    started_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the decoder with its spread on these data, what it reads, and provenance.
+
+    Args:
+        started_from: files of its initial weights.
 
     Returns:
         the provenance, for what is written next to the decoder.
     """
-    record = provenance.describe(
-        module, settings, [options.responses, options.embeddings], seed=options.seed
-    )
+    inputs = [options.responses, options.embeddings, *started_from]
+    record = provenance.describe(module, settings, inputs, seed=options.seed)
     decoder = decoder.with_spread(data.responses, data.embeddings, data.images)
     decoder = decoder.reading(data.columns, data.n_columns)
     known = {"encoder": data.encoder, "edges": data.edges, "settings": dict(settings)}

@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options, "evaluate")
     numbers = seeds_of(options.seeds, options.decoders, "decoder")
-    recorded = responses.read(options.responses)
+    reserved = settings["reserved_repetitions"]
+    recorded = responses.read(options.responses).without_first(reserved, options.responses)
     table = read_categories(options.categories) if options.categories else None
     seeds, facts = [], {}
     pairs = zip(numbers, options.decoders, strict=True)
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
         _check_encoder(decoder, embedded, path, options.embeddings)
         _check_bins(decoder, recorded, path, options.responses)
         _check_seed(seed, path)
+        _check_reserved(decoder, reserved, path)
         test = recorded.split(seed)
         images = recorded.images[test]
         others = None
@@ -105,6 +107,16 @@ def _check_seed(seed: int, path: str) -> None:
         raise InputError(f"{path}: was trained with seed {trained}, not {seed}; see --seeds")
 
 
+def _check_reserved(decoder: Decoder, reserved: int, path: str) -> None:
+    """Presentations that pretraining read must not be tested on."""
+    read = decoder.metadata.get("pretraining", {}).get("test_repetitions", 0)
+    if read > reserved:
+        raise InputError(
+            f"{path}: its encoder was pretrained on the first {read} repetitions of the test "
+            f"images; set reserved_repetitions to {read}, not {reserved}"
+        )
+
+
 def _electrodes(decoder: Decoder) -> np.ndarray:
     """Sorted indices of the electrodes that any member reads, in whatever time bins."""
     columns = np.concatenate([member.electrodes for member in decoder.members])
@@ -112,13 +124,14 @@ def _electrodes(decoder: Decoder) -> np.ndarray:
     return np.unique(columns % (decoder.n_electrodes // bins))
 
 
-def _facts(decoder: Decoder) -> dict[str, int | str]:
+def _facts(decoder: Decoder) -> dict[str, int | float | str]:
     return {
         "members": len(decoder.members),
         "electrodes": len(_electrodes(decoder)),
         "parameters": sum(member.parameters for member in decoder.members),
         "similarity_unit": decoder.similarity_unit,
         "target": "+".join(_targets(decoder.metadata["settings"])) or embeddings.OUTPUT,
+        **decoder.metadata.get("pretraining", {}).get("errors", {}),
     }
 
 

@@ -6,7 +6,7 @@ import argparse
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,6 +18,9 @@ from spikeline.bridge.tables import categories_path, category_table, retrieval_t
 from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
 from spikeline.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -83,43 +86,41 @@ def run(options: argparse.Namespace) -> None:
     plotting.save(options.figure, figure, record)
 
 
-def draw(table: pd.DataFrame, title: str, text: str = "") -> Any:
-    """The figure of a retrieval table: curves over one varied number, else one row per condition.
+def draw(table: pd.DataFrame, title: str, text: str = "") -> Figure:
+    """The figure of a retrieval table: curves over a number, else one row per condition.
 
     Args:
         table: as `retrieval_table` or `artifacts.tables.read` return it.
         title: of the figure.
         text: below the panels.
-
-    Returns:
-        A matplotlib Figure.
     """
     table = _controls_beside(table)
     varied = tables.varied_columns(table)
     sizes = {name: f"{rows['gallery'].iloc[0]:g}" for name, rows in table.groupby("subject")}
-    values = {
-        name: f"share retrieved among N = {size} images\n(95 % interval)"
-        for name, size in sizes.items()
-    }
+    among = "share retrieved among N = {} images\n(95 % interval)"
+    values = {name: among.format(size) for name, size in sizes.items()}
     numbers = pd.to_numeric(table[varied[0]], errors="coerce") if len(varied) == 1 else None
     one_entry = len({name.partition("@")[0] for name in table["model"]}) == 1
     if numbers is not None and one_entry and numbers.notna().all() and numbers.nunique() > 2:
         return plotting.curves_figure(
             table, numbers, MEASURES, title, values, varied[0].replace("_", " "), caption=text
         )
+    if {"mask", "mask_share"} <= set(varied) and "masked_mse" in table and len(sizes) == 1:
+        return plotting.masking_figure(table, title, *values.values(), caption=text)
     labels = tables.condition_labels(table)
     name = varied[0].replace("_", " ") if len(varied) == 1 else ""
     return plotting.conditions_figure(table, labels, MEASURES, title, values, name, caption=text)
 
 
 def _controls_beside(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without its controls, each beside the reference of its subject as control_topK."""
-    controls = table[table["row"] == tables.CONTROL].drop_duplicates("subject").set_index("subject")
+    """The table without its controls, each beside its own reference as control_topK."""
+    compared = "group" if "group" in table else "subject"
+    controls = table[table["row"] == tables.CONTROL].drop_duplicates(compared).set_index(compared)
     table = table[table["row"] != tables.CONTROL]
-    subjects = table["subject"].where(table["row"] == tables.REFERENCE)
+    references = table[compared].where(table["row"] == tables.REFERENCE)
     names = [f"top{k}{end}" for k in (1, 5) for end in ("", "_low", "_high")]
     return table.assign(
-        **{f"control_{name}": subjects.map(controls[f"neural_to_image_{name}"]) for name in names}
+        **{f"control_{name}": references.map(controls[f"neural_to_image_{name}"]) for name in names}
     )
 
 

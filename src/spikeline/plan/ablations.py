@@ -31,14 +31,15 @@ class Ablations:
             InputError: of both; or `subjects` missing, or given to forecasters.
         """
         entry, where = self.config.entry("ablations", ablation), f"config ablations.{ablation}"
-        bases = entry.get("models") or [entry["base"]]
+        groups = entry.get("groups", [])
+        bases = [base for one in groups or [entry] for base in one.get("models") or [one["base"]]]
         systems = {self.models.settings(base)["system"] for base in bases}
         if len(systems) > 1:
             raise InputError(f"{where}: mixes models of {' and '.join(sorted(systems))}")
         (system,) = systems
-        if system == "bridge" and not entry.get("subjects"):
+        if system == "bridge" and not (groups or entry.get("subjects")):
             raise InputError(f"{where}: the key 'subjects' is missing")
-        if system == "horizon" and entry.get("subjects"):
+        if system == "horizon" and (groups or entry.get("subjects")):
             raise InputError(f"{where}: forecasters have a cohort, not 'subjects'")
         return system
 
@@ -48,21 +49,42 @@ class Ablations:
         Conditions that turn out equal, as an override that an overlay's own entry repeats, are one.
         A table of decoders has a row more, with `control` true: its first model, the reference,
         trained on broken pairs and otherwise treated alike. One that is listed already is that row.
+        One of groups has for each its number, counted from 1, as `group`, and a control of the
+        reference alone, which is the group's first model on its first subject.
         """
         entry = self.config.entry("ablations", ablation)
-        # The first mention counts.
-        grid = dict(reversed(self.models.grid(entry)))
-        grid = {model: grid[model] for model, _ in self.models.grid(entry)}
+        if "groups" in entry:
+            self.system(ablation)
+            return [
+                {**condition, "group": number}
+                for number, group in enumerate(entry["groups"], 1)
+                for condition in self._decoders(group, group["subjects"][:1])
+            ]
         if self.system(ablation) == "horizon":
+            grid = self._grid(entry)
             return [{"model": model, "varied": self._named(model, v)} for model, v in grid.items()]
+        return self._decoders(entry, entry["subjects"])
+
+    def _grid(self, entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """{model: varied settings} in order; of models that turn out equal the first counts."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for model, varied in self.models.grid(entry):
+            found.setdefault(model, varied)
+        return found
+
+    def _decoders(self, entry: Mapping[str, Any], controlled: list[str]) -> list[dict[str, Any]]:
+        """The conditions of a grid of decoders, its control on the subjects `controlled`."""
+        grid = self._grid(entry)
         reference = next(iter(grid))
         control = self.models.with_overrides(reference, {"shuffle_responses": True})
-        grid.setdefault(control, grid[reference])
         marked = {control: {"control": True}} if control != reference else {}
+        subjects = dict.fromkeys(entry["subjects"])
+        rows = [(model, subject, varied) for model, varied in grid.items() for subject in subjects]
+        if control not in grid:
+            rows += [(control, subject, grid[reference]) for subject in dict.fromkeys(controlled)]
         return [
             {"model": model, "subject": subject, "varied": varied, **marked.get(model, {})}
-            for model, varied in grid.items()
-            for subject in dict.fromkeys(entry["subjects"])
+            for model, subject, varied in rows
         ]
 
     def _named(self, model: str, varied: Mapping[str, Any]) -> Mapping[str, Any]:

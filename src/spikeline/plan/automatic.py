@@ -31,6 +31,9 @@ def _single(models: Models, name: str) -> dict[str, Any]:
     for key in parse_name(name)[1]:
         if key in data_keys():
             raise InputError(f"all candidates share {key!r}; set it on the auto model")
+    for key in ("pretraining", "start_from"):
+        if settings.get(key) not in (None, "none"):
+            raise InputError(f"sets {key}, and candidates are fitted in one job; leave it out")
     if settings["kind"] in KINDS:
         return models.training_settings(name)
     if settings["kind"] != "ensemble":

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from spikeline.errors import InputError
-from spikeline.plan import automatic
+from spikeline.plan import automatic, starts
 from spikeline.plan.config import Config, as_settings
 from spikeline.plan.sources import Sources
 from spikeline.settings.schema import unknown
@@ -81,6 +81,22 @@ class Decoders:
         trained = self.models.trained_name(model)
         seeds = self.seeds(model, subject)
         return [DECODER.format(model=trained, subject=subject, seed=seed) for seed in seeds]
+
+    def start(self, model: str, subject: str, seed: str | int) -> list[str]:
+        """The file that a decoder's training starts from; none where it starts afresh."""
+        found = starts.source(self.models, model, subject)
+        if found is not None:
+            self.check(*found)
+            return [DECODER.format(model=found[0], subject=found[1], seed=seed)]
+        encoder = starts.pretrained(self.models, model)
+        known = {"model": encoder, "subject": subject, "seed": seed}
+        return [] if encoder is None else [starts.PRETRAINED.format(**known)]
+
+    def start_arguments(self, model: str, subject: str, seed: str | int) -> list[str]:
+        """How `train` is told of that file."""
+        own = self.models.settings(model)
+        option = "--start-from" if own.get("start_from") else "--pretrained"
+        return [part for file in self.start(model, subject, seed) for part in (option, file)]
 
     def members(self, model: str, subject: str, seed: str | int) -> list[str]:
         """The decoders that an ensemble combines: `seeds` of each member, all of one test split.
@@ -170,6 +186,11 @@ class Decoders:
         """The settings that training reads. The model's name must be written canonically."""
         self.models.checked(model)
         return as_settings(self.models.training_settings(model))
+
+    def pretraining_settings(self, model: str, subject: str) -> str:
+        """The settings that pretraining reads."""
+        self.check(model, subject)
+        return starts.settings(self.models, model)
 
     def _candidates(self, model: str) -> str:
         """The candidates of an `auto` model by name, each with the settings that are its own."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from spikeline.errors import InputError
-from spikeline.plan.config import Config, as_settings
+from spikeline.plan.config import as_settings
 from spikeline.plan.locations import flag, flags, is_address, local_file, location
+from spikeline.plan.subjects import Subjects
 from spikeline.settings.schema import unknown
 from spikeline.settings.steps import selected
 from spikeline.settings.windows import area_windows
@@ -24,11 +25,8 @@ _TWIN_OF = {"datalad": "ventral", "one": "behaving", "allen": "behaving"}
 _TWIN_FOLDER = {"one": "alf", "allen": "nwb"}
 
 
-class Sources:
+class Sources(Subjects):
     """Twins, datasets, subjects, stimuli, sessions and encoders of a config."""
-
-    def __init__(self, config: Config):
-        self.config = config
 
     def settings(self, step: str, section: str, name: str) -> str:
         """The settings of a step that reads one entry."""
@@ -135,18 +133,6 @@ class Sources:
         rate = flag("--samples-per-second", entry["samples_per_second"])
         return [*rate, *flag("--behaviour-kind", entry["behaviour_kind"])]
 
-    def regions(self, subject: str) -> list[str]:
-        """The areas of a subject's region map."""
-        entry = self.config.entry("subjects", subject)
-        given = {"macaque_v4": ["V4"], "arrays": ["all"]}.get(entry["kind"])
-        return list(entry.get("regions") or given)
-
-    def splits(self, subject: str) -> int:
-        """The test splits of a subject; a recording with a test set of its own has one."""
-        entry = self.config.entry("subjects", subject)
-        own_test = entry["kind"] == "tvsd" or entry.get("test_responses")
-        return 1 if own_test else entry["splits"]
-
     def windows(self, windows: str, subject: str) -> str:
         """A subject's responses over the windows of an entry.
 
@@ -201,14 +187,12 @@ class Sources:
 
     def subject_stimuli(self, subject: str) -> str:
         """The packed images that a subject saw."""
-        return self._packed(self.config.entry("subjects", subject)["stimuli"])
+        return self._packed(self.stimuli_of(subject))
 
     def embeddings(self, encoder: str, subject: str) -> str:
         """An encoder's embeddings of the images that a subject saw."""
         self.config.entry("encoders", encoder)
-        return (
-            f"results/embeddings/{encoder}/{self.config.entry('subjects', subject)['stimuli']}.h5"
-        )
+        return f"results/embeddings/{encoder}/{self.stimuli_of(subject)}.h5"
 
     def training_stimuli(self, encoder: str) -> str:
         """The packed images that the demo's encoder is trained on."""
@@ -242,7 +226,7 @@ class Sources:
         Raises:
             InputError: of an archive they must be a local file.
         """
-        stimuli = self.config.entry("subjects", subject)["stimuli"]
+        stimuli = self.stimuli_of(subject)
         entry = self.config.entry("stimuli", stimuli)
         if not entry.get("categories"):
             return []

@@ -95,7 +95,7 @@ def conditions_figure(
         wrapped = [_wrapped(name) for name in conditions]
         panels[0].scores.set_yticks(range(len(conditions)), wrapped)
         panels[0].scores.set_ylabel(conditions_label)
-        _explain(figure, marks.legend(figure, table, measures, ceiling="|"), caption)
+        explain(figure, marks.legend(figure, table, measures, ceiling="|"), caption)
     return figure
 
 
@@ -147,7 +147,7 @@ def curves_figure(
             if below is not None:
                 below.axhline(0, color=GREY, linewidth=0.8, zorder=0)
                 below.set_ylabel(DIFFERENCE)
-        _explain(figure, marks.legend(figure, table, measures, ceiling="--"), caption)
+        explain(figure, marks.legend(figure, table, measures, ceiling="--"), caption)
     return figure
 
 
@@ -175,7 +175,7 @@ def _beside(
     """A column of panels per subject, and one for its differences to the right of it."""
     count = table["subject"].nunique()
     width = max((4.0 + 2.2 * compared) * count + 1.4, 6.2)
-    figure = _figure(width, height, title, caption)
+    figure = empty_figure(width, height, title, caption)
     ratios = [1, 0.55] if compared else [1]
     axes = figure.subplots(
         1, count * len(ratios), sharey=True, squeeze=False, width_ratios=ratios * count
@@ -191,7 +191,7 @@ def _below(
     """A column per subject: its scores, and its differences below them."""
     count = table["subject"].nunique()
     width = max(3.9 * count + 0.6, 6.2)
-    figure = _figure(width, 4.2 + 1.9 * compared, title, caption)
+    figure = empty_figure(width, 4.2 + 1.9 * compared, title, caption)
     ratios = [1, 0.55] if compared else [1]
     axes = figure.subplots(
         len(ratios), count, sharex=True, sharey="row", squeeze=False, height_ratios=ratios
@@ -206,7 +206,7 @@ def _by_pairs(axes: Sequence[Axes], compared: bool) -> list[Panels]:
     return [Panels(*pair) for pair in zip(axes[::2], axes[1::2], strict=True)]
 
 
-def _figure(width: float, height: float, title: str, caption: str) -> Figure:
+def empty_figure(width: float, height: float, title: str, caption: str) -> Figure:
     """An empty figure with its title above, and room for its caption below the panels."""
     room = _CAPTION_LINE * len(_lines(caption, width))
     height += room
@@ -216,7 +216,7 @@ def _figure(width: float, height: float, title: str, caption: str) -> Figure:
     return figure
 
 
-def _explain(figure: Figure, legend_lines: int, caption: str) -> None:
+def explain(figure: Figure, legend_lines: int, caption: str) -> None:
     """Write the caption into its room, which the layout leaves above the legend."""
     width, height = figure.get_size_inches()
     if caption:

@@ -7,7 +7,7 @@ written one way, nothing that repeats the entry's own value, so one model has on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import product
 from typing import Any
 
@@ -112,14 +112,33 @@ class Models:
 
     def trained_name(self, name: str) -> str:
         """`name` without the overrides that only evaluation reads: the path of the decoder."""
+        properties = self._properties(parse_name(name)[0])
+        only_tested = {k for k, v in properties.items() if v.get("x-stage") == "evaluation"}
+        if self._pretrained_on_repetitions(self.settings(name)):
+            only_tested.remove("reserved_repetitions")
+        return self.without_overrides(name, only_tested)
+
+    def pretrained_name(self, name: str, read: Collection[str]) -> str:
+        """`name` reduced to the overrides that pretraining reads: the path of the encoder.
+
+        Args:
+            read: the settings of pretraining.
+        """
+        settings = self.settings(name)
+        unread = settings.keys() - set(read)
+        if not self._pretrained_on_repetitions(settings):
+            unread.add("reserved_repetitions")
+        return self.without_overrides(name, unread)
+
+    def without_overrides(self, name: str, keys: Collection[str]) -> str:
+        """The canonical name of `name` without its overrides of these settings."""
         entry, overrides = parse_name(name)
-        properties = self._properties(entry)
-        kept = {
-            key: value
-            for key, value in overrides.items()
-            if properties.get(key, {}).get("x-stage") != "evaluation"
-        }
+        kept = {key: text for key, text in overrides.items() if key not in keys}
         return self.with_overrides(entry, kept)
+
+    @staticmethod
+    def _pretrained_on_repetitions(settings: Mapping[str, Any]) -> bool:
+        return settings.get("pretraining_data") == "test_phase"
 
     def training_settings(self, name: str) -> dict[str, Any]:
         """The settings that training reads: not those of evaluation, nor those that name inputs."""

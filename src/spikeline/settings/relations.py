@@ -170,6 +170,30 @@ def _one_of_two_sets_of_concepts(drop_test_concepts: bool, drop_other_concepts: 
     return None
 
 
+def _one_start(pretraining: str, start_from: str | None) -> Broken:
+    if pretraining != "none" and start_from is not None:
+        return "start_from", "a model starts from pretraining or from another subject; give one"
+    return None
+
+
+def _transfer_has_a_start(pretraining: str, start_from: str | None, transfer: str) -> Broken:
+    if transfer == "joint" and pretraining == "none":
+        return "transfer", "'joint' needs pretraining: masking"
+    if transfer == "identities" and start_from is None:
+        return "transfer", "'identities' needs start_from, the subject whose decoder is kept"
+    if transfer != "full" and pretraining == "none" and start_from is None:
+        return "transfer", f"{transfer!r} needs a start: set pretraining or start_from"
+    return None
+
+
+def _presentations_of_the_test_are_reserved(
+    pretraining: str, pretraining_data: str, reserved_repetitions: int
+) -> Broken:
+    if pretraining != "none" and pretraining_data == "test_phase" and not reserved_repetitions:
+        return "reserved_repetitions", "0 leaves pretraining_data: test_phase nothing; raise it"
+    return None
+
+
 # --- forecasters ----------------------------------------------------------------------------------
 
 
@@ -285,7 +309,12 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ("models", "bayesian"): (*_DECODER, _a_kernel_on_one_side),
     ("models", "linear"): _DECODER,
     ("models", "mlp"): _DECODER,
-    ("models", "capoyo"): _DECODER,
+    ("models", "capoyo"): (
+        *_DECODER,
+        _one_start,
+        _transfer_has_a_start,
+        _presentations_of_the_test_are_reserved,
+    ),
     ("models", "forecaster"): (
         _whole_heads,
         _whole_patches,

@@ -69,6 +69,13 @@ _CONVERSION = ("split", "min_rate_hz", "min_units", "window_s", "behaviour")
 _ENCODERS = ("demo_clip", "open_clip", "timm")
 # Which layers of an encoder are kept, and what becomes of them.
 _POOLING, _LAYERS = ("layers", "pool", "grid"), ("layer_transform", "layer_components")
+# What pretraining reads of training's settings: rows, electrodes, the encoder, masks.
+_PRETRAINED = (
+    "regions", "min_snr", "min_reliability", "drop_test_concepts", "drop_other_concepts",
+    "training_fraction", "transform", "validation_images", "batch_size", "weight_decay",
+    "warmup_epochs", "dim", "latents", "depth", "heads", "dropout", "region_embedding",
+    "checkpointing", "mask", "mask_share", "mask_bins",
+)  # fmt: skip
 
 STEPS: dict[str, tuple[Part, ...]] = {
     "simulate-ventral": (Part("twins", ("ventral",), without=("kind",)),),
@@ -95,6 +102,11 @@ STEPS: dict[str, tuple[Part, ...]] = {
     "import-embeddings": (Part("encoders", ("precomputed",), ("kind", "scale")),),
     "fit": (Part("models", _CLOSED_FORMS),),
     "train": (Part("models", _NETWORKS),),
+    "pretrain": (
+        Part("models", ("capoyo",), _PRETRAINED),
+        Part("models", ("capoyo",), stage="pretraining"),
+        Part("models", ("capoyo",), ("reserved_repetitions",), stage="evaluation"),
+    ),
     "fit-auto": (Part("models", ("auto",)),),
     "evaluate": (
         Part("evaluation", keys=("repetition_draws",)),

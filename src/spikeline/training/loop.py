@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,6 +48,7 @@ def train(
     seed: int,
     members: int = 1,
     score: Score | None = None,
+    frozen: Callable[[int], Collection[str]] | None = None,
     state_file: StateFile | None = None,
     fingerprint: str = "",
 ) -> list[dict]:
@@ -64,6 +65,8 @@ def train(
         seed: of everything random inside `loss` that does not depend on the number alone.
         score: returns named validation results (members,), `score` among them (higher is better).
             Without it the last weights are kept.
+        frozen: the names of the parameters that do not learn in an epoch, counted from 0. It is a
+            function of the epoch alone, so that a resumed run freezes what an unbroken one does.
         state_file: where an unfinished training is kept; None keeps none. The caller deletes it
             once the result is safe.
         fingerprint: identity of this training; a state with another one is not resumed.
@@ -99,6 +102,10 @@ def train(
         if best.exhausted:
             break
         model.train()
+        if frozen is not None:
+            still = frozen(epoch)
+            for name, parameter in parameters.items():
+                parameter.requires_grad_(name not in still)
         total = torch.zeros(members, device=fabric.device)
         for step in range(schedule.steps):
             for group in optimiser.param_groups:

@@ -41,6 +41,22 @@ def test_a_caption_tells_the_reference_each_difference_and_the_control():
     )
 
 
+def test_a_caption_of_groups_has_a_line_for_each_and_says_on_whom_a_model_was_tested():
+    first_group = [
+        row("", (0.5, 0.4, 0.6), kind="reference", model="ridge", subject="monkeyN"),
+        row("", (0.7, 0.6, 0.8), (0.2, 0.1, 0.3), model="ridge", subject="both"),
+    ]
+    second_group = [
+        row("", (0.2, 0.1, 0.3), kind="reference", model="mlp", subject="monkeyN"),
+        row("", (0.3, 0.2, 0.4), (0.1, 0.05, 0.2), model="linear", subject="monkeyN"),
+    ]
+    groups = {1: first_group, 2: second_group}
+    rows = [{**one, "group": number} for number, group in groups.items() for one in group]
+    first, second = told(*rows).splitlines()
+    assert first.startswith("monkeyN, ridge: 50 %") and "ridge on both is higher by 20" in first
+    assert second.startswith("monkeyN, mlp: 20 %") and "linear is higher by 10" in second
+
+
 @pytest.mark.parametrize(
     ("difference", "words"),
     [

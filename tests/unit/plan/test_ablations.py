@@ -72,6 +72,29 @@ def test_a_control_that_a_table_lists_is_not_added_again(planned):
     assert models(plan, "varied") == ["mlp"]
 
 
+def test_each_group_of_a_table_has_its_own_reference_and_control(planned):
+    groups = [
+        {"models": ["ridge", "mlp"], "subjects": ["monkeyN", "monkeyF"]},
+        {"models": ["mlp@training_fraction=0.5", "ridge"], "subjects": ["monkeyN"]},
+    ]
+    plan = planned({"ablations": {"groups": {"groups": groups, "seeds": 2}}})
+    found = [
+        (one["group"], one["model"], one["subject"], one.get("control", False))
+        for one in plan.ablations.conditions("groups")
+    ]
+    assert found == [
+        (1, "ridge", "monkeyN", False),
+        (1, "ridge", "monkeyF", False),
+        (1, "mlp", "monkeyN", False),
+        (1, "mlp", "monkeyF", False),
+        (1, "ridge@shuffle_responses=true", "monkeyN", True),
+        (2, "mlp@training_fraction=0.5", "monkeyN", False),
+        (2, "ridge", "monkeyN", False),
+        (2, "mlp@shuffle_responses=true@training_fraction=0.5", "monkeyN", True),
+    ]
+    assert plan.decoders.seeds("mlp", "monkeyF") == [0, 1]
+
+
 def test_equal_conditions_are_one_row(planned):
     grid = {"models": ["mlp@noise_std=0.2", "mlp", "mlp@noise_std=0.1"], "subjects": ["monkeyF"]}
     plan = planned({"ablations": {"twice": grid}})
@@ -122,6 +145,7 @@ def test_a_config_may_name_the_tables_that_are_made_without_a_target(given):
     [
         ({"models": ["mlp", "units"], "subjects": ["monkeyF"]}, "mixes models of bridge and hor"),
         ({"models": ["mlp"]}, "the key 'subjects' is missing"),
+        ({"groups": [{"models": ["units"], "subjects": ["monkeyF"]}]}, "have a cohort"),
         ({"models": ["units"], "subjects": ["monkeyF"]}, "forecasters have a cohort"),
         ({"models": ["mpl"], "subjects": ["monkeyF"]}, "did you mean 'mlp'"),
     ],

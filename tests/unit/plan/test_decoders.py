@@ -95,7 +95,8 @@ def test_settings_of_evaluation_do_not_enter_the_path_of_a_decoder(plan):
     files = plan.decoders.files("mlp@test_repetitions=2", "monkeyF")
     assert files == ["results/decoders/mlp/monkeyF/seed0.safetensors"]
     assert json.loads(plan.decoders.evaluation_settings("mlp@test_repetitions=2")) == {
-        "distractors": "none", "repetition_draws": 10, "test_repetitions": 2,
+        "distractors": "none", "repetition_draws": 10, "reserved_repetitions": 0,
+        "test_repetitions": 2,
     }  # fmt: skip
 
 

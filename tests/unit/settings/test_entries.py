@@ -302,7 +302,8 @@ def test_every_model_and_grid_of_the_demo_config_resolves_to_a_canonical_name(re
     for name in config["models"]:
         assert asked.canonical(name) == name
     for ablation in config["ablations"].values():
-        names = [name for name, _ in asked.grid(ablation)]
-        assert len(set(names)) == len(names)
-        for name in names:
-            asked.checked(name)
+        for group in ablation.get("groups", [ablation]):
+            names = [name for name, _ in asked.grid(group)]
+            assert len(set(names)) == len(names)
+            for name in names:
+                asked.checked(name)

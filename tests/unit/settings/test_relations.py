@@ -14,6 +14,7 @@ from spikeline.settings.steps import completed
 
 SESSION = {"kind": "arrays", "times": "t.npy", "clusters": "c.npy"}
 BAYESIAN = {"kind": "bayesian", "encoder": "e", "regions": ["V1"]}
+CAPOYO = {"kind": "capoyo", "encoder": "e", "regions": ["V1"]}
 FORECASTER = {"kind": "forecaster", "cohort": "c"}
 TVSD = {
     "kind": "tvsd", "dataset": "d", "folder": "m", "stimuli": "s", "regions": {"V1": [[0, 4]]},
@@ -23,6 +24,17 @@ BINS = {"window": [0, 200], "bin_ms": 25}
 REGRESSION = {"kind": "regression", "cohort": "c"}
 # (section, an entry that is sound, what is changed, the key that the error names, its words)
 BROKEN = [
+    ("models", CAPOYO, {"transfer": "freeze"}, "transfer", "needs a start"),
+    ("models", CAPOYO, {"transfer": "joint", "start_from": "monkeyF"}, "transfer", "masking"),
+    ("models", CAPOYO, {"transfer": "identities"}, "transfer", "needs start_from"),
+    (
+        "models", CAPOYO, {"pretraining": "masking", "start_from": "monkeyF"}, "start_from",
+        "give one",
+    ),
+    (
+        "models", CAPOYO, {"pretraining": "masking", "pretraining_data": "test_phase"},
+        "reserved_repetitions", "leaves pretraining_data: test_phase nothing",
+    ),
     ("twins", {"kind": "ventral"}, {"test_images": 200}, "test_images", "than the 100 concepts"),
     ("twins", {"kind": "ventral"}, {"trials": 1300}, "trials", "than the 1200 training"),
     ("twins", {"kind": "ventral"}, {"repetitions": 3}, "repetitions", "days of monkeyF"),

@@ -188,3 +188,57 @@ def test_a_killed_run_ends_with_the_weights_of_an_unbroken_run(tmp_path, monkeyp
     assert resumed_history == history
     for name, tensor in weights.items():
         assert torch.equal(resumed_weights[name], tensor), name
+
+
+class Two(torch.nn.Module):
+    """A line and its offset."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.zeros(1))
+        self.offset = torch.nn.Parameter(torch.zeros(1))
+
+
+def frozen_at_first(epoch):
+    return {"slope"} if epoch < 2 else {"offset"}
+
+
+def test_a_frozen_parameter_stays_and_is_not_decayed_until_its_epoch_comes():
+    model = Two()
+    x, after = torch.linspace(-1, 1, 8), {}
+
+    def loss(number):
+        after[number // STEPS] = (model.slope.item(), model.offset.item())
+        return (model.slope * x + model.offset - 2 * x - 1).square().mean()[None]
+
+    train(model, loss, schedule(4), fabric=FABRIC, seed=0, frozen=frozen_at_first)
+    # `after` holds the values before the last step of each epoch.
+    assert after[0][0] == after[1][0] == 0 and after[1][1] > 0.2
+    assert after[3][0] > 0.05 and after[3][1] == model.offset.item()
+
+
+def test_a_run_resumed_after_the_change_freezes_what_an_unbroken_one_does(tmp_path):
+    from spikeline.training.state import StateFile
+
+    def run(epochs_before_the_kill=None):
+        model, seen = Two(), []
+        x = torch.linspace(-1, 1, 8)
+
+        def loss(number):
+            if number == STEPS * (epochs_before_the_kill or 99):
+                raise KeyboardInterrupt
+            seen.append(number)
+            return (model.slope * x + model.offset - 2 * x - 1).square().mean()[None]
+
+        state = StateFile(tmp_path / "x.state", 0)
+        try:
+            train(model, loss, schedule(5), fabric=FABRIC, seed=0, frozen=frozen_at_first,
+                  state_file=state)  # fmt: skip
+        except KeyboardInterrupt:
+            return None
+        return model.slope.item(), model.offset.item(), len(seen)
+
+    slope, offset, _ = run()
+    (tmp_path / "x.state").unlink()
+    assert run(epochs_before_the_kill=3) is None
+    assert run() == (slope, offset, 2 * STEPS)

@@ -20,6 +20,8 @@ from spikeline.bridge.preprocessing import (
     stabilised,
     time_bins,
 )
+from spikeline.bridge.pretraining.pretrained import Columns
+from spikeline.bridge.pretraining.transfer import frozen_parameters, learning_settings
 from spikeline.bridge.splits import left_out_together, validation_split_of
 from spikeline.bridge.targets import fit_target_space
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import torch
     from lightning_fabric import Fabric
 
+    from spikeline.bridge.pretraining.start import Start
     from spikeline.training.state import StateFile
 
 # The scale of what a layer over time returns is measured on so many rows.
@@ -46,6 +49,8 @@ def fit_network(
     fabric: Fabric,
     state_file: StateFile | None = None,
     layer_dims: Sequence[int] = (),
+    edges: Sequence[float] | None = None,
+    start: Start | None = None,
 ) -> tuple[Decoder, list[dict]]:
     """Train a `linear`, `mlp` or `capoyo` decoder, or `members` of them side by side.
 
@@ -61,15 +66,21 @@ def fit_network(
         seed: of validation images, initial weights, shuffling and augmentation.
         gallery: number of test images: validation galleries are as large.
         fabric, state_file: see `spikeline.training.loop.train`.
+        edges: of the responses' time bins, ms, where there are some.
+        start: the initial weights of a `capoyo`, of which those learn that `transfer` says.
 
     Returns:
         The decoder, and one history row per epoch and member.
+
+    Raises:
+        InputError: a start that does not fit.
     """
     import torch
 
     from spikeline.bridge.networks.architectures import build_network
     from spikeline.bridge.networks.batches import ShuffledRows
     from spikeline.bridge.networks.losses import AlignmentLoss
+    from spikeline.bridge.pretraining.masks import Masking
     from spikeline.training.loop import train
     from spikeline.training.schedule import Schedule
     from spikeline.training.state import fingerprint
@@ -78,8 +89,10 @@ def fit_network(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
     )
     bins = time_bins(electrodes, chosen, settings)
-    one_bin = chosen[: len(chosen) // bins]
-    regions = [str(region) for region in np.asarray(electrodes["region"])[one_bin]]
+    columns = Columns.of(electrodes, chosen, edges)
+    regions = columns.electrode_regions
+    if start is not None:
+        start.check(settings, columns)
     members = settings.get("members", 1)
     responses_chosen = responses[:, chosen]
     units = left_out_together(images, categories, settings["drop_test_concepts"])
@@ -88,16 +101,19 @@ def fit_network(
     for fold in range(members):
         split = validation_split_of(settings, images, categories, gallery, seed, fold)
         scaler = ResponseScaler.fit(responses_chosen[split.train], transform)
-        spaces.append(
-            fit_target_space(
-                embeddings[split.train],
-                images[split.train],
-                settings,
-                lambda scaler=scaler, rows=split.train: scaler.apply(responses_chosen[rows]),
-                units[split.train],
-                layer_dims,
+        if start is not None and start.target is not None:
+            spaces.append(start.target)
+        else:
+            spaces.append(
+                fit_target_space(
+                    embeddings[split.train],
+                    images[split.train],
+                    settings,
+                    lambda scaler=scaler, rows=split.train: scaler.apply(responses_chosen[rows]),
+                    units[split.train],
+                    layer_dims,
+                )
             )
-        )
         splits.append(split)
         scalers.append(scaler)
     # members may find a different number of axes with variance; their networks share one size
@@ -113,9 +129,27 @@ def fit_network(
         settings["softclip_temperature"],
     )
     device = fabric.device
-    model = torch.nn.ModuleDict({"network": network, "criterion": criterion}).to(device)
+    model = torch.nn.ModuleDict({"network": network, "criterion": criterion})
+    frozen = masking = None
+    if start is not None:
+        start.load(network, columns)
+        if settings["transfer"] == "joint":
+            model["mask_decoder"] = start.mask_decoder(settings)
+            masking = Masking.of(settings, np.array(columns.regions), bins)
+        frozen = frozen_parameters(settings, dict(model.named_parameters()))
+    model = model.to(device)
     alignment = _Alignment(
-        model, settings, scalers, spaces, splits, responses_chosen, embeddings, images, device, bins
+        model,
+        settings,
+        scalers,
+        spaces,
+        splits,
+        responses_chosen,
+        embeddings,
+        images,
+        device,
+        bins,
+        masking,
     )
     alignment.calibrate([split.train for split in splits])
     batches = ShuffledRows(
@@ -127,14 +161,20 @@ def fit_network(
     history = train(
         model,
         lambda number: alignment.loss(batches(number)),
-        Schedule.of(settings, batches.steps),
+        Schedule.of(learning_settings(settings), batches.steps),
         fabric=fabric,
         seed=2 * seed + 1,
         members=members,
         score=alignment.score if settings["validation_images"] else None,
+        frozen=frozen,
         state_file=state_file,
         fingerprint=fingerprint(
-            [settings, seed, gallery, regions], responses_chosen, embeddings, images, categories
+            [settings, seed, gallery, regions],
+            responses_chosen,
+            embeddings,
+            images,
+            categories,
+            *(() if start is None else network.state_dict().values()),
         ),
     )
     trained = [
@@ -147,21 +187,34 @@ def fit_network(
         )
         for member in range(members)
     ]
-    return Decoder(responses.shape[1], tuple(trained), {"settings": dict(settings)}), history
+    known = {"settings": dict(settings), **({} if start is None else start.record)}
+    return Decoder(responses.shape[1], tuple(trained), known), history
 
 
 class _Alignment:
     """The training data on the device, with the loss and the score that the training loop needs."""
 
     def __init__(
-        self, model, settings, scalers, spaces, splits, responses, embeddings, images, device, bins
+        self,
+        model,
+        settings,
+        scalers,
+        spaces,
+        splits,
+        responses,
+        embeddings,
+        images,
+        device,
+        bins,
+        masking=None,
     ):
         import torch
 
         def resident(array: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-        self.model, self.settings, self.device, self.bins = model, settings, device, bins
+        self.model, self.settings, self.device = model, settings, device
+        self.bins, self.masking = bins, masking
         # responses once and in their own precision, standardised per member batch by batch;
         # targets per member
         transform = scalers[0].transform
@@ -215,7 +268,21 @@ class _Alignment:
             same &= ~torch.eye(rows.shape[1], dtype=torch.bool, device=rows.device)
         with mixed_precision(self.device):
             predictions = network(values, keep)
-        return self.model["criterion"](predictions, self.targets[self.member, rows], same)
+        loss = self.model["criterion"](predictions, self.targets[self.member, rows], same)
+        if self.masking is None:
+            return loss
+        return loss + self.settings["masking_weight"] * self._masked_error(rows)
+
+    def _masked_error(self, rows: torch.Tensor) -> torch.Tensor:
+        """(1,) error of hidden responses of these rows (1, batch), none of them augmented."""
+        from spikeline.bridge.pretraining.network import masked_error
+        from spikeline.training.device import mixed_precision
+
+        hidden = self.masking.draw(rows.shape[1]).to(self.device)
+        encoder, decoder = self.model["network"].encoder, self.model["mask_decoder"]
+        varying = self.inverse_std[0, 0] > 0
+        with mixed_precision(self.device):
+            return masked_error(encoder, decoder, self.standardised(rows)[0], hidden, varying)[None]
 
     def score(self) -> dict[str, torch.Tensor]:
         """N-way top-1 and top-5 from responses to images on the validation galleries."""

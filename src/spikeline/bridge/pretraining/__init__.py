@@ -1,0 +1,1 @@
+"""Masking pretraining: an encoder of electrodes learns from responses alone; its transfer."""
