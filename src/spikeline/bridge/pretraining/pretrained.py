@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikeline.artifacts.formats import safetensors_file
+from spikeline.artifacts.responses import BIN
 from spikeline.errors import InputError
 
 CONTRACT = "pretrained/1"
@@ -25,12 +26,14 @@ class Columns:
     Attributes:
         count: of the responses file.
         chosen: their indices in it, the same electrodes in each time bin; regions: their areas.
-        edges: of the time bins, ms, where there are some.
+        bins: of time; 1 where responses are means over time.
+        edges: of the bins, ms, where they are known.
     """
 
     count: int
     chosen: np.ndarray
     regions: list[str]
+    bins: int = 1
     edges: Sequence[float] | np.ndarray | None = None
 
     @classmethod
@@ -42,12 +45,8 @@ class Columns:
     ) -> Columns:
         """Chosen columns of an electrode table."""
         region = np.asarray(electrodes["region"])
-        return cls(len(region), chosen, [str(area) for area in region[chosen]], edges)
-
-    @property
-    def bins(self) -> int:
-        """Time bins of an electrode; 1 where responses are means over time."""
-        return 1 if self.edges is None else len(self.edges) - 1
+        bins = int(np.max(electrodes[BIN])) + 1 if BIN in electrodes else 1
+        return cls(len(region), chosen, [str(area) for area in region[chosen]], bins, edges)
 
     @property
     def electrode_regions(self) -> list[str]:
