@@ -155,7 +155,7 @@ def test_a_network_opens_its_gate_late():
     one = recording(late=True)
     decoder = fitted(one, "linear", time="gate")
     for member in decoder.members:
-        gate = 1 / (1 + np.exp(-20 * member.map.state["time.logits"][0]))
+        gate = 1 / (1 + np.exp(-50 * member.map.state["time.logits"][0]))
         early = np.delete(gate, np.arange(BINS)[LATE], axis=1)
         assert gate[:, LATE].min() > 2 * early.max()
 
