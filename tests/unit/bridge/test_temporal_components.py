@@ -10,6 +10,7 @@ from spikeline.bridge.automatic.fitting import Fitter, fit_auto
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.temporal_components import (
     TemporalComponents,
+    best_gate,
     bin_covariances,
     fit_temporal_components,
     leading_filters,
@@ -69,6 +70,27 @@ def test_filters_of_two_bins_are_those_worked_by_hand():
     np.testing.assert_allclose(filters[:, 1], [1.0, 0.0], atol=2e-3)
 
 
+def test_a_gate_of_two_bins_is_the_one_worked_by_hand():
+    # Noise apart, of variance 1 and 4, and signal 1 and 2 times the same: w is in proportion to
+    # signal / variance, (1, 1/2).
+    course = np.array([1.0, 2.0])
+    signal = np.outer(course, course)
+    gate = best_gate(signal, signal + np.diag([1.0, 4.0]))
+    np.testing.assert_allclose(gate, [2 / 3, 1 / 3], atol=2e-3)
+
+
+def test_a_gate_does_not_subtract_where_a_free_filter_would():
+    signal = np.array([[0.0, 0.0], [0.0, 4.0]])
+    gate = best_gate(signal, signal + np.array([[1.0, 0.6], [0.6, 1.0]]))
+    np.testing.assert_allclose(gate, [0.0, 1.0], atol=1e-3)
+
+
+def test_a_gate_without_any_signal_is_finite():
+    gate = best_gate(np.zeros((3, 3)), np.eye(3))
+    np.testing.assert_allclose(gate.sum(), 1)
+    assert (gate >= 0).all()
+
+
 def test_signal_covariance_holds_none_of_the_noise():
     rng = np.random.default_rng(0)
     features = rng.standard_normal((3000, 5))
@@ -124,14 +146,16 @@ def test_a_closed_form_weighs_the_late_bins_of_each_area():
     (member,) = fitted(one, "ridge", time="gate").members
     filters = member.scaler.components.filters[:, :, 0]
     assert filters.shape == (2, BINS)
-    assert (np.square(filters[:, LATE]).sum(1) > 0.95).all()
+    assert (filters >= 0).all()
+    np.testing.assert_allclose(filters.sum(1), 1, rtol=1e-5)
+    assert (filters[:, LATE].sum(1) > 0.95).all()
 
 
 def test_a_network_opens_its_gate_late():
     one = recording(late=True)
     decoder = fitted(one, "linear", time="gate")
     for member in decoder.members:
-        gate = 1 / (1 + np.exp(-20 * member.map.state["time.logits"][0]))
+        gate = 1 / (1 + np.exp(-50 * member.map.state["time.logits"][0]))
         early = np.delete(gate, np.arange(BINS)[LATE], axis=1)
         assert gate[:, LATE].min() > 2 * early.max()
 
@@ -147,8 +171,8 @@ def test_information_in_one_area_alone_is_late_only_there():
         one.train.images, REGIONS, BINS, complete("ridge", time="gate"),
     )  # fmt: skip
     it, v1 = components.filters[:, :, 0]  # in the order of their names
-    assert np.square(it[LATE]).sum() > 0.95
-    assert np.square(v1[LATE]).sum() < 0.6
+    assert it[LATE].sum() > 0.95
+    assert v1[LATE].sum() < 0.6
 
 
 @pytest.mark.parametrize(("kind", "time"), [("ridge", "low_rank"), ("bayesian", "gate"),

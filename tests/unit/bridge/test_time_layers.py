@@ -52,7 +52,7 @@ def test_a_gate_is_a_weighted_mean_over_bins_with_a_sigmoid_for_each_bin_and_are
     layer, x = randomised(TimeGate(MEMBERS, BINS, REGIONS)), values()
 
     def gate(member, area, _, b):
-        open_ = [1 / (1 + math.exp(-20 * v)) for v in layer.logits[member, area].tolist()]
+        open_ = [1 / (1 + math.exp(-50 * v)) for v in layer.logits[member, area].tolist()]
         return open_[b] / sum(open_)
 
     torch.testing.assert_close(layer(x), weighted_by_hand(layer, x, gate))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 # An optimiser such as Adam moves a parameter by about its learning rate a step, which would take a
 # gate thousands of steps from 1/2 to 0 or 1.
-_GATE_SPEED = 20.0
+_GATE_SPEED = 50.0
 
 
 class TimeWeighting(nn.Module):
