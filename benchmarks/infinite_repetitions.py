@@ -46,7 +46,7 @@ def without_noise(settings: TwinSettings, subjects: list[str]) -> dict[str, np.n
         if name in subjects:
             rng = np.random.default_rng([settings.seed, 2, number])
             drive = noise_free_responses(stimuli, small, maps, subject, settings, rng)
-            recording = record(drive, stimuli.test, subject, settings, rng, stimuli.concept)
+            recording = record(drive, stimuli.test, subject, settings, rng, stimuli.shape)
             found[name] = recording.noise_free
     return found
 

@@ -91,7 +91,7 @@ def write_twin(
         progress(f"recording {name}")
         rng = np.random.default_rng([settings.seed, 2, number])
         responses = noise_free_responses(stimuli, small, maps, subject, settings, rng)
-        recording = record(responses, stimuli.test, subject, settings, rng, stimuli.concept)
+        recording = record(responses, stimuli.test, subject, settings, rng, stimuli.shape)
         write_subject(folder / name, recording, stimuli)
     progress("saving the dataset")
     _run(folder, "datalad", "save", "--dataset", ".", "-m", "Simulated recording")

@@ -80,7 +80,7 @@ def record(
     subject: Subject,
     settings: TwinSettings,
     rng: np.random.Generator,
-    concept: np.ndarray,
+    coarse: np.ndarray,
 ) -> Recording:
     """Present every training image once and every test image `repetitions` times.
 
@@ -91,7 +91,8 @@ def record(
     Args:
         responses: (images, electrodes) from `noise_free_responses`.
         test: (images,) bool.
-        concept: (images,) name of the concept that an image shows.
+        coarse: (images,) group of each image, which the response tells first where it goes from
+            coarse to fine: the shape of its object.
     """
     regions = np.array(subject.region_of_electrode())
     electrodes, days = len(regions), subject.days
@@ -159,16 +160,16 @@ def record(
     }
     late = None
     if subject.coarse_to_fine:
-        late = amplitude * gain[day] * _within_concept(responses, concept)[image]
+        late = amplitude * gain[day] * _within(responses, coarse)[image]
         late[:, dead] = 0
     presented = Presented(raw, late, day, baseline, latency, regions, mapping, dead)
     in_time = trials(presented, n_train, n_test, settings.trials, settings.sample_ms, rng)
     return Recording(fields, in_time, mapping, noise_free)
 
 
-def _within_concept(responses: np.ndarray, concept: np.ndarray) -> np.ndarray:
-    """Responses less the mean response to all images of the same concept: (images, electrodes)."""
-    _, member = np.unique(concept, return_inverse=True)
+def _within(responses: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Responses less the mean response to all images of the same group: (images, electrodes)."""
+    _, member = np.unique(groups, return_inverse=True)
     total = np.zeros((member.max() + 1, responses.shape[1]))
     np.add.at(total, member, responses)
     return responses - (total / np.bincount(member)[:, None])[member]

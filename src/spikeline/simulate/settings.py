@@ -24,7 +24,7 @@ class Subject:
             regions together cover 0..electrodes-1 exactly once.
         days: recording days over which the presentations are spread.
         dead_arrays: arrays of electrodes, counted from 0, that are constant.
-        coarse_to_fine: whether what sets an image apart from its concept comes late.
+        coarse_to_fine: whether what sets an image apart from others of its shape comes late.
     """
 
     regions: Mapping[str, tuple[tuple[int, int], ...]]

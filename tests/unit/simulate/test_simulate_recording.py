@@ -44,7 +44,7 @@ def simulate(subject):
     rng = np.random.default_rng(0)
     monkey = SETTINGS.subjects[subject]
     responses = noise_free_responses(stimuli, small, V4Maps(small), monkey, SETTINGS, rng)
-    return stimuli, record(responses, stimuli.test, monkey, SETTINGS, rng, stimuli.concept)
+    return stimuli, record(responses, stimuli.test, monkey, SETTINGS, rng, stimuli.shape)
 
 
 def in_time(recording):
@@ -117,7 +117,7 @@ def test_the_noise_free_response_is_linear_in_the_electrodes_drive():
     monkey = replace(SETTINGS.subjects["monkeyF"], days=1)
     rng = np.random.default_rng(0)
     drive = noise_free_responses(stimuli, small, V4Maps(small), monkey, SETTINGS, rng)
-    clean = record(drive, stimuli.test, monkey, SETTINGS, rng, stimuli.concept).noise_free
+    clean = record(drive, stimuli.test, monkey, SETTINGS, rng, stimuli.shape).noise_free
     alive = np.isfinite(clean[0]) & (np.ptp(clean, axis=0) > 0)
     for electrode in np.flatnonzero(alive)[::10]:
         r = np.corrcoef(drive[stimuli.test, electrode], clean[:, electrode])[0, 1]
@@ -213,7 +213,7 @@ def test_electrodes_of_a_dead_array_are_constant_and_no_others():
     stimuli, _ = draw()
     responses = np.random.default_rng(0).standard_normal((len(stimuli), 150))
     rng = np.random.default_rng(1)
-    fields = record(responses, stimuli.test, monkey, settings, rng, stimuli.concept).normalised
+    fields = record(responses, stimuli.test, monkey, settings, rng, stimuli.shape).normalised
     assert np.flatnonzero(np.ptp(fields["train_MUA"], axis=0) == 0).tolist() == list(range(64, 128))
     assert np.isfinite(fields["train_MUA"]).all()
 
@@ -235,7 +235,7 @@ def all_in_time(request):
     monkey = replace(settings.subjects["monkeyF"], coarse_to_fine=request.param)
     rng = np.random.default_rng(0)
     drive = noise_free_responses(stimuli, small, V4Maps(small), monkey, settings, rng)
-    recording = record(drive, stimuli.test, monkey, settings, rng, stimuli.concept)
+    recording = record(drive, stimuli.test, monkey, settings, rng, stimuli.shape)
     return stimuli, drive, recording, np.array(monkey.region_of_electrode())
 
 
@@ -261,16 +261,17 @@ def test_window_means_scaled_by_the_days_test_trials_are_the_normalised_response
     assert sorted(train[train > 0]) == list(range(1, 481)) and len(train) == 480 + 60 * 6
 
 
-def test_what_sets_an_image_apart_from_its_concept_comes_late_where_it_is_asked_for(
+def test_what_sets_an_image_apart_from_its_shape_comes_late_where_it_is_asked_for(
     all_in_time, request
 ):
     stimuli, drive, recording, regions = all_in_time
     trials = recording.trials
     train = trials["ALLMAT"][1].astype(int)
     image = np.flatnonzero(~stimuli.test)[train[train > 0] - 1]
-    concepts = np.unique(stimuli.concept, return_inverse=True)[1]
-    coarse = np.stack([drive[concepts == c].mean(axis=0) for c in range(concepts.max() + 1)])
-    fine = drive - coarse[concepts]
+    coarse = np.empty_like(drive)
+    for shape in np.unique(stimuli.shape):
+        coarse[stimuli.shape == shape] = drive[stimuli.shape == shape].mean(axis=0)
+    fine = drive - coarse
     physical, times = in_time(recording)[:, train > 0], trials["tb"][:, 0]
     early, late = ((times >= start) & (times < start + 30) for start in (45, 110))
     rows = np.flatnonzero(np.isfinite(recording.normalised["oracle"][:, 0]) & (regions == "V1"))
@@ -283,12 +284,12 @@ def test_what_sets_an_image_apart_from_its_concept_comes_late_where_it_is_asked_
         """How much of it the responses hold, early and late."""
         return np.array([explained(early, part[image]), explained(late, part[image])])
 
-    by_concept, by_image = weight(coarse[concepts]), weight(fine)
+    by_shape, by_image = weight(coarse), weight(fine)
     if "True" in request.node.name:
         assert by_image[1] > 4 * by_image[0] and by_image[1] > 0.5
-        assert by_concept[0] > 1.5 * by_concept[1]
+        assert by_shape[0] > 1.5 * by_shape[1]
     else:
-        np.testing.assert_allclose(np.diff([by_concept, by_image], axis=1), 0, atol=0.1)
+        np.testing.assert_allclose(np.diff([by_shape, by_image], axis=1), 0, atol=0.1)
         assert by_image.min() > 0.3
 
 

@@ -222,7 +222,7 @@ def twin(tmp_path_factory):
     rng = np.random.default_rng(0)
     drive = rng.standard_normal((len(stimuli), 60))
     monkey = made.subjects["monkey"]
-    recording = record(drive, stimuli.test, monkey, made, rng, stimuli.concept)
+    recording = record(drive, stimuli.test, monkey, made, rng, stimuli.shape)
     write_subject(folder, recording, stimuli)
     given = json.dumps({"regions": monkey.regions})
     assert main([
