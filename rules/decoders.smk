@@ -53,19 +53,21 @@ rule train:
         "logs/train/{model}/{subject}/seed{seed}.tsv"
     wildcard_constraints:
         model=PLAN.networks,
-    threads: 2
+    threads: asks(PLAN.devices.threads)
     resources:
-        gpu=1,
+        gpu=asks(PLAN.devices.gpu),
         mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 4))),
         runtime=minutes(120),
         state_interval_s=20,
     params:
         settings=asks(PLAN.decoders.training_settings),
         start=asks(PLAN.decoders.start_arguments),
+        device=asks(PLAN.devices.arguments),
         code=code("train"),
     shell:
         "spikeline train --responses {input.responses:q} --embeddings {input.embeddings:q}"
-        " {params.start:q} --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " {params.start:q} {params.device:q} --settings {params.settings:q}"
+        " --seed {wildcards.seed} --states results/.states"
         " --state-interval {resources.state_interval_s}"
         " --output {output.decoder:q} --history {output.history:q} 2> {log:q}"
 

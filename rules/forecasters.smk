@@ -68,15 +68,15 @@ rule train_forecaster:
         "logs/train_forecaster/{model}/seed{seed}.log",
     benchmark:
         "logs/train_forecaster/{model}/seed{seed}.tsv"
-    threads: asks(PLAN.forecasters.threads)
+    threads: asks(PLAN.devices.threads)
     resources:
-        gpu=asks(PLAN.forecasters.gpu),
+        gpu=asks(PLAN.devices.gpu),
         mem=scaled(8),
         runtime=minutes(600),
         state_interval_s=20,
     params:
         budget=lambda wildcards, resources: resources.mem_mb // 2,
-        device=asks(PLAN.forecasters.device_arguments),
+        device=asks(PLAN.devices.arguments),
         embeddings=lambda wildcards, input: flags("--embeddings", input.get("embeddings")),
         settings=asks(PLAN.forecasters.training_settings),
         code=code("train-forecaster"),
@@ -97,14 +97,14 @@ rule evaluate_forecaster:
         "results/forecasts/{model}.json",
     log:
         "logs/evaluate_forecaster/{model}.log",
-    threads: asks(PLAN.forecasters.threads)
+    threads: asks(PLAN.devices.threads)
     resources:
-        gpu=asks(PLAN.forecasters.gpu),
+        gpu=asks(PLAN.devices.gpu),
         mem=scaled(8),
         runtime=minutes(asks(PLAN.forecasters.minutes)),
     params:
         budget=lambda wildcards, resources: resources.mem_mb // 2,
-        device=asks(PLAN.forecasters.device_arguments),
+        device=asks(PLAN.devices.arguments),
         embeddings=lambda wildcards, input: flags("--embeddings", input.get("embeddings")),
         settings=asks(PLAN.forecasters.evaluation_settings),
         features=lambda wildcards, input: flags("--features", input.get("features")),

@@ -18,17 +18,18 @@ rule pretrain:
         "logs/pretrain/{model}/{subject}/seed{seed}.log",
     benchmark:
         "logs/pretrain/{model}/{subject}/seed{seed}.tsv"
-    threads: 2
+    threads: asks(PLAN.devices.threads)
     resources:
-        gpu=1,
+        gpu=asks(PLAN.devices.gpu),
         mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 4))),
         runtime=minutes(240),
         state_interval_s=20,
     params:
         settings=asks(PLAN.decoders.pretraining_settings),
+        device=asks(PLAN.devices.arguments),
         code=code("pretrain"),
     shell:
-        "spikeline pretrain --responses {input.responses:q}"
+        "spikeline pretrain --responses {input.responses:q} {params.device:q}"
         " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
         " --state-interval {resources.state_interval_s}"
         " --output {output.pretrained:q} --history {output.history:q} 2> {log:q}"

@@ -140,18 +140,6 @@ class Forecasters:
             return []
         return list(range(self._asked(model) or self.config["evaluation"]["seeds"]))
 
-    def gpu(self, model: str) -> int:
-        """How many GPUs a forecaster asks for."""
-        return self.models.settings(model).get("gpu", 0)
-
-    def threads(self, model: str) -> int:
-        """One on the CPU: threads of a small network wait for each other more than they work."""
-        return 2 if self.gpu(model) else 1
-
-    def device_arguments(self, model: str) -> list[str]:
-        """A forecaster that asks for no GPU uses none, even where there is one."""
-        return [] if self.gpu(model) else ["--device", "cpu"]
-
     def minutes(self, model: str) -> int:
         """Wall time of an evaluation, which is one job for all sessions and seeds."""
         scored = len(self.roles(model)) * max(1, len(self.seeds(model)))

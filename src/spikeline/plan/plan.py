@@ -12,6 +12,7 @@ from spikeline.plan.ablations import Ablations
 from spikeline.plan.cohorts import Cohorts
 from spikeline.plan.config import Config, as_settings, merged
 from spikeline.plan.decoders import Decoders
+from spikeline.plan.devices import Devices
 from spikeline.plan.forecasters import Forecasters
 from spikeline.plan.patterns import models_but, models_of, none_of, one_of
 from spikeline.plan.sources import Sources
@@ -25,7 +26,8 @@ class Plan:
     """What each rule of the workflow asks.
 
     Attributes:
-        config: the validated config; sources, decoders, cohorts, forecasters, ablations: see there.
+        config: the validated config; devices, sources, decoders, cohorts, forecasters, ablations:
+            see there.
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -37,6 +39,7 @@ class Plan:
             InputError: it breaks the schema, or a release table cannot be read.
         """
         self.config = Config(config)
+        self.devices = Devices(self.config.models)
         self.sources = Sources(self.config)
         self.cohorts = Cohorts(self.config, self.sources)
         self.ablations = Ablations(self.config, self.cohorts)

@@ -58,17 +58,6 @@ def test_sessions_that_swap_places_give_another_cohort_setting(planned, plan):
     assert plan.forecasters.cohort("units") != swapped.forecasters.cohort("units")
 
 
-def test_a_model_without_a_gpu_runs_on_one_thread_of_the_cpu(plan):
-    assert plan.forecasters.gpu("units") == 1 and plan.forecasters.threads("units") == 2
-    small = "units@gpu=0"
-    assert plan.forecasters.threads(small) == 1
-    assert plan.forecasters.device_arguments(small) == ["--device", "cpu"]
-    assert plan.forecasters.device_arguments("units") == []
-    # Where it runs is no setting of the training.
-    settings = plan.forecasters.training_settings
-    assert settings(small) == settings("units")
-
-
 def test_an_evaluation_of_many_sessions_and_seeds_gets_more_time(planned):
     sessions = {
         f"s{k}": {"kind": "arrays", "times": f"own/{k}.npy", "clusters": "own/clusters.npy"}
