@@ -8,7 +8,7 @@ import os
 from spikeline.artifacts import embeddings, provenance
 from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.files import sha256
-from spikeline.bridge import image_encoders
+from spikeline.bridge.images import encoders
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.sources import stimuli
 from spikeline.training.device import choose_device
@@ -30,10 +30,10 @@ def run(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     if options.cache:
         os.environ["HF_HUB_OFFLINE"] = "1"  # all that is needed lies there
-    encode, preprocess = image_encoders.load(settings, options.weights, device, options.cache)
+    encode, preprocess = encoders.load(settings, options.weights, device, options.cache)
     names = stimuli.names(options.stimuli)
     loaded = stimuli.load(options.stimuli, names)
-    layers = image_encoders.embed(
+    layers = encoders.embed(
         loaded, encode, preprocess, device, total=len(names), batch_size=settings["batch_size"]
     )
     inputs = [path for path in (options.stimuli, options.weights, options.cache) if path]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from spikeline.artifacts import embeddings, evaluations, provenance, responses
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.evaluation import evaluate
+from spikeline.cli import _decoder_facts
 from spikeline.cli._options import add_output, add_settings, seeds_of, settings_of, start_log
-from spikeline.errors import InputError
 from spikeline.sources.categories import read_categories
 
 
@@ -39,10 +36,10 @@ def run(options: argparse.Namespace) -> None:
     for seed, path in tqdm(list(pairs), desc="evaluate", unit="decoder"):
         decoder = Decoder.load(path)
         embedded = embeddings.read(options.embeddings, seed)
-        _check_encoder(decoder, embedded, path, options.embeddings)
-        _check_bins(decoder, recorded, path, options.responses)
-        _check_seed(seed, path)
-        _check_reserved(decoder, reserved, path)
+        _decoder_facts.check_encoder(decoder, embedded, path, options.embeddings)
+        _decoder_facts.check_bins(decoder, recorded, path, options.responses)
+        _decoder_facts.check_seed(seed, path)
+        _decoder_facts.check_reserved(decoder, reserved, path)
         test = recorded.split(seed)
         images = recorded.images[test]
         others = None
@@ -63,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
             )
         )
         if len(seeds) == 1:
-            facts = _facts(decoder)
+            facts = _decoder_facts.facts(decoder)
     inputs = [options.responses, options.embeddings, *options.decoders]
     inputs += [options.categories] if options.categories else []
     evaluations.write(
@@ -71,72 +68,3 @@ def run(options: argparse.Namespace) -> None:
         evaluations.Evaluation(settings, embedded.encoder, seeds, facts),
         provenance.describe(__name__, settings, inputs, seeds=numbers),
     )
-
-
-# --- what this step knows of a decoder beyond its two towers --------------------------------------
-
-
-def _check_encoder(
-    decoder: Decoder, embedded: embeddings.Embeddings, path: str, where: str
-) -> None:
-    trained = decoder.metadata.get("encoder")
-    if trained != embedded.encoder:
-        raise InputError(
-            f"{where}: embeddings of another encoder ({embedded.encoder}) than {path} was trained "
-            f"with ({trained}); embed the images with that one"
-        )
-
-
-def _check_bins(decoder: Decoder, recorded: responses.Responses, path: str, where: str) -> None:
-    trained, given = (
-        responses.resolution(edges) for edges in (decoder.metadata.get("edges"), recorded.edges)
-    )
-    if trained != given:
-        raise InputError(
-            f"{where}: responses are {given}; {path} was trained on {trained}; evaluate it on those"
-        )
-
-
-def _check_seed(seed: int, path: str) -> None:
-    """Another seed may mean another split, whose test images the decoder was trained on."""
-    try:
-        trained = provenance.read(path).get("seed")
-    except InputError:
-        return
-    if trained is not None and trained != seed:
-        raise InputError(f"{path}: was trained with seed {trained}, not {seed}; see --seeds")
-
-
-def _check_reserved(decoder: Decoder, reserved: int, path: str) -> None:
-    """Presentations that pretraining read must not be tested on."""
-    read = decoder.metadata.get("pretraining", {}).get("test_repetitions", 0)
-    if read > reserved:
-        raise InputError(
-            f"{path}: its encoder was pretrained on the first {read} repetitions of the test "
-            f"images; set reserved_repetitions to {read}, not {reserved}"
-        )
-
-
-def _electrodes(decoder: Decoder) -> np.ndarray:
-    """Sorted indices of the electrodes that any member reads, in whatever time bins."""
-    columns = np.concatenate([member.electrodes for member in decoder.members])
-    bins = len(decoder.metadata.get("edges") or [0, 0]) - 1
-    return np.unique(columns % (decoder.n_electrodes // bins))
-
-
-def _facts(decoder: Decoder) -> dict[str, int | float | str]:
-    return {
-        "members": len(decoder.members),
-        "electrodes": len(_electrodes(decoder)),
-        "parameters": sum(member.parameters for member in decoder.members),
-        "similarity_unit": decoder.similarity_unit,
-        "target": "+".join(_targets(decoder.metadata["settings"])) or embeddings.OUTPUT,
-        **decoder.metadata.get("pretraining", {}).get("errors", {}),
-    }
-
-
-def _targets(settings: Mapping[str, Any]) -> list[str]:
-    """The layers that a decoder predicts; of an ensemble, those of its members."""
-    members = settings.get("of", [])
-    found = [layer for member in members for layer in _targets(member)]
-    return list(dict.fromkeys([*settings.get("target_layers", []), *found]))

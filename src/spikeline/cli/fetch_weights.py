@@ -11,7 +11,7 @@ import torch
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_folder
-from spikeline.bridge import image_encoders
+from spikeline.bridge.images import encoders
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 
 
@@ -24,6 +24,6 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     settings = settings_of(options, "fetch-weights")
     with atomic_folder(options.output) as folder:
-        image_encoders.load(settings, None, torch.device("cpu"), cache=folder)
+        encoders.load(settings, None, torch.device("cpu"), cache=folder)
         origin = {"name": f"{settings['kind']}:{settings['model']}", **settings}
         provenance.write_beside(folder, provenance.describe(__name__, settings, origin=origin))

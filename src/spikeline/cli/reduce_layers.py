@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from spikeline.artifacts import embeddings, provenance, responses
 from spikeline.artifacts.embeddings import OUTPUT, Embeddings
-from spikeline.bridge.image_layers import reduced
+from spikeline.bridge.images.layers import reduced
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 
 

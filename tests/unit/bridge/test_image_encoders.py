@@ -7,7 +7,7 @@ import timm
 import torch
 from PIL import Image
 
-from spikeline.bridge.image_encoders import embed, load
+from spikeline.bridge.images.encoders import embed, load
 from spikeline.errors import InputError
 
 OUTPUT_ONLY = {"layers": [], "pool": "grid", "grid": 4}
@@ -69,7 +69,7 @@ RESNET = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 64}
 def loaded(monkeypatch, made, **settings):
     """The encoder of an untrained network that the library's loading is replaced by."""
     name = "_timm" if settings["kind"] == "timm" else "_open_clip"
-    monkeypatch.setattr(f"spikeline.bridge.image_encoders.{name}", lambda *args: made)
+    monkeypatch.setattr(f"spikeline.bridge.images.encoders.{name}", lambda *args: made)
     return load({"grid": 2, "pool": "grid", **settings}, None, CPU)[0]
 
 

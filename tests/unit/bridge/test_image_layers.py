@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from spikeline.bridge import image_layers
-from spikeline.bridge.image_layers import reduced
+from spikeline.bridge.images import layers as image_layers
+from spikeline.bridge.images.layers import reduced
 
 
 def layer(images=60, values=200):

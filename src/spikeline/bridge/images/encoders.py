@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from spikeline.artifacts.embeddings import OUTPUT
-from spikeline.bridge.image_layers import pooled
+from spikeline.bridge.images.layers import pooled
 from spikeline.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def load(
         settings: kind `open_clip` or `timm` with `model` and `pretrained`; kind `demo_clip` with
             `weights`. `layers` are indices as the library counts them, each returned as
             `layer{index}` after `embedding`, the network's output; `pool` and `grid` as in
-            `image_layers.pooled`.
+            `layers.pooled`.
         weights: a folder in open_clip's local-dir: format; it overrides `model`.
         cache: a folder of downloaded weights; new ones are saved there.
 

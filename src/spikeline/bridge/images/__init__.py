@@ -1,0 +1,1 @@
+"""From images to embeddings: encoders, and what is kept of their layers."""
