@@ -61,7 +61,8 @@ def _dims(values: np.ndarray) -> str:
     return ", ".join(f"{name}={n}" for name, n in zip(names, values.shape[1:], strict=True))
 
 
-def _check_edges(values: Mapping[str, Any], where: str) -> None:
+def check_edges(values: Mapping[str, Any], where: str) -> None:
+    """Raise InputError where `edges` are not those of the bins of `values`, its second axis."""
     edges, bins = values["edges"], values["values"].shape[1]
     if len(edges) != bins + 1 or not (np.diff(edges) > 0).all():
         raise InputError(
@@ -105,7 +106,7 @@ TIME_CONTRACT = Contract(
         Field("edges", "float32", ("edges",), "ms after stimulus onset, between and around bins"),
     ),
     optional=("repetitions",),
-    rules=(_check_splits, _check_repetitions, _check_edges),
+    rules=(_check_splits, _check_repetitions, check_edges),
 )
 
 

@@ -14,19 +14,11 @@ from typing import Any
 import numpy as np
 
 from spikeline.artifacts.formats.contract import Contract, Field
+from spikeline.artifacts.responses import check_edges
 from spikeline.errors import InputError
 
 NORMALISATIONS = ("published", "training")
 _OF_DAY = "of the means of an electrode on a day, NaN where there are too few"
-
-
-def _check_edges(values: Mapping[str, Any], where: str) -> None:
-    edges, bins = values["edges"], values["values"].shape[1]
-    if len(edges) != bins + 1 or not (np.diff(edges) > 0).all():
-        raise InputError(
-            f"{where}: field edges has {len(edges)} values, expected {bins + 1} that ascend, one "
-            f"more than the {bins} bins"
-        )
 
 
 def _check_rows(values: Mapping[str, Any], where: str) -> None:
@@ -63,7 +55,7 @@ CONTRACT = Contract(
             for what, text in (("offset", "mean"), ("scale", "standard deviation"))
         ),
     ),
-    rules=(_check_edges, _check_rows),
+    rules=(check_edges, _check_rows),
 )  # fmt: skip
 
 

@@ -59,6 +59,25 @@ def training_rows(
     return np.flatnonzero(keep)
 
 
+def training_rows_of(
+    settings: Mapping[str, Any],
+    test: np.ndarray,
+    images: np.ndarray,
+    categories: np.ndarray,
+    seed: int,
+) -> np.ndarray:
+    """The training rows of a model with these settings; other arguments: `training_rows`."""
+    return training_rows(
+        test,
+        images,
+        categories,
+        settings["drop_test_concepts"],
+        settings["drop_other_concepts"],
+        settings["training_fraction"],
+        seed,
+    )
+
+
 def _some(rows: np.ndarray, concepts: np.ndarray, count: int, seed: int) -> np.ndarray:
     """`count` of these rows, concept after concept in random order."""
     if count > len(rows):

@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeline.artifacts import embeddings, provenance, responses
 from spikeline.bridge.decoder import Decoder
-from spikeline.bridge.splits import training_rows
+from spikeline.bridge.splits import training_rows_of
 from spikeline.cli._options import add_output, add_settings
 
 
@@ -52,15 +52,7 @@ def read(options: argparse.Namespace, settings: Mapping[str, Any]) -> TrainingDa
     layers = settings["target_layers"]
     columns = embedded.columns_of(layers, options.embeddings)
     test = recorded.split(options.seed)
-    rows = training_rows(
-        test,
-        recorded.images,
-        recorded.categories,
-        settings["drop_test_concepts"],
-        settings["drop_other_concepts"],
-        settings["training_fraction"],
-        options.seed,
-    )
+    rows = training_rows_of(settings, test, recorded.images, recorded.categories, options.seed)
     values = recorded.values[rows]
     if settings["shuffle_responses"]:
         values = values[np.random.default_rng(options.seed).permutation(len(values))]

@@ -8,6 +8,7 @@ deviation of 1 at the initial weights, by factors measured once on training rows
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 _GATE_SPEED = 50.0
 
 
-class TimeWeighting(nn.Module):
+class TimeWeighting(nn.Module, ABC):
     """Weighted sums over bins: (members, batch, bins * electrodes) to (members, batch, outputs).
 
     Output `filter * electrodes + electrode`.
@@ -43,9 +44,9 @@ class TimeWeighting(nn.Module):
     def outputs(self) -> int:
         return self.scale.shape[1]
 
+    @abstractmethod
     def weights(self) -> Tensor:
         """(members, areas, filters, bins)."""
-        raise NotImplementedError
 
     def forward(self, values: Tensor) -> Tensor:
         by_bin = values.unflatten(-1, (self.bins, -1))

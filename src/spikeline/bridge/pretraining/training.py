@@ -18,7 +18,7 @@ from spikeline.bridge.pretraining.linear_prediction import linear_error
 from spikeline.bridge.pretraining.pretrained import Columns, Pretrained
 from spikeline.bridge.splits import (
     ValidationSplit,
-    training_rows,
+    training_rows_of,
     validation_split,
     validation_split_of,
 )
@@ -73,15 +73,7 @@ def masking_rows(
         split = validation_split(images, images, held_out, held_out, seed=seed)
         rows = np.flatnonzero(np.isin(images, images[split.galleries]))
         return MaskingRows(values, split.train, rows, count)
-    rows = training_rows(
-        test,
-        recorded.images,
-        recorded.categories,
-        settings["drop_test_concepts"],
-        settings["drop_other_concepts"],
-        settings["training_fraction"],
-        seed,
-    )
+    rows = training_rows_of(settings, test, recorded.images, recorded.categories, seed)
     split: ValidationSplit = validation_split_of(
         settings, recorded.images[rows], recorded.categories[rows], int(test.sum()), seed, 0
     )
