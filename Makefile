@@ -35,7 +35,8 @@ pins: $(STAMP)  ## resolve envs/*.in anew
 	$(RESOLVE) envs/allen.in --output-file envs/allen.txt
 
 # Built anew when a pin changes. The stamp is the pin file itself, so that a fresh checkout's
-# time stamps mean nothing.
+# time stamps mean nothing. Bytecode is written now: containers often forbid it later, and each of
+# hundreds of jobs would compile torch anew.
 ifneq ($(shell cmp -s envs/workflow.txt $(STAMP) && echo same),same)
 .PHONY: $(STAMP)
 endif
@@ -43,6 +44,6 @@ $(STAMP):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python envs/workflow.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python envs/workflow.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	cp envs/workflow.txt $(STAMP)
