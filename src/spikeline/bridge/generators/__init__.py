@@ -1,0 +1,1 @@
+"""Generators of images: autoencoders, diffusion models, and the loop that samples from them."""
