@@ -55,7 +55,10 @@ class Decoders:
     def responses(self, model: str, subject: str) -> str:
         """The responses a model reads: the subject's own, or those in the model's windows."""
         self.check(model, subject)
-        windows = self.windows(model)
+        return self.responses_in(self.windows(model), subject)
+
+    def responses_in(self, windows: str | None, subject: str) -> str:
+        """A subject's responses in an entry of `windows`; its own for None."""
         if windows is None:
             return RESPONSES.format(subject=subject)
         return self.sources.windows(windows, subject)

@@ -14,7 +14,9 @@ from spikeline.plan.config import Config, as_settings, merged
 from spikeline.plan.decoders import Decoders
 from spikeline.plan.devices import Devices
 from spikeline.plan.forecasters import Forecasters
+from spikeline.plan.generators import Generators
 from spikeline.plan.patterns import models_but, models_of, none_of, one_of
+from spikeline.plan.reconstructions import Reconstructions
 from spikeline.plan.sources import Sources
 from spikeline.settings.schema import load_yaml
 from spikeline.settings.steps import selected
@@ -26,8 +28,8 @@ class Plan:
     """What each rule of the workflow asks.
 
     Attributes:
-        config: the validated config; devices, sources, decoders, cohorts, forecasters, ablations:
-            see there.
+        config: the validated config; devices, sources, decoders, generators, reconstructions,
+            cohorts, forecasters, ablations: see there.
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -45,6 +47,14 @@ class Plan:
         self.ablations = Ablations(self.config, self.cohorts)
         self.decoders = Decoders(
             self.config, self.sources, lambda model, subject: self._seeds.get((model, subject))
+        )
+        self.generators = Generators(self.config, self.sources)
+        self.reconstructions = Reconstructions(
+            self.config,
+            self.sources,
+            self.generators,
+            self.decoders,
+            lambda model, subject: self._seeds.get((model, subject)),
         )
         self.forecasters = Forecasters(
             self.config, self.sources, self.cohorts, lambda model: self._seeds.get((model, None))

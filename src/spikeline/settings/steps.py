@@ -67,6 +67,9 @@ _NETWORKS = ("linear", "mlp", "capoyo")
 _CLOSED_FORMS = ("ridge", "bayesian")
 _CONVERSION = ("split", "min_rate_hz", "min_units", "window_s", "behaviour")
 _ENCODERS = ("demo_clip", "open_clip", "timm")
+_RECONSTRUCTIONS = ("unclip", "img2img", "ip_adapter", "low_level", "retrieval")
+# How a generator's pipeline is loaded, of either kind: a trained one has no variants.
+_PIPELINE = Part("generators", ("diffusers",), ("conditioning", "scheduler", "variant"))
 # Which layers of an encoder are kept, and what becomes of them.
 _POOLING, _LAYERS = ("layers", "pool", "grid"), ("layer_transform", "layer_components")
 # What pretraining reads of training's settings: rows, electrodes, the encoder, masks.
@@ -108,6 +111,15 @@ STEPS: dict[str, tuple[Part, ...]] = {
         Part("models", ("capoyo",), ("reserved_repetitions",), stage="evaluation"),
     ),
     "fit-auto": (Part("models", ("auto",)),),
+    "train-autoencoder": (Part("autoencoders.training", ("trained",)),),
+    "train-generator": (
+        Part("generators.training", ("trained",)),
+        Part("generators", ("trained",), ("conditioning",)),
+    ),
+    "fetch-generator": (Part("generators", ("diffusers",), ("model", "revision", "variant")),),
+    "fit-reconstructor": (Part("models", _RECONSTRUCTIONS), _PIPELINE),
+    # Any kind that draws: the keys are the same in all, and no others have more.
+    "reconstruct": (Part("models", ("unclip",), stage="evaluation"), _PIPELINE),
     "evaluate": (
         Part("evaluation", keys=("repetition_draws",)),
         Part("models", ("ridge",), stage="evaluation"),

@@ -1,9 +1,9 @@
 """Training of a small latent-diffusion U-Net, conditioned on image embeddings or on text states.
 
-Latents are noised at a random step and the network predicts the velocity (Salimans and Ho 2022). An
-image embedding reaches it as in unCLIP (Ramesh et al. 2022, and Stable Diffusion 2.1 unCLIP): noised
-at a level that the network is told, added to the embedding of the step. Text states reach it by
-cross-attention, as in Stable Diffusion. Now and then the condition is left out, for guidance
+Latents are noised at a random step and the network predicts the velocity (Salimans and Ho 2022).
+An image embedding reaches it as in unCLIP (Ramesh et al. 2022, and Stable Diffusion 2.1 unCLIP):
+noised at a level that the network is told, added to the embedding of the step. Text states reach
+it by cross-attention, as in Stable Diffusion. Now and then the condition is left out, for guidance
 (Ho and Salimans 2022).
 """
 

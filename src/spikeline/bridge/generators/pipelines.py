@@ -32,7 +32,7 @@ from spikeline.errors import InputError
 logger = logging.getLogger(__name__)
 
 INDEX = "model_index.json"
-# Which part of a pipeline's config says that it is conditioned on image embeddings.
+# By what a pipeline is conditioned on.
 CLASSES = {"image": StableUnCLIPImg2ImgPipeline, "text": StableDiffusionPipeline}
 # Schedulers that draw no noise of their own: the start decides the image.
 SCHEDULERS = {
@@ -124,7 +124,7 @@ def load_pipeline(
     try:
         pipeline = expected.from_pretrained(
             str(folder),
-            torch_dtype=dtype,
+            dtype=dtype,
             variant=variant,
             use_safetensors=True,
             local_files_only=True,
@@ -138,6 +138,26 @@ def load_pipeline(
     pipeline.scheduler = SCHEDULERS[scheduler].from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def load_autoencoder(folder: str | os.PathLike[str]) -> AutoencoderKL:
+    """The autoencoder of a folder, in full precision, on the CPU.
+
+    Raises:
+        InputError: no autoencoder of diffusers, or pickled weights.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: holds no config.json, so it is no autoencoder of diffusers")
+    check_safetensors(folder)
+    try:
+        found = AutoencoderKL.from_pretrained(
+            str(folder), use_safetensors=True, local_files_only=True, dtype=torch.float32
+        )
+    except Exception as error:  # as below
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: cannot be loaded ({reason}); make it again") from None
+    return found.eval()
 
 
 def check_folder(folder: Path) -> dict[str, Any]:

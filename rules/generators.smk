@@ -1,0 +1,115 @@
+# Images to latents, and models that draw images.
+#
+# CONSUMES  resources/stimuli/{stimuli}.zip
+#           results/responses/{subject}.h5                 which images train
+#           results/embeddings/{encoder}/{stimuli}.h5      what a generator is conditioned on
+# PRODUCES  resources/autoencoders/{autoencoder}/          a small autoencoder, folder of diffusers
+#           resources/generators/{generator}/              a pipeline of diffusers, trained or fetched
+#           results/latents/{autoencoder}/{stimuli}.h5     latents of every image
+
+
+localrules:
+    fetch_generator,
+
+
+rule train_autoencoder:
+    """Train a small autoencoder of images; killed, it continues from its last state."""
+    input:
+        responses=asks(lambda autoencoder: PLAN.generators.images_of(autoencoder)[0]),
+        stimuli=asks(lambda autoencoder: PLAN.generators.images_of(autoencoder)[1]),
+    output:
+        folder=directory("resources/autoencoders/{autoencoder}"),
+        history="resources/autoencoders/{autoencoder}.tsv",
+    log:
+        "logs/train_autoencoder/{autoencoder}.log",
+    benchmark:
+        "logs/train_autoencoder/{autoencoder}.tsv"
+    wildcard_constraints:
+        autoencoder=PLAN.named("autoencoders", "trained"),
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(4),
+        runtime=minutes(60),
+        state_interval_s=20,
+    params:
+        settings=asks(PLAN.generators.autoencoder_settings),
+        code=code("train-autoencoder"),
+    shell:
+        "spikeline train-autoencoder --responses {input.responses:q} --stimuli {input.stimuli:q}"
+        " --settings {params.settings:q} --states results/.states"
+        " --state-interval {resources.state_interval_s}"
+        " --output {output.folder:q} --history {output.history:q} 2> {log:q}"
+
+
+rule encode_latents:
+    """Encode every image of a stimulus set to latents."""
+    input:
+        stimuli="resources/stimuli/{stimuli}.zip",
+        autoencoder=asks(PLAN.generators.autoencoder_made),
+    output:
+        "results/latents/{autoencoder}/{stimuli}.h5",
+    log:
+        "logs/encode_latents/{autoencoder}/{stimuli}.log",
+    wildcard_constraints:
+        autoencoder=ENTRY_NAME,
+    cache: "omit-software"
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(8),
+        runtime=minutes(120),
+    params:
+        autoencoder=asks(PLAN.generators.latents_arguments),
+        code=code("encode-latents"),
+    shell:
+        "spikeline encode-latents --stimuli {input.stimuli:q} {params.autoencoder:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule train_generator:
+    """Train a small diffusion model; killed, it continues from its last state."""
+    input:
+        unpack(asks(PLAN.generators.training_files)),
+    output:
+        folder=directory("resources/generators/{generator}"),
+        history="resources/generators/{generator}.tsv",
+    log:
+        "logs/train_generator/{generator}.log",
+    benchmark:
+        "logs/train_generator/{generator}.tsv"
+    wildcard_constraints:
+        generator=PLAN.named("generators", "trained"),
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(4),
+        runtime=minutes(60),
+        state_interval_s=20,
+    params:
+        settings=asks(PLAN.generators.generator_settings),
+        files=asks(PLAN.generators.training_arguments),
+        code=code("train-generator"),
+    shell:
+        "spikeline train-generator {params.files:q} --settings {params.settings:q}"
+        " --states results/.states --state-interval {resources.state_interval_s}"
+        " --output {output.folder:q} --history {output.history:q} 2> {log:q}"
+
+
+rule fetch_generator:
+    """Fetch a pipeline from a folder or from the hub."""
+    output:
+        directory("resources/generators/{generator}"),
+    log:
+        "logs/fetch_generator/{generator}.log",
+    wildcard_constraints:
+        generator=PLAN.named("generators", "diffusers"),
+    resources:
+        mem=scaled(2),
+        runtime=minutes(240),
+    params:
+        settings=asks(
+            lambda generator: PLAN.sources.settings("fetch-generator", "generators", generator)
+        ),
+    shell:
+        "spikeline fetch-generator --settings {params.settings:q} --output {output:q} 2> {log:q}"

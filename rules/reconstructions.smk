@@ -1,0 +1,88 @@
+# Responses to images.
+#
+# CONSUMES  results/responses/{subject}.h5 or results/windows/{windows}/{subject}.h5
+#           results/embeddings/{encoder}/{stimuli}.h5, results/latents/{autoencoder}/{stimuli}.h5
+#           resources/generators/{generator}/, resources/stimuli/{stimuli}.zip
+#           results/decoders/{model}/{subject}/seed{seed}.safetensors   where a decoder predicts
+# PRODUCES  results/reconstructors/{model}/{subject}/seed{seed}.safetensors   what is predicted, how
+#                                                                          it is drawn
+#           results/reconstructors/{model}/{subject}/seed{seed}.tsv           what was tried for that
+#           results/reconstructions/{model}/{subject}/seed{seed}.h5           images of the test
+
+
+rule fit_reconstructor:
+    """Fit what a reconstructor predicts, and choose how it draws on validation images."""
+    input:
+        responses=asks(PLAN.reconstructions.responses),
+        stimuli=asks(PLAN.reconstructions.stimuli),
+        embeddings=asks(PLAN.reconstructions.embeddings),
+        latents=asks(PLAN.reconstructions.latents),
+        generator=asks(PLAN.reconstructions.generator),
+        autoencoder=asks(PLAN.reconstructions.autoencoder),
+        decoder=asks(PLAN.reconstructions.decoder),
+        weights=asks(PLAN.reconstructions.weights),
+    output:
+        reconstructor="results/reconstructors/{model}/{subject}/seed{seed}.safetensors",
+        candidates="results/reconstructors/{model}/{subject}/seed{seed}.tsv",
+    log:
+        "logs/fit_reconstructor/{model}/{subject}/seed{seed}.log",
+    benchmark:
+        "logs/fit_reconstructor/{model}/{subject}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=PLAN.models(*RECONSTRUCTORS),
+    threads: 1
+    resources:
+        gpu=asks(PLAN.reconstructions.gpu),
+        mem=scaled(8),
+        runtime=minutes(120),
+    params:
+        settings=asks(PLAN.reconstructions.settings),
+        files=asks(PLAN.reconstructions.file_arguments),
+        judge=asks(PLAN.reconstructions.judge_arguments),
+        device=asks(PLAN.reconstructions.device_arguments),
+        code=code("fit-reconstructor"),
+    shell:
+        "spikeline fit-reconstructor --responses {input.responses:q} --stimuli {input.stimuli:q}"
+        " --embeddings {input.embeddings:q} --latents {input.latents:q}"
+        " {params.files:q} {params.judge:q} {params.device:q}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --output {output.reconstructor:q} --candidates {output.candidates:q} 2> {log:q}"
+
+
+rule reconstruct:
+    """Draw the test images of one seed."""
+    input:
+        reconstructor=asks(PLAN.reconstructions.fitted),
+        responses=asks(PLAN.reconstructions.responses),
+        stimuli=asks(PLAN.reconstructions.stimuli),
+        embeddings=asks(PLAN.reconstructions.embeddings),
+        latents=asks(PLAN.reconstructions.latents),
+        generator=asks(PLAN.reconstructions.generator),
+        autoencoder=asks(PLAN.reconstructions.autoencoder),
+        decoder=asks(PLAN.reconstructions.decoder),
+        weights=asks(PLAN.reconstructions.weights),
+    output:
+        "results/reconstructions/{model}/{subject}/seed{seed}.h5",
+    log:
+        "logs/reconstruct/{model}/{subject}/seed{seed}.log",
+    benchmark:
+        "logs/reconstruct/{model}/{subject}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=PLAN.models(*RECONSTRUCTORS),
+    threads: 1
+    resources:
+        gpu=asks(PLAN.reconstructions.gpu),
+        mem=scaled(8),
+        runtime=minutes(120),
+    params:
+        settings=asks(PLAN.reconstructions.drawing_settings),
+        files=asks(PLAN.reconstructions.file_arguments),
+        judge=asks(PLAN.reconstructions.judge_arguments),
+        device=asks(PLAN.reconstructions.device_arguments),
+        code=code("reconstruct"),
+    shell:
+        "spikeline reconstruct --reconstructor {input.reconstructor:q}"
+        " --responses {input.responses:q} --stimuli {input.stimuli:q}"
+        " --embeddings {input.embeddings:q} --latents {input.latents:q}"
+        " {params.files:q} {params.judge:q} {params.device:q}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --output {output:q} 2> {log:q}"

@@ -1,0 +1,1 @@
+"""Images back from responses: decoders that draw with a generator, their scores and tables."""

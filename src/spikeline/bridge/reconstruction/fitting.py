@@ -1,0 +1,123 @@
+"""Fit what a reconstructor predicts to training rows, and choose how it draws on validation images.
+
+The regressions are ridge, to the embedding that the generator is conditioned on and to the latents
+of its autoencoder. For the choice they are fitted anew without the validation images; all training
+rows enter the final fit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spikeline.bridge.aligned_member import AffineMap
+from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection
+from spikeline.bridge.reconstruction.reconstructor import Prediction, Reconstructor
+from spikeline.bridge.reconstruction.standardising import Moments
+from spikeline.bridge.ridge import fit_ridge
+from spikeline.bridge.splits import left_out_together, validation_split_of
+
+logger = logging.getLogger(__name__)
+
+FOLDS = 5
+
+
+def fit_reconstructor(
+    responses: np.ndarray,
+    targets: Mapping[str, np.ndarray],
+    images: np.ndarray,
+    categories: np.ndarray,
+    electrodes: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+    latent_shape: Sequence[int],
+    *,
+    given: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+) -> Reconstructor:
+    """Ridge from responses to each target, with the moments that bring its predictions to scale.
+
+    Args:
+        responses: training rows (rows, columns of the file).
+        targets: {`EMBEDDING` or `LATENTS`: (rows, dim)}, flat.
+        images, categories: str (rows,).
+        electrodes: the electrode table.
+        settings: resolved settings of an entry.
+        latent_shape: (channels, height, width).
+        given: targets that something else predicts, as functions of responses.
+    """
+    chosen = electrode_selection(
+        electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
+    )
+    groups = left_out_together(images, categories, settings["drop_test_concepts"])
+    scaler = ResponseScaler.fit(responses[:, chosen], settings["transform"])
+    features = scaler.apply(responses[:, chosen])
+    first = np.unique(images, return_index=True)[1]
+    predictions = {}
+    for name, values in targets.items():
+        moments = Moments.of(values[first])
+        predict = (given or {}).get(name)
+        if predict is not None:
+            predictions[name] = Prediction(moments, Moments.of(predict(responses)), None)
+            continue
+        fit = fit_ridge(features, values, settings["penalties"], groups=groups)
+        logger.info("%s: penalty %g, R2 %.3f", name, fit.penalties[0], _r2(fit.r2))
+        out = left_out_predictions(features, values, groups, fit.penalties[0])
+        affine = AffineMap(fit.coefficients, fit.intercept)
+        predictions[name] = Prediction(moments, Moments.of(out), affine)
+    return Reconstructor(
+        responses.shape[1],
+        chosen,
+        scaler,
+        predictions,
+        tuple(latent_shape),
+        dict(settings),
+        np.unique(images),
+    )
+
+
+def left_out_predictions(
+    features: np.ndarray, targets: np.ndarray, groups: np.ndarray, penalty: float, seed: int = 0
+) -> np.ndarray:
+    """Ridge predictions (rows, dim) of each row by regressions that did not see its group."""
+    labels = np.unique(groups, return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(labels.max() + 1)
+    fold = (order % min(FOLDS, len(order)))[labels]
+    predicted = np.zeros(targets.shape, dtype=np.float32)
+    for number in np.unique(fold):
+        kept, out = fold != number, fold == number
+        fit = fit_ridge(features[kept], targets[kept], [penalty])
+        predicted[out] = fit.predict(features[out])
+    return predicted
+
+
+def validation_rows(
+    settings: Mapping[str, Any],
+    images: np.ndarray,
+    categories: np.ndarray,
+    gallery: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(training rows, validation rows), disjoint in images, for the choice of how to draw."""
+    split = validation_split_of(settings, images, categories, gallery, seed, fold=0)
+    return split.train, split.galleries.ravel()
+
+
+def best_choice(
+    candidates: Sequence[Mapping[str, float]], score: Callable[[Mapping[str, float]], float]
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """The candidate of the highest score, the first of equals, and all with their scores."""
+    if len(candidates) == 1:
+        return dict(candidates[0]), [dict(candidates[0])]
+    rows = [{**candidate, "score": score(candidate)} for candidate in candidates]
+    best = max(rows, key=lambda row: row["score"])
+    for row in rows:
+        text = ", ".join(f"{name} {value:g}" for name, value in row.items())
+        logger.info("%s%s", text, "  <- taken" if row is best else "")
+    return {name: value for name, value in best.items() if name != "score"}, rows
+
+
+def _r2(r2: np.ndarray) -> float:
+    """Of the penalty taken; NaN where there was no choice."""
+    return float(r2.mean(1).max()) if r2.size else float("nan")

@@ -1,0 +1,37 @@
+"""Which images a generator may learn from: those of a subject's training rows, first split."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from spikeline.artifacts import provenance, responses
+from spikeline.errors import InputError
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--responses` and `--stimuli`."""
+    parser.add_argument("--responses", required=True, help="responses, HDF5: which images train")
+    parser.add_argument("--stimuli", required=True, help="the packed images")
+
+
+def training_images(path: str) -> np.ndarray:
+    """Sorted names of the images of the first split's training rows that no test row shows."""
+    recorded = responses.read(path)
+    test = recorded.split(0)
+    tested = set(recorded.images[test])
+    return np.array(sorted(set(recorded.images[~test]) - tested), dtype=object)
+
+
+def check_unseen(folder: str, images: np.ndarray, where: str) -> None:
+    """Raise InputError where a folder's weights were learnt from one of these images.
+
+    Weights that were downloaded do not say; they are taken to be of other images.
+    """
+    seen = set(provenance.read(folder).get("training_images", ())) & set(map(str, images))
+    if seen:
+        raise InputError(
+            f"{folder}: was trained on {len(seen)} of the test images of {where}, {min(seen)!r} "
+            "among them; use a seed whose split it was trained for, or train another"
+        )

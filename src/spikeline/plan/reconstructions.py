@@ -1,0 +1,171 @@
+"""What reconstructors are made from: generators, autoencoders, decoders; settings of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from spikeline.errors import InputError
+from spikeline.plan.config import Config, as_settings
+from spikeline.plan.decoders import DECODER, Decoders, check_system
+from spikeline.plan.generators import Generators
+from spikeline.plan.locations import flag
+from spikeline.plan.sources import Files, Sources
+from spikeline.settings.schema import unknown
+from spikeline.settings.steps import STEPS, selected
+
+SYSTEM = "reconstruction"
+RECONSTRUCTOR = "results/reconstructors/{model}/{subject}/seed{seed}.safetensors"
+RECONSTRUCTIONS = "results/reconstructions/{model}/{subject}/seed{seed}.h5"
+SCORES = "results/reconstruction_scores/{model}/{subject}.json"
+KINDS = STEPS["fit-reconstructor"][0].kinds
+# Kinds that draw with a generator, and those whose latents are decoded as images.
+_DRAWING = ("unclip", "img2img", "ip_adapter")
+
+
+class Reconstructions:
+    """The reconstructors of a config, by model and subject.
+
+    Args:
+        asked: how many seeds the ablations ask for, by (model, subject).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        sources: Sources,
+        generators: Generators,
+        decoders: Decoders,
+        asked: Callable[[str, str], int | None],
+    ):
+        self.config, self.models, self.sources = config, config.models, sources
+        self.generators, self.decoders = generators, decoders
+        self._asked = asked
+        self.settings = cache(self._settings)
+        self.drawing_settings = cache(self._drawing_settings)
+        self.check = cache(self._check)
+
+    def responses(self, model: str, subject: str) -> str:
+        """The responses a model reads: the subject's own, or those in the model's windows."""
+        self.check(model, subject)
+        return self.decoders.responses_in(self.models.settings(model)["windows"], subject)
+
+    def stimuli(self, model: str, subject: str) -> str:
+        """The images that the subject saw."""
+        return self.sources.subject_stimuli(subject)
+
+    def embeddings(self, model: str, subject: str) -> str:
+        """Embeddings of them, of the encoder that the generator is conditioned on."""
+        self.check(model, subject)
+        return self.sources.embeddings(self._generator(model)["encoder"], subject)
+
+    def latents(self, model: str, subject: str) -> str:
+        """Their latents, of the generator's autoencoder."""
+        stimuli = self.sources.stimuli_of(subject)
+        return self.generators.latents(self._generator(model)["autoencoder"], stimuli)
+
+    def generator(self, model: str) -> Files:
+        """The pipeline that draws; none for kinds that do not."""
+        if self.models.settings(model)["kind"] not in _DRAWING:
+            return []
+        return self.generators.pipeline(self.models.settings(model)["generator"])
+
+    def autoencoder(self, model: str) -> Files:
+        """The autoencoder of the latents."""
+        return self.generators.autoencoder(self._generator(model)["autoencoder"])
+
+    def decoder(self, model: str, subject: str, seed: str | int) -> Files:
+        """The decoder of the house that predicts the embedding, if the model names one.
+
+        Raises:
+            InputError: it is of another encoder than the generator's.
+        """
+        name = self.models.settings(model).get("decoder")
+        if name is None:
+            return []
+        canonical = self.models.canonical(name)
+        self.decoders.check(canonical, subject)
+        own, expected = self.decoders.encoder(canonical), self._generator(model)["encoder"]
+        if own != expected:
+            raise InputError(
+                f"model {model!r}: its decoder {name!r} predicts encoder {own!r}, and its "
+                f"generator takes {expected!r}; name a decoder of that encoder"
+            )
+        trained = self.models.trained_name(canonical)
+        return DECODER.format(model=trained, subject=subject, seed=seed)
+
+    def weights(self, model: str) -> list[str]:
+        """The weights of the encoder, which judges what is drawn; none where it was precomputed."""
+        encoder = self._generator(model)["encoder"]
+        if self.config.entry("encoders", encoder)["kind"] == "precomputed":
+            return []
+        return [f for f in (
+            self.sources.local_weights(encoder), self.sources.downloaded_weights(encoder)
+        ) if f]  # fmt: skip
+
+    def judge_arguments(self, model: str) -> list[str]:
+        """How the encoder that judges is loaded."""
+        encoder = self._generator(model)["encoder"]
+        if self.config.entry("encoders", encoder)["kind"] == "precomputed":
+            return []
+        settings = self.sources.settings("embed", "encoders", encoder)
+        return ["--encoder-settings", settings, *self.sources.weights_arguments(encoder)]
+
+    def file_arguments(self, model: str, subject: str, seed: str | int) -> list[str]:
+        """The files of which a kind reads some."""
+        return [
+            *flag("--generator", self.generator(model)),
+            *flag("--autoencoder", self.autoencoder(model)),
+            *flag("--decoder", self.decoder(model, subject, seed)),
+        ]
+
+    def gpu(self, model: str) -> int:
+        """How many GPUs a model asks for: none where nothing is drawn."""
+        settings = self.models.settings(model)
+        return settings["gpu"] if settings["kind"] in _DRAWING else 0
+
+    def device_arguments(self, model: str) -> list[str]:
+        """A model that asks for no GPU uses none, even where there is one."""
+        return [] if self.gpu(model) else ["--device", "cpu"]
+
+    def seeds(self, model: str, subject: str) -> list[int]:
+        """As many as an ablation asks for, or the config's."""
+        return list(range(self._asked(model, subject) or self.config["evaluation"]["seeds"]))
+
+    def fitted(self, model: str, subject: str, seed: str | int) -> str:
+        """The reconstructor; settings that only drawing reads do not enter its path."""
+        self.check(model, subject)
+        trained = self.models.trained_name(model)
+        return RECONSTRUCTOR.format(model=trained, subject=subject, seed=seed)
+
+    def files(self, model: str, subject: str) -> list[str]:
+        """The reconstructions of every seed."""
+        return [
+            RECONSTRUCTIONS.format(model=model, subject=subject, seed=seed)
+            for seed in self.seeds(model, subject)
+        ]
+
+    def _generator(self, model: str) -> Any:
+        return self.config.entry("generators", self.models.settings(model)["generator"])
+
+    def _settings(self, model: str) -> str:
+        """The settings that fitting reads. The model's name must be written canonically."""
+        self.models.checked(model)
+        own = self.models.training_settings(model)
+        return as_settings(selected("fit-reconstructor", own, self._generator(model)))
+
+    def _drawing_settings(self, model: str) -> str:
+        """The settings that drawing reads."""
+        entry = self.models.checked(model)
+        return as_settings(selected("reconstruct", entry, self._generator(model)))
+
+    def _check(self, model: str, subject: str) -> None:
+        """Raise InputError where a model does not fit a subject, naming what is known."""
+        settings = self.models.checked(model)
+        check_system(model, settings["system"], SYSTEM)
+        self.generators.check(settings["generator"], subject)
+        for region in settings["regions"]:
+            known = self.sources.regions(subject)
+            if region not in known:
+                raise unknown("region", region, known, f"model {model!r}, subject {subject!r}")
