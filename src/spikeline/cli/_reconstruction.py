@@ -1,29 +1,21 @@
-"""What steps that give images back read: embeddings and latents, a generator, a judge."""
+"""What steps that give images back read: responses, embeddings and latents, a decoder."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from spikeline.artifacts import embeddings, latents
-from spikeline.artifacts.embeddings import OUTPUT, Embeddings
+from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.latents import Latents
+from spikeline.artifacts.responses import Responses
 from spikeline.bridge.decoder import Decoder
-from spikeline.bridge.reconstruction.decoding import Shown, best
+from spikeline.bridge.reconstruction.decoding import Shown
+from spikeline.bridge.reconstruction.reconstructor import Reconstructor
 from spikeline.cli import _decoder_facts
-from spikeline.cli._options import json_of
 from spikeline.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
-    from diffusers import DiffusionPipeline
-
-    from spikeline.bridge.reconstruction.drawing import Embed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,90 +73,24 @@ def read_decoder(options: argparse.Namespace, images: Images) -> Decoder | None:
     return decoder
 
 
-def most_similar(
-    decoder: Decoder, values: np.ndarray, embedded: np.ndarray, excluded: np.ndarray | None = None
-) -> np.ndarray:
-    """(n,) the training image (row of `embedded`) that a decoder finds most similar."""
-    similarity = decoder.embed_responses(values) @ decoder.embed_images(embedded).T
-    return best(similarity, excluded)
+def decoded_responses(recorded: Responses, seed: int, repetitions: int | None) -> np.ndarray:
+    """Responses to the test images, means over all repetitions or over the first so many."""
+    if repetitions is None:
+        return recorded.test_values(seed)
+    known = 0 if recorded.repetitions is None else len(recorded.repetitions)
+    if repetitions > known:
+        raise InputError(f"test_repetitions: {repetitions} of {known} single repetitions; lower it")
+    return recorded.test_values(seed, np.arange(repetitions))
 
 
-def load_generator(
-    options: argparse.Namespace, settings: Mapping[str, Any], encoded: Latents
-) -> DiffusionPipeline:
-    """The pipeline that draws.
-
-    Raises:
-        InputError: none is given, or it draws other latents than those of the file.
-    """
-    from spikeline.bridge.generators.pipelines import load_pipeline, precision
-    from spikeline.training.device import choose_device
-
-    if not options.generator:
-        raise InputError("--generator: this kind draws with one; give the folder of a pipeline")
-    device = choose_device(options.device)
-    pipeline = load_pipeline(
-        options.generator,
-        settings["conditioning"],
-        scheduler=settings["scheduler"],
-        device=device,
-        dtype=precision(device),
-        variant=settings["variant"],
-    )
-    side = pipeline.unet.config.sample_size
-    drawn = (pipeline.unet.config.in_channels, side, side)
-    if drawn != encoded.values.shape[1:]:
-        raise InputError(
-            f"{options.generator}: draws latents of shape {drawn}, and {options.latents} holds "
-            f"{encoded.values.shape[1:]}; encode the images with this generator's autoencoder, at "
-            "the size it draws"
-        )
-    scaling = pipeline.vae.config.scaling_factor
-    if not np.isclose(scaling, encoded.scaling_factor, rtol=1e-6):
-        raise InputError(
-            f"{options.generator}: scales latents by {scaling:g}, and {options.latents} by "
-            f"{encoded.scaling_factor:g}; encode the images with this generator's autoencoder"
-        )
-    return pipeline
-
-
-def load_judge(options: argparse.Namespace) -> Embed | None:
-    """The encoder of the embeddings, ready for drawn images; None where it is not given."""
-    if not options.encoder_settings:
-        return None
-    from spikeline.bridge.images import encoders
-    from spikeline.training.device import choose_device
-
-    settings = {**json_of(options.encoder_settings, "--encoder-settings"), "layers": []}
-    device: torch.device = choose_device(options.device)
-    encode, preprocess = encoders.load(settings, options.weights, device, options.cache)
-
-    def embed(pixels: np.ndarray) -> np.ndarray:
-        shown = (Image.fromarray(one) for one in pixels)
-        layers = encoders.embed(
-            shown, encode, preprocess, device, len(pixels), settings["batch_size"]
-        )
-        return layers[OUTPUT]
-
-    return embed
-
-
-def conditions_of(
-    pipeline: DiffusionPipeline,
-    settings: Mapping[str, Any],
-    embedded: np.ndarray,
-    options: argparse.Namespace,
-) -> Any:
-    """What the pipeline is told of decoded embeddings, by the kind of reconstructor.
-
-    Raises:
-        InputError: the generator is conditioned on something else than the kind decodes.
-    """
-    from spikeline.bridge.generators.sampling import embedding_conditions
-
-    if settings["conditioning"] != "image":
-        raise InputError(
-            f"{options.generator}: is conditioned on text, and kind {settings['kind']} tells it an "
-            "image embedding; use a generator with conditioning image, or kind ip_adapter"
-        )
-    return embedding_conditions(pipeline, embedded, settings["noise_level"], options.seed)
+def check_fitted(fitted: Reconstructor, images: Images, options: argparse.Namespace) -> None:
+    """Raise InputError where the reconstructor was fitted to other embeddings or latents."""
+    for what, own, path in (
+        ("encoder", images.embedded.encoder, options.embeddings),
+        ("autoencoder", images.encoded.autoencoder, options.latents),
+    ):
+        if fitted.metadata.get(what) != own:
+            raise InputError(
+                f"{options.reconstructor}: was fitted with the {what} {fitted.metadata.get(what)}, "
+                f"and {path} is of {own}; fit it again"
+            )

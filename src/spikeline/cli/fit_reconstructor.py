@@ -7,28 +7,18 @@ validation images, and the one whose images are most like the shown ones is take
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spikeline.artifacts import provenance, responses
 from spikeline.artifacts.files import write_text
-from spikeline.bridge.reconstruction.decoder_embeddings import predicted_embeddings
-from spikeline.bridge.reconstruction.decoding import (
-    DRAWING_KINDS,
-    RESPONSES,
-    RETRIEVING_KINDS,
-    decoded,
-    nearest,
-    starts_of,
-    targets_of,
-)
-from spikeline.bridge.reconstruction.fitting import best_choice, fit_reconstructor, validation_rows
+from spikeline.bridge.decoder import Decoder
+from spikeline.bridge.reconstruction.decoding import DRAWING_KINDS, RESPONSES, decode, targets_of
+from spikeline.bridge.reconstruction.fitting import fit_reconstructor, validation_rows
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, Reconstructor
 from spikeline.bridge.splits import training_rows_of
-from spikeline.cli import _images, _reconstruction
+from spikeline.cli import _generator, _reconstruction
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.sources import stimuli
 
@@ -42,7 +32,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "reconstructor, safetensors")
 
 
+@dataclass(frozen=True)
+class Training:
+    """Training rows, and how a reconstructor is fitted to some of them."""
+
+    recorded: responses.Responses
+    rows: np.ndarray
+    values: np.ndarray
+    images: _reconstruction.Images
+    decoder: Decoder | None
+    settings: dict
+
+    @property
+    def names(self) -> np.ndarray:
+        return self.recorded.images[self.rows]
+
+    @property
+    def categories(self) -> np.ndarray:
+        return self.recorded.categories[self.rows]
+
+    def fitted(self, kept: np.ndarray) -> Reconstructor:
+        """To rows, counted among the training rows."""
+        shown, kind = self.images.of(self.names[kept]), self.settings["kind"]
+        given = {} if self.decoder is None else {EMBEDDING: self.decoder}
+        return fit_reconstructor(
+            self.values[kept],
+            {name: shown.flat(name) for name in targets_of(kind)},
+            self.names[kept],
+            self.categories[kept],
+            self.recorded.electrodes,
+            self.settings,
+            self.images.encoded.values.shape[1:],
+            given=given,
+        )
+
+
 def run(options: argparse.Namespace) -> None:
+    from spikeline.bridge.reconstruction.selection import as_tsv
+
     start_log()
     settings = settings_of(options, "fit-reconstructor")
     recorded = responses.read(options.responses)
@@ -50,104 +77,47 @@ def run(options: argparse.Namespace) -> None:
     decoder = _reconstruction.read_decoder(options, images)
     test = recorded.split(options.seed)
     rows = training_rows_of(settings, test, recorded.images, recorded.categories, options.seed)
-    values, names = recorded.values[rows], recorded.images[rows]
+    values = recorded.values[rows]
     if settings["shuffle_responses"]:
         values = values[np.random.default_rng(options.seed).permutation(len(values))]
-    shown = images.of(names)
-    given = {}
-    if decoder is not None:
-        given[EMBEDDING] = lambda rows: predicted_embeddings(decoder, rows, options.decoder)
-
-    def fitted(kept: np.ndarray) -> Reconstructor:
-        targets = {name: shown.flat(name)[kept] for name in targets_of(settings["kind"])}
-        return fit_reconstructor(
-            values[kept],
-            targets,
-            names[kept],
-            recorded.categories[rows][kept],
-            recorded.electrodes,
-            settings,
-            images.encoded.values.shape[1:],
-            given=given,
-        )
-
+    training = Training(recorded, rows, values, images, decoder, settings)
     choices, tried = {}, []
     if settings["kind"] in DRAWING_KINDS:
-        gallery = int(test.sum())
-        kept, left = validation_rows(
-            settings, names, recorded.categories[rows], gallery, options.seed
-        )
-        choices, tried = _choose(
-            options, settings, images, decoder, fitted, values, names, kept, left
-        )
-    whole = fitted(np.arange(len(values)))
+        choices, tried = _chosen(options, training, int(test.sum()))
+    whole = training.fitted(np.arange(len(rows)))
     used = (options.responses, options.embeddings, options.latents, options.decoder)
     inputs = [path for path in used if path]
     record = provenance.describe(__name__, settings, inputs, seed=options.seed)
     metadata = {"encoder": images.embedded.encoder, "autoencoder": images.encoded.autoencoder}
     replace(whole, choices=choices, metadata=metadata).save(options.output, record)
-    write_text(options.candidates, _as_tsv(tried))
+    write_text(options.candidates, as_tsv(tried))
     provenance.write_beside(options.candidates, record)
 
 
-def _choose(
-    options: argparse.Namespace,
-    settings: Mapping[str, Any],
-    images: _reconstruction.Images,
-    decoder: Any,
-    fitted: Any,
-    values: np.ndarray,
-    names: np.ndarray,
-    kept: np.ndarray,
-    left: np.ndarray,
-) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """The best candidate on validation images, and the scores of all."""
-    from spikeline.bridge.reconstruction.drawing import candidates
-
-    tried = candidates(settings, starts=True)
-    if len(tried) == 1:
-        return best_choice(tried, lambda choice: 0.0)
+def _chosen(options: argparse.Namespace, training: Training, gallery: int) -> tuple[dict, list]:
+    """How to draw, and the scores of all candidates on validation images."""
     from spikeline.bridge.generators.pixels import squares
-    from spikeline.bridge.reconstruction.drawing import Decoded, blended, correlations, draw
-    from spikeline.cli._reconstruction import load_generator, load_judge
+    from spikeline.bridge.reconstruction.drawing import candidates
+    from spikeline.bridge.reconstruction.selection import choose
 
-    _images.check_unseen(options.generator, names[:0], options.responses)
-    pipeline, judge = load_generator(options, settings, images.encoded), load_judge(options)
-    reconstructor = fitted(kept)
-    seen, truth = images.of(names[kept]), images.of(names[left])
-    predicted = None
-    if decoder is not None:
-        predicted = predicted_embeddings(decoder, values[left], options.decoder)
-    found = decoded(reconstructor, RESPONSES, values[left], truth, predicted, options.seed)
-    retrieved = None
-    if settings["kind"] in RETRIEVING_KINDS:
-        if decoder is not None:
-            rows = _reconstruction.most_similar(decoder, values[left], seen.embeddings)
-        else:
-            moments = reconstructor.predictions[EMBEDDING].targets
-            rows = nearest(found[EMBEDDING], seen.embeddings, moments)
-        retrieved = seen.latents[rows]
-    starts = starts_of(
-        settings["kind"], RESPONSES, found, retrieved, images.encoded.values.shape[1:]
+    settings, images = training.settings, training.images
+    tried = candidates(settings)
+    if len(tried) == 1:
+        return tried[0], tried
+    pipeline = _generator.load_generator(options, settings, images.encoded)
+    kept, left = validation_rows(
+        settings, training.names, training.categories, gallery, options.seed
     )
-    conditions = _reconstruction.conditions_of(pipeline, settings, found[EMBEDDING], options)
-    pixels = squares(stimuli.load(options.stimuli, names[left]), images.encoded.image_size)
-
-    def score(choice: Mapping[str, float]) -> float:
-        begin = blended(starts, seen.latents.mean(0), choice["start_weight"])
-        what = Decoded(conditions, starts=begin)
-        drawn = draw(pipeline, what, choice, steps=settings["steps"], seed=options.seed)
-        agreement = correlations(drawn, pixels).mean()
-        if judge is not None:
-            agreement += correlations(judge(drawn), truth.embeddings).mean()
-        return float(agreement)
-
-    return best_choice(tried, score)
-
-
-def _as_tsv(rows: list[dict[str, float]]) -> str:
-    if not rows:
-        return "nothing to choose\n"
-    lines = ["\t".join(rows[0])]
-    lines += ["\t".join(f"{value:.6g}" for value in row.values()) for row in rows]
-    return "\n".join(lines) + "\n"
+    reconstructor = training.fitted(kept)
+    seen, shown = (images.of(training.names[rows]) for rows in (kept, left))
+    found = decode(
+        reconstructor, RESPONSES, training.values[left], shown, seen, training.decoder, options.seed
+    )
+    conditions = _generator.conditions_of(pipeline, settings, found.values[EMBEDDING], options)
+    loaded = stimuli.load(options.stimuli, training.names[left])
+    pixels = squares(loaded, images.encoded.image_size)
+    judge = _generator.load_judge(options)
+    return choose(
+        pipeline, conditions, reconstructor, found, shown, seen, pixels,
+        judge=judge, seed=options.seed,
+    )  # fmt: skip

@@ -12,8 +12,11 @@ from spikeline.plan.config import Config, as_settings
 from spikeline.plan.decoders import EVALUATION
 from spikeline.plan.forecasters import BASELINES, FORECASTS
 from spikeline.plan.locations import flag
+from spikeline.plan.reconstructions import SYSTEM as RECONSTRUCTION
 
 WHEEL = "poyo_wheel"
+# Systems whose tables have a row per condition and subject, and a control.
+_OF_SUBJECTS = ("bridge", RECONSTRUCTION)
 
 
 class Ablations:
@@ -25,7 +28,7 @@ class Ablations:
         self.conditions = cache(self._conditions)
 
     def _system(self, ablation: str) -> str:
-        """The system whose models an ablation compares: bridge or horizon.
+        """The system whose models an ablation compares: bridge, reconstruction or horizon.
 
         Raises:
             InputError: of both; or `subjects` missing, or given to forecasters.
@@ -37,7 +40,7 @@ class Ablations:
         if len(systems) > 1:
             raise InputError(f"{where}: mixes models of {' and '.join(sorted(systems))}")
         (system,) = systems
-        if system == "bridge" and not (groups or entry.get("subjects")):
+        if system in _OF_SUBJECTS and not (groups or entry.get("subjects")):
             raise InputError(f"{where}: the key 'subjects' is missing")
         if system == "horizon" and (groups or entry.get("subjects")):
             raise InputError(f"{where}: forecasters have a cohort, not 'subjects'")
@@ -114,10 +117,18 @@ class Ablations:
         """The tables of a system that are made when no target is given."""
         wanted = self.wanted()
         ablations = [name for name in wanted if name != WHEEL and self.system(name) == system]
-        tables = [f"results/ablation_{name}.tsv" for name in ablations]
+        tables = [f"results/{self.table(name)}.tsv" for name in ablations]
         if system == "horizon" and WHEEL in wanted and self.config["wheel"]["sessions"]:
             tables.append(f"results/{WHEEL}.tsv")
         return tables
+
+    def table(self, ablation: str) -> str:
+        """The name of an ablation's table; the one called `reconstruction` is no ablation."""
+        return ablation if ablation == RECONSTRUCTION else f"ablation_{ablation}"
+
+    def of_table(self, table: str) -> str:
+        """The ablation that a table collects."""
+        return table if table == RECONSTRUCTION else table.removeprefix("ablation_")
 
     def seeds(self) -> dict[tuple[str, str | None], int]:
         """How many seeds the ablations ask for, by (model, subject): the most of any."""

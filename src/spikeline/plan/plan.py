@@ -16,6 +16,7 @@ from spikeline.plan.devices import Devices
 from spikeline.plan.forecasters import Forecasters
 from spikeline.plan.generators import Generators
 from spikeline.plan.patterns import models_but, models_of, none_of, one_of
+from spikeline.plan.reconstructions import SYSTEM as RECONSTRUCTION
 from spikeline.plan.reconstructions import Reconstructions
 from spikeline.plan.sources import Sources
 from spikeline.settings.schema import load_yaml
@@ -115,8 +116,15 @@ class Plan:
     def ablation_names(self, system: str) -> str:
         """The ablations of a system; those that are unknown count as the Bridge's."""
         if system == "bridge":
-            return none_of(self.ablations.names("horizon"))
+            others = ("horizon", RECONSTRUCTION)
+            return none_of(name for one in others for name in self.ablations.names(one))
         return one_of(self.ablations.names(system))
+
+    @property
+    def reconstruction_tables(self) -> str:
+        """The names of the tables of reconstructed images."""
+        names = self.ablations.names(RECONSTRUCTION)
+        return one_of(self.ablations.table(name) for name in names)
 
     # --- the wheel --------------------------------------------------------------------------------
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeline.bridge.decoder import Decoder
+from spikeline.bridge.reconstruction.decoder_embeddings import predicted_embeddings
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, LATENTS, Reconstructor
 from spikeline.bridge.reconstruction.standardising import Moments
+from spikeline.bridge.targets import unit_rows
 
 RESPONSES, IMAGE, MEAN, RANDOM = "responses", "image", "mean", "random"
 # Kinds that predict the embedding, that predict latents, and that look for a training image.
@@ -45,33 +48,64 @@ def targets_of(kind: str) -> tuple[str, ...]:
     return tuple(name for name, kinds in names if kind in kinds)
 
 
-def decoded(
+@dataclass(frozen=True)
+class Found:
+    """What was decoded.
+
+    Attributes:
+        values: {target: (n, values)}, flat.
+        retrieved: (n,) row of the training image that was found, of kinds that look for one.
+    """
+
+    values: Mapping[str, np.ndarray]
+    retrieved: np.ndarray | None = None
+
+
+def decode(
     reconstructor: Reconstructor,
     source: str,
-    values: np.ndarray,
+    responses: np.ndarray,
     shown: Shown,
-    given: np.ndarray | None = None,
+    seen: Shown,
+    decoder: Decoder | None = None,
     seed: int = 0,
-) -> dict[str, np.ndarray]:
-    """{target: (n, values)} of responses, or of what stands in their place.
+) -> Found:
+    """Decode responses, or what stands in their place.
 
     Args:
         source: `responses`, `image`, `mean` or `random`.
-        values: responses (n, columns of the file).
+        responses: (n, columns of the file).
         shown: the images that evoked them; read where `source` is `image`, and never else.
-        given: embeddings that a decoder predicts of the responses, in place of a regression.
+        seen: the training images, among which a kind may look.
+        decoder: of the house, which predicts the embedding and looks for training images in place
+            of a regression.
         seed: of the random draws.
+
+    Raises:
+        InputError: a decoder that cannot predict the embedding.
     """
     rng = np.random.default_rng([seed, 7])
-    found = {}
+    given = None
+    if decoder is not None and source == RESPONSES:
+        given = predicted_embeddings(decoder, responses)
+    values = {}
     for name, prediction in reconstructor.predictions.items():
         if source == RESPONSES:
-            found[name] = reconstructor.predict(name, values, given if name == EMBEDDING else None)
+            own = given if name == EMBEDDING else None
+            values[name] = reconstructor.predict(name, responses, own)
         elif source == IMAGE:
-            found[name] = shown.flat(name)
+            values[name] = shown.flat(name)
         else:
-            found[name] = _in_place(prediction.targets, len(values), source, rng)
-    return found
+            values[name] = _in_place(prediction.targets, len(responses), source, rng)
+    if reconstructor.settings["kind"] not in RETRIEVING_KINDS:
+        return Found(values)
+    if given is not None:
+        images = decoder.embed_images(seen.embeddings)
+        similarity = decoder.embed_responses(responses) @ images.T
+    else:
+        moments = reconstructor.predictions[EMBEDDING].targets
+        similarity = _cosines(values[EMBEDDING], seen.embeddings, moments)
+    return Found(values, similarity.argmax(1))
 
 
 def _in_place(moments: Moments, count: int, source: str, rng: np.random.Generator) -> np.ndarray:
@@ -81,49 +115,26 @@ def _in_place(moments: Moments, count: int, source: str, rng: np.random.Generato
     return rows
 
 
-def nearest(
-    embeddings: np.ndarray,
-    training: np.ndarray,
-    moments: Moments,
-    excluded: np.ndarray | None = None,
-) -> np.ndarray:
-    """(n,) the row of the training embedding whose direction is nearest, by cosine.
-
-    Args:
-        embeddings: (n, dim); training: (m, dim).
-        moments: of the training embeddings: each dimension is brought to mean 0 and spread 1.
-        excluded: (n,) a training row that is not to be found, such as the image itself; -1: none.
-    """
+def _cosines(embeddings: np.ndarray, training: np.ndarray, moments: Moments) -> np.ndarray:
+    """(n, m) cosines of embeddings, each dimension first brought to mean 0 and spread 1."""
     scale = np.divide(1, moments.std, out=np.zeros_like(moments.std), where=moments.std > 0)
-    rows, others = ((one - moments.mean) * scale for one in (embeddings, training))
-    lengths = np.linalg.norm(others, axis=1)
-    similarity = rows @ (others / np.maximum(lengths, 1e-12)[:, None]).T
-    return best(similarity, excluded)
-
-
-def best(similarity: np.ndarray, excluded: np.ndarray | None = None) -> np.ndarray:
-    """(n,) the most similar of m training images (n, m), but for one each that is excluded."""
-    if excluded is not None:
-        similarity = similarity.copy()
-        rows = np.flatnonzero(excluded >= 0)
-        similarity[rows, excluded[rows]] = -np.inf
-    return similarity.argmax(1)
+    rows, others = (unit_rows((one - moments.mean) * scale) for one in (embeddings, training))
+    return rows @ others.T
 
 
 def starts_of(
-    kind: str,
-    source: str,
-    found: Mapping[str, np.ndarray],
-    retrieved: np.ndarray | None,
-    shape: tuple[int, int, int],
+    reconstructor: Reconstructor, source: str, found: Found, seen: Shown
 ) -> np.ndarray | None:
-    """The latents (n, *shape) that drawing starts from: decoded, or of the retrieved image.
+    """The latents (n, channels, height, width) that drawing starts from, or None for noise alone.
 
-    Where something stands in for the responses there is no start: it shows what the generator makes
-    of its condition alone.
+    Those of the retrieved image, or the decoded ones. Where something stands in for the responses
+    there is no decoded start: it shows what the generator makes of its condition alone.
     """
-    if kind in RETRIEVING_KINDS:
-        return retrieved
-    if source != RESPONSES:
+    weight = reconstructor.choices.get("start_weight", 1.0)
+    if found.retrieved is not None:
+        starts = seen.latents[found.retrieved]
+    elif source == RESPONSES:
+        starts = found.values[LATENTS].reshape(-1, *reconstructor.latent_shape)
+    else:
         return None
-    return found[LATENTS].reshape(-1, *shape)
+    return (weight * starts + (1 - weight) * seen.latents.mean(0)).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -114,17 +115,8 @@ def correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
 
 
-def blended(starts: np.ndarray, mean: np.ndarray, weight: float) -> np.ndarray:
-    """Start latents (n, ...), of which the mean training image has the rest of the weight."""
-    return (weight * starts + (1 - weight) * mean).astype(np.float32)
-
-
-def candidates(settings: Mapping[str, Any], starts: bool) -> list[dict[str, float]]:
-    """Every combination of the listed values; strength and start_weight count only with starts."""
-    lists = {"guidance": settings["guidance"]}
-    if starts:
-        lists |= {name: settings[name] for name in ("strength", "start_weight")}
-    found: list[dict[str, float]] = [{}]
-    for name, values in lists.items():
-        found = [{**one, name: float(value)} for one in found for value in values]
-    return found
+def candidates(settings: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Every combination of the listed guidances, strengths and start weights."""
+    names = ("guidance", "strength", "start_weight")
+    combinations = product(*(settings[name] for name in names))
+    return [dict(zip(names, map(float, values), strict=True)) for values in combinations]

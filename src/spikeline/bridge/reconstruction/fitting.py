@@ -8,13 +8,15 @@ rows enter the final fit.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from spikeline.bridge.aligned_member import AffineMap
+from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection
+from spikeline.bridge.reconstruction.decoder_embeddings import predicted_embeddings
 from spikeline.bridge.reconstruction.reconstructor import Prediction, Reconstructor
 from spikeline.bridge.reconstruction.standardising import Moments
 from spikeline.bridge.ridge import fit_ridge
@@ -34,7 +36,7 @@ def fit_reconstructor(
     settings: Mapping[str, Any],
     latent_shape: Sequence[int],
     *,
-    given: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+    given: Mapping[str, Decoder] | None = None,
 ) -> Reconstructor:
     """Ridge from responses to each target, with the moments that bring its predictions to scale.
 
@@ -45,7 +47,7 @@ def fit_reconstructor(
         electrodes: the electrode table.
         settings: resolved settings of an entry.
         latent_shape: (channels, height, width).
-        given: targets that something else predicts, as functions of responses.
+        given: decoders of the house, which predict some target in place of a regression.
     """
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
@@ -57,9 +59,10 @@ def fit_reconstructor(
     predictions = {}
     for name, values in targets.items():
         moments = Moments.of(values[first])
-        predict = (given or {}).get(name)
-        if predict is not None:
-            predictions[name] = Prediction(moments, Moments.of(predict(responses)), None)
+        decoder = (given or {}).get(name)
+        if decoder is not None:
+            own = Moments.of(predicted_embeddings(decoder, responses))
+            predictions[name] = Prediction(moments, own, None)
             continue
         fit = fit_ridge(features, values, settings["penalties"], groups=groups)
         logger.info("%s: penalty %g, R2 %.3f", name, fit.penalties[0], _r2(fit.r2))
@@ -102,20 +105,6 @@ def validation_rows(
     """(training rows, validation rows), disjoint in images, for the choice of how to draw."""
     split = validation_split_of(settings, images, categories, gallery, seed, fold=0)
     return split.train, split.galleries.ravel()
-
-
-def best_choice(
-    candidates: Sequence[Mapping[str, float]], score: Callable[[Mapping[str, float]], float]
-) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """The candidate of the highest score, the first of equals, and all with their scores."""
-    if len(candidates) == 1:
-        return dict(candidates[0]), [dict(candidates[0])]
-    rows = [{**candidate, "score": score(candidate)} for candidate in candidates]
-    best = max(rows, key=lambda row: row["score"])
-    for row in rows:
-        text = ", ".join(f"{name} {value:g}" for name, value in row.items())
-        logger.info("%s%s", text, "  <- taken" if row is best else "")
-    return {name: value for name, value in best.items() if name != "score"}, rows
 
 
 def _r2(r2: np.ndarray) -> float:
