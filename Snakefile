@@ -32,6 +32,7 @@ report: "workflow/report/workflow.rst"
 localrules:
     all_tables,
     bridge,
+    reconstruction,
     horizon,
     validations,
 
@@ -41,13 +42,20 @@ rule all_tables:
     default_target: True
     input:
         asks(lambda: PLAN.ablations.tables("bridge")),
+        asks(lambda: PLAN.ablations.tables("reconstruction")),
         asks(lambda: PLAN.ablations.tables("horizon")),
 
 
 rule bridge:
-    """Make the Bridge's tables."""
+    """Make the Bridge's tables of retrieval."""
     input:
         asks(lambda: PLAN.ablations.tables("bridge")),
+
+
+rule reconstruction:
+    """Make the Bridge's tables of images given back."""
+    input:
+        asks(lambda: PLAN.ablations.tables("reconstruction")),
 
 
 rule horizon:

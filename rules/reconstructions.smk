@@ -86,3 +86,31 @@ rule reconstruct:
         " --embeddings {input.embeddings:q} --latents {input.latents:q}"
         " {params.files:q} {params.judge:q} {params.device:q}"
         " --settings {params.settings:q} --seed {wildcards.seed} --output {output:q} 2> {log:q}"
+
+
+rule score_reconstructions:
+    """Score the reconstructions of all seeds, next to those from other responses."""
+    input:
+        reconstructions=asks(PLAN.reconstructions.files),
+        stimuli=asks(PLAN.reconstructions.stimuli),
+        extractors=asks(lambda subject: PLAN.extractors.files(subject)),
+        factors=asks(lambda subject: PLAN.extractors.factors(subject)),
+    output:
+        "results/reconstruction_scores/{model}/{subject}.json",
+    log:
+        "logs/score_reconstructions/{model}/{subject}.log",
+    wildcard_constraints:
+        model=PLAN.models(*RECONSTRUCTORS),
+    threads: 1
+    resources:
+        mem=scaled(4),
+        runtime=minutes(60),
+    params:
+        seeds=asks(PLAN.reconstructions.seeds),
+        extractors=asks(lambda subject: PLAN.extractors.arguments(subject)),
+        settings=PLAN.extractors.scoring_settings(),
+        code=code("score-reconstructions"),
+    shell:
+        "spikeline score-reconstructions --reconstructions {input.reconstructions:q}"
+        " --stimuli {input.stimuli:q} {params.extractors:q} --seeds {params.seeds}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"

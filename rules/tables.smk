@@ -79,3 +79,51 @@ rule tabulate_forecasts:
         " --baselines {input.baselines:q} --conditions {params.conditions:q}"
         " --rows {params.rows} --seeds {params.seeds} {params.title:q}"
         " --output {output.table:q} --figure {output.figure:q} 2> {log:q}"
+
+
+rule tabulate_reconstructions:
+    """Collect reconstructions into a table with intervals, a figure, words and galleries."""
+    input:
+        scores=asks(PLAN.tabulated_scores),
+        reconstructions=asks(PLAN.tabulated_reconstructions),
+        stimuli=asks(PLAN.tabulated_stimuli),
+    output:
+        table=report(
+            "results/{table}.tsv",
+            caption="../workflow/report/reconstruction.rst",
+            category="Bridge",
+            labels={"ablation": "{table}", "what": "table"},
+        ),
+        caption="results/{table}.txt",
+        figure=report(
+            "results/{table}.png",
+            caption="../workflow/report/reconstruction.rst",
+            category="Bridge",
+            labels={"ablation": "{table}", "what": "figure"},
+        ),
+        gallery=report(
+            "results/{table}.gallery.png",
+            caption="../workflow/report/reconstruction.rst",
+            category="Bridge",
+            labels={"ablation": "{table}", "what": "gallery"},
+        ),
+        pages=directory("results/galleries/{table}"),
+    log:
+        "logs/tabulate_reconstructions/{table}.log",
+    wildcard_constraints:
+        table=PLAN.reconstruction_tables,
+    resources:
+        mem=scaled(2),
+        runtime=minutes(30),
+    params:
+        conditions=asks(
+            lambda table: PLAN.ablations.conditions_setting(PLAN.ablations.of_table(table))
+        ),
+        title=asks(lambda table: PLAN.ablations.title_arguments(PLAN.ablations.of_table(table))),
+        code=code("tabulate-reconstructions"),
+    shell:
+        "spikeline tabulate-reconstructions --scores {input.scores:q}"
+        " --reconstructions {input.reconstructions:q} --stimuli {input.stimuli:q}"
+        " --conditions {params.conditions:q} {params.title:q}"
+        " --output {output.table:q} --caption {output.caption:q} --figure {output.figure:q}"
+        " --gallery {output.gallery:q} --pages {output.pages:q} 2> {log:q}"

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     record = provenance.describe(
         __name__, settings, [path for path in used if path], seed=options.seed
     )
-    described = provenance.dumps({**own, **fitted.choices, "seed": options.seed})
+    described = {**own, **fitted.choices, "seed": options.seed}
     generator = options.generator or options.autoencoder or ""
     reconstructions.write(
         options.output,

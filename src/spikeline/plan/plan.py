@@ -7,17 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from spikeline.errors import InputError
 from spikeline.plan import decoders
 from spikeline.plan.ablations import Ablations
 from spikeline.plan.cohorts import Cohorts
 from spikeline.plan.config import Config, as_settings, merged
 from spikeline.plan.decoders import Decoders
 from spikeline.plan.devices import Devices
+from spikeline.plan.extractors import Extractors
 from spikeline.plan.forecasters import Forecasters
 from spikeline.plan.generators import Generators
 from spikeline.plan.patterns import models_but, models_of, none_of, one_of
+from spikeline.plan.reconstructions import RECONSTRUCTIONS, SCORES, Reconstructions
 from spikeline.plan.reconstructions import SYSTEM as RECONSTRUCTION
-from spikeline.plan.reconstructions import Reconstructions
 from spikeline.plan.sources import Sources
 from spikeline.settings.schema import load_yaml
 from spikeline.settings.steps import selected
@@ -29,8 +31,8 @@ class Plan:
     """What each rule of the workflow asks.
 
     Attributes:
-        config: the validated config; devices, sources, decoders, generators, reconstructions,
-            cohorts, forecasters, ablations: see there.
+        config: the validated config; devices, sources, decoders, generators, extractors,
+            reconstructions, cohorts, forecasters, ablations: see there.
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -50,6 +52,7 @@ class Plan:
             self.config, self.sources, lambda model, subject: self._seeds.get((model, subject))
         )
         self.generators = Generators(self.config, self.sources)
+        self.extractors = Extractors(self.config, self.sources)
         self.reconstructions = Reconstructions(
             self.config,
             self.sources,
@@ -148,3 +151,28 @@ class Plan:
     def baselines(self, ablation: str) -> list[str]:
         """The baselines of every session that the forecasters of a table are tested on."""
         return self.ablations.baselines(ablation, self.forecasters.sessions)
+
+    def tabulated_scores(self, table: str) -> list[str]:
+        """The scores that a table of reconstructions collects, in the order of its conditions."""
+        conditions = self.ablations.conditions(self.ablations.of_table(table))
+        return [SCORES.format(**condition) for condition in conditions]
+
+    def tabulated_reconstructions(self, table: str) -> list[str]:
+        """The reconstructions of each condition's first seed, for the galleries."""
+        conditions = self.ablations.conditions(self.ablations.of_table(table))
+        return [RECONSTRUCTIONS.format(**condition, seed=0) for condition in conditions]
+
+    def tabulated_stimuli(self, table: str) -> str:
+        """The images that were shown; all subjects of a table saw the same.
+
+        Raises:
+            InputError: they did not.
+        """
+        conditions = self.ablations.conditions(self.ablations.of_table(table))
+        found = {self.sources.subject_stimuli(one["subject"]) for one in conditions}
+        if len(found) > 1:
+            raise InputError(
+                f"table {table!r}: its subjects saw different stimuli, {sorted(found)}; make a "
+                "table for each"
+            )
+        return found.pop()

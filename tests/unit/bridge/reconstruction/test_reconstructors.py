@@ -1,4 +1,4 @@
-"""What a reconstructor predicts, how its predictions are brought to scale, what stands in for them."""
+"""What a reconstructor predicts, at which scale, and what stands in for the responses."""
 
 from __future__ import annotations
 
