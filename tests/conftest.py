@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +19,6 @@ ROOT = Path(__file__).resolve().parents[1]
 # Read when numpy and torch are first imported, by subprocesses as well. The threads of two
 # workers on two cores would mostly spin while they wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
-
-if sys.dont_write_bytecode:
-    # The suite starts several hundred Python processes. Where none may write bytecode next to its
-    # sources, as in most containers, each would compile the libraries it imports anew.
-    sys.pycache_prefix = tempfile.mkdtemp(prefix="bytecode-")
-    atexit.register(shutil.rmtree, sys.pycache_prefix, ignore_errors=True)
-    sys.dont_write_bytecode = False
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 # Files that share what a slow fixture of the session makes, by the file they run with.
 SHARING = {
