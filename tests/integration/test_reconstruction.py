@@ -1,0 +1,140 @@
+"""Images given back, from responses to the table, by the rules and by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from spikeline.artifacts import latents, reconstructions, tables
+from spikeline.bridge.generators.autoencoder import decode
+
+pytestmark = pytest.mark.slow
+
+TABLE = "results/reconstruction.tsv"
+UNCLIP = "results/reconstructions/unclip/monkeyF/seed0.h5"
+
+
+@pytest.fixture(scope="module")
+def drawn(finished):
+    """The small workflow with its table of reconstructions made."""
+    finished.make(TABLE)
+    return finished
+
+
+def by_hand(workspace, output, **changed):
+    """`spikeline reconstruct` of the table's first row, some of its files replaced."""
+    given = {
+        "reconstructor": "results/reconstructors/unclip/monkeyF/seed0.safetensors",
+        "responses": "results/responses/monkeyF.h5",
+        "stimuli": "resources/stimuli/pictures.zip",
+        "embeddings": "results/embeddings/demo_clip/pictures.h5",
+        "latents": "results/latents/vae/pictures.h5",
+        "generator": "resources/generators/drawer",
+        "seed": 0,
+        "device": "cpu",
+        "output": output,
+    } | changed
+    arguments = [part for key, value in given.items() for part in (f"--{key}", value)]
+    return workspace.spikeline("reconstruct", *arguments)
+
+
+def refused(done, *words):
+    """One line that holds these words, and nothing of a traceback."""
+    assert done.returncode == 1, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in line, line
+
+
+def test_the_table_has_controls_ceilings_and_paired_differences(drawn):
+    table = tables.read(drawn / TABLE)
+    assert list(table["model"]) == [
+        "unclip", "unclip@samples=2", "img2img", "nearest", "low_level", "unclip@source=image",
+        "low_level@source=image", "unclip@shuffle_responses=true",
+    ]  # fmt: skip
+    assert table["row"].iloc[0] == "reference" and table["row"].iloc[-1] == "control"
+    for name in ("pixcorr", "ssim", "clip", "classifier_early", "shape_correct"):
+        others = table[~table["model"].isin(["unclip"])]
+        assert table[[name, f"{name}_low", f"{name}_high", f"others_{name}"]].notna().all(None)
+        assert others[f"difference_{name}"].notna().all(), name
+    assert table["alexnet2"].isna().all()
+    assert "alexnet2" in (drawn / "results/reconstruction.txt").read_text()
+    assert "weights missing" in (drawn / "results/reconstruction.txt").read_text()
+    for path in ("results/reconstruction.png", "results/reconstruction.gallery.png"):
+        assert (drawn / path).stat().st_size > 10_000
+    assert len(list((drawn / "results/galleries/reconstruction").glob("*.png"))) == len(table)
+
+
+def test_the_ceiling_of_the_autoencoder_is_its_own_round_trip(drawn):
+    made = reconstructions.read(
+        drawn / "results/reconstructions/low_level@source=image/monkeyF/seed0.h5"
+    )
+    encoded = latents.read(drawn / "results/latents/vae/pictures.h5")
+    found = AutoencoderKL.from_pretrained(drawn / "resources/autoencoders/vae")
+    expected = decode(found, encoded.rows_of(made.images), torch.device("cpu"))
+    assert np.abs(expected.astype(int) - made.pixels.astype(int)).max() <= 1
+
+
+def test_the_same_seed_gives_the_same_images(drawn, tmp_path):
+    done = by_hand(drawn, tmp_path / "again.h5", autoencoder="resources/autoencoders/vae")
+    assert done.returncode == 0, done.stderr
+    again, first = reconstructions.read(tmp_path / "again.h5"), reconstructions.read(drawn / UNCLIP)
+    np.testing.assert_array_equal(again.pixels, first.pixels)
+    np.testing.assert_array_equal(again.low_level, first.low_level)
+    assert again.settings["seed"] == 0 and again.settings["guidance"] in (1, 2)
+
+
+def test_a_new_decoder_reuses_embeddings_latents_and_generators(drawn):
+    rules = set(drawn.plan("results/reconstructions/unclip@regions=IT/monkeyF/seed0.h5").rules)
+    assert rules == {"fit_reconstructor", "reconstruct"}
+    sampled = drawn.plan("results/reconstructions/unclip@samples=4/monkeyF/seed0.h5").rules
+    assert set(sampled) == {"reconstruct"}
+
+
+def test_the_generator_learnt_from_no_test_image(drawn):
+    record = json.loads((drawn / "resources/generators/drawer/provenance.json").read_text())
+    tested = set(map(str, reconstructions.read(drawn / UNCLIP).images))
+    assert record["training_images"] and not tested & set(record["training_images"])
+
+
+def test_a_generator_that_learnt_a_test_image_is_refused(drawn, tmp_path):
+    shutil.copytree(drawn / "resources/generators/drawer", tmp_path / "drawer")
+    path = tmp_path / "drawer/provenance.json"
+    record = json.loads(path.read_text())
+    record["training_images"] += [str(reconstructions.read(drawn / UNCLIP).images[0])]
+    path.write_text(json.dumps(record))
+    done = by_hand(drawn, tmp_path / "x.h5", generator=tmp_path / "drawer")
+    refused(done, "was trained on 1 of the test images", "drawer")
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_a_pipeline_with_a_part_missing_is_refused_by_the_parts_name(drawn, tmp_path):
+    shutil.copytree(drawn / "resources/generators/drawer", tmp_path / "drawer")
+    shutil.rmtree(tmp_path / "drawer/scheduler")
+    done = by_hand(drawn, tmp_path / "x.h5", generator=tmp_path / "drawer")
+    refused(done, "its part scheduler is missing")
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_latents_of_another_scale_than_the_generators_are_refused(drawn, tmp_path):
+    shutil.copytree(drawn / "resources/generators/drawer", tmp_path / "drawer")
+    path = tmp_path / "drawer/vae/config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "scaling_factor": 7.5}))
+    refused(
+        by_hand(drawn, tmp_path / "x.h5", generator=tmp_path / "drawer"), "scales latents by 7.5"
+    )
+
+
+def test_embeddings_of_another_encoder_are_refused(drawn, tmp_path):
+    shutil.copyfile(drawn / "results/embeddings/demo_clip/pictures.h5", tmp_path / "other.h5")
+    with h5py.File(tmp_path / "other.h5", "r+") as handle:
+        handle.attrs["encoder"] = "another:0123"
+    refused(by_hand(drawn, tmp_path / "x.h5", embeddings=tmp_path / "other.h5"), "another:0123")

@@ -1,0 +1,130 @@
+"""What an image given back is made from: generator, autoencoder, decoder, extractors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spikeline.errors import InputError
+
+FITTED = "results/reconstructors/{}/monkeyF/seed0.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("model", "fitted"),
+    [
+        ("unclip@source=mean", "unclip"),
+        ("unclip@samples=8", "unclip"),
+        ("unclip@test_repetitions=3", "unclip"),
+        ("unclip@guidance=2", "unclip@guidance=2"),
+        ("unclip@regions=IT@source=image", "unclip@regions=IT"),
+    ],
+)
+def test_what_only_drawing_reads_fits_nothing_anew(plan, model, fitted):
+    canonical = plan.config.models.canonical(model)
+    assert plan.reconstructions.fitted(canonical, "monkeyF", 0) == FITTED.format(fitted)
+
+
+def test_only_kinds_that_draw_wait_for_a_generator(plan):
+    generator = plan.reconstructions.generator
+    assert generator("unclip") == "resources/generators/drawer"
+    assert generator("low_level") == generator("nearest") == []
+    assert plan.reconstructions.gpu("unclip") == 1 and plan.reconstructions.gpu("nearest") == 0
+    assert plan.reconstructions.device_arguments("low_level") == ["--device", "cpu"]
+
+
+def test_all_kinds_read_the_latents_of_the_generators_autoencoder(plan):
+    for model in ("unclip", "low_level", "nearest"):
+        assert plan.reconstructions.latents(model, "monkeyN") == "results/latents/vae/pictures.h5"
+        assert plan.reconstructions.autoencoder(model) == "resources/autoencoders/vae"
+
+
+def test_a_fetched_pipeline_brings_its_autoencoder(plan):
+    assert plan.reconstructions.autoencoder("fetched_unclip") == "resources/generators/fetched/vae"
+    assert plan.generators.autoencoder_made("fetched_vae") == "resources/generators/fetched"
+    arguments = plan.generators.latents_arguments("fetched_vae")
+    assert arguments[arguments.index("--image-size") + 1] == "64"
+
+
+def test_a_generator_learns_from_the_images_of_its_autoencoders_subject(plan):
+    assert plan.generators.training_files("drawer") == {
+        "responses": "results/responses/monkeyF.h5",
+        "latents": "results/latents/vae/pictures.h5",
+        "autoencoder": "resources/autoencoders/vae",
+        "embeddings": "results/embeddings/demo_clip/pictures.h5",
+    }
+
+
+def test_a_generator_of_other_images_is_refused_by_name(plan):
+    with pytest.raises(InputError, match=r"drawer: was trained on images of 'pictures'.*'own'"):
+        plan.reconstructions.check("unclip@regions=V4", "lab")
+
+
+def test_a_decoder_of_the_house_is_an_input_where_a_model_names_one(plan):
+    own = plan.reconstructions
+    assert own.decoder("from_ridge", "monkeyF", 0) == (
+        "results/decoders/ridge/monkeyF/seed0.safetensors"
+    )
+    assert own.decoder("unclip", "monkeyF", 0) == []
+
+
+def test_a_decoder_of_another_encoder_than_the_generators_is_refused(plan):
+    model = plan.config.models.canonical("unclip@decoder=given_ridge@generator=drawer@regions=V4")
+    with pytest.raises(InputError, match=r"given_ridge"):
+        plan.reconstructions.decoder(model, "monkeyF", 0)
+
+
+def test_settings_of_a_pipeline_reach_the_steps_that_load_it(plan):
+    settings = json.loads(plan.reconstructions.settings("fetched_unclip"))
+    assert (settings["conditioning"], settings["scheduler"]) == ("image", "ddim")
+    assert settings["variant"] is None
+    drawn = json.loads(plan.reconstructions.drawing_settings("unclip@samples=4"))
+    assert drawn["samples"] == 4 and drawn["source"] == "responses"
+    assert "steps" not in drawn  # those of the reconstructor count
+
+
+def test_an_encoder_that_cannot_see_a_drawn_image_judges_none(plan):
+    assert plan.reconstructions.judge_arguments("own_unclip") == []
+    arguments = plan.reconstructions.judge_arguments("unclip")
+    assert arguments[0] == "--encoder-settings" and "--weights" in arguments
+
+
+def test_extractors_made_for_other_images_judge_none_of_a_subjects(plan):
+    assert plan.extractors.judging("monkeyF") == ["alexnet", "clip"]
+    assert plan.extractors.judging("lab") == ["alexnet"]
+
+
+def test_a_model_of_retrieval_gives_no_image_back(plan):
+    with pytest.raises(InputError, match="is of the Bridge; expected one of the Reconstruction"):
+        plan.reconstructions.check("ridge", "monkeyF")
+
+
+def test_a_table_of_reconstructions_has_the_reference_trained_on_broken_pairs(planned):
+    plan = planned(
+        {
+            "ablations": {
+                "reconstruction": {
+                    "title": "", "models": ["unclip", "low_level"], "subjects": ["monkeyF"],
+                    "seeds": 1,
+                },
+                "guidance": {
+                    "title": "", "base": "unclip", "vary": {"guidance": [1, 2]},
+                    "subjects": ["monkeyF"], "seeds": 1,
+                },
+            }
+        }
+    )  # fmt: skip
+    assert plan.ablations.tables("reconstruction") == [
+        "results/reconstruction.tsv",
+        "results/ablation_guidance.tsv",
+    ]
+    assert plan.tabulated_scores("reconstruction") == [
+        f"results/reconstruction_scores/{model}/monkeyF.json"
+        for model in ("unclip", "low_level", "unclip@shuffle_responses=true")
+    ]
+    guided = [one["model"] for one in plan.ablations.conditions("guidance")]
+    assert guided == [
+        "unclip@guidance=1", "unclip@guidance=2", "unclip@guidance=1@shuffle_responses=true",
+    ]  # fmt: skip
+    assert plan.tabulated_stimuli("ablation_guidance") == "resources/stimuli/pictures.zip"
