@@ -76,6 +76,7 @@ class EmbeddingConditions:
         self.embeddings = self.embeddings.to(device)
         self.normaliser.to(device)
 
+    @torch.no_grad()
     def of(self, rows: Tensor, dropped: Tensor) -> dict[str, Tensor]:
         shown = self.embeddings[rows]
         levels = torch.randint(self.levels, (len(rows),), device=shown.device)
@@ -167,7 +168,10 @@ def build_unet(
         up_block_types=(*(up,) * deeper, "UpBlock2D"),
         block_out_channels=channels,
         layers_per_block=1,
-        norm_num_groups=16,
+        norm_num_groups=8,
+        # What is told scales and shifts a block's features behind their normalisation. Added before,
+        # as by default, it would be normalised away where groups are of few channels.
+        resnet_time_scale_shift="scale_shift",
         attention_head_dim=settings["head_dim"],
         cross_attention_dim=text_dim,
         **image,

@@ -78,6 +78,7 @@ class Sampler:
     batch_size: int = 64
 
 
+@torch.no_grad()
 def embedding_conditions(
     pipeline: StableUnCLIPImg2ImgPipeline,
     embeddings: np.ndarray,
