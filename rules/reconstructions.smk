@@ -93,8 +93,8 @@ rule score_reconstructions:
     input:
         reconstructions=asks(PLAN.reconstructions.files),
         stimuli=asks(PLAN.reconstructions.stimuli),
-        extractors=asks(lambda subject: PLAN.extractors.files(subject)),
-        factors=asks(lambda subject: PLAN.extractors.factors(subject)),
+        extractors=asks(PLAN.extractors.weights),
+        factors=asks(PLAN.extractors.factors),
     output:
         "results/reconstruction_scores/{model}/{subject}.json",
     log:
@@ -107,7 +107,7 @@ rule score_reconstructions:
         runtime=minutes(60),
     params:
         seeds=asks(PLAN.reconstructions.seeds),
-        extractors=asks(lambda subject: PLAN.extractors.arguments(subject)),
+        extractors=asks(PLAN.extractors.arguments),
         settings=PLAN.extractors.scoring_settings(),
         code=code("score-reconstructions"),
     shell:

@@ -1,99 +1,126 @@
-"""Which feature extractors judge the reconstructions of a subject, and where their weights lie."""
+"""What scores reconstructions: the weights that feature extractors read, and their arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from spikeline.errors import InputError
 from spikeline.plan.config import Config, as_settings
-from spikeline.plan.locations import flag, local_file
+from spikeline.plan.locations import flag, flags, local_file
 from spikeline.plan.sources import Files, Sources
 from spikeline.settings.steps import selected
 
-CLASSIFIER = "resources/classifiers/{extractor}"
-FETCHED = "resources/extractors/{extractor}"
-_NETWORKS = ("torchvision", "swav")
-
 
 class Extractors:
-    """The extractors of a config."""
+    """The feature extractors of a config."""
 
     def __init__(self, config: Config, sources: Sources):
         self.config, self.sources = config, sources
 
-    def of(self, subject: str) -> dict[str, Mapping[str, Any]]:
-        """The entries that judge a subject's images: all but those made for other stimuli."""
-        stimuli = self.sources.stimuli_of(subject)
-        found = {}
-        for name, entry in self.config["extractors"].items():
+    def entry(self, extractor: str) -> Any:
+        """An entry whose encoder, if it names one, embeds images itself.
+
+        Raises:
+            InputError: there is no such extractor or encoder, or it has only given embeddings.
+        """
+        entry = self.config.entry("extractors", extractor)
+        if entry["kind"] == "encoder":
+            encoder = self.config.entry("encoders", entry["encoder"])
+            if encoder["kind"] == "precomputed":
+                raise InputError(
+                    f"config extractors.{extractor}.encoder: {entry['encoder']!r} is precomputed "
+                    "and cannot embed a reconstruction; name another"
+                )
+        return entry
+
+    def judging(self, subject: str) -> list[str]:
+        """The extractors that score images of a subject: all but those made for other stimuli."""
+        stimuli, found = self.sources.stimuli_of(subject), []
+        for name in sorted(self.config["extractors"]):
+            entry = self.entry(name)
             made_for = entry.get("stimuli")
             if entry["kind"] == "encoder":
                 made_for = self.config.entry("encoders", entry["encoder"]).get("stimuli")
             if made_for in (None, stimuli):
-                found[name] = entry
+                found.append(name)
         return found
 
-    def local(self, name: str) -> Files:
-        """Weights of an extractor that are made here, or that the config names."""
-        entry = self.config.entry("extractors", name)
+    def local_weights(self, extractor: str) -> Files:
+        """What was trained here or lies where the config says; none otherwise."""
+        entry = self.entry(extractor)
         if entry["kind"] == "demo_classifier":
-            return CLASSIFIER.format(extractor=name)
+            return f"resources/classifiers/{extractor}"
         if entry["kind"] == "encoder":
             return self.sources.local_weights(entry["encoder"])
-        weights = entry["weights"]
-        return local_file(weights, f"config extractors.{name}.weights") if weights else []
-
-    def downloaded(self, name: str) -> Files:
-        """Weights of an extractor that a rule downloads."""
-        entry = self.config.entry("extractors", name)
-        if entry["kind"] == "encoder":
-            return self.sources.downloaded_weights(entry["encoder"])
-        if entry["kind"] in _NETWORKS and not entry["weights"]:
-            return FETCHED.format(extractor=name)
+        if entry["weights"]:
+            return local_file(entry["weights"], f"config extractors.{extractor}.weights")
         return []
 
-    def files(self, subject: str) -> list[str]:
-        """All weights that judge a subject's images."""
-        found = [
-            one for name in self.of(subject) for one in (self.local(name), self.downloaded(name))
-        ]
-        return [file for file in found if file]
+    def downloaded_weights(self, extractor: str) -> Files:
+        """The folder of downloaded weights; none where they are trained here or lie in a file."""
+        entry = self.entry(extractor)
+        if entry["kind"] == "encoder":
+            return self.sources.downloaded_weights(entry["encoder"])
+        downloaded = entry["kind"] != "demo_classifier" and not entry["weights"]
+        return f"resources/extractors/{extractor}" if downloaded else []
 
-    def factors(self, subject: str) -> Files:
-        """The true factors of simulated images; none of real ones."""
-        stimuli = self.sources.stimuli_of(subject)
-        known = self.config.entry("stimuli", stimuli).get("factors")
-        return f"resources/factors/{stimuli}.tsv" if known else []
+    def weights(self, subject: str) -> list[str]:
+        """Every file and folder of weights, as inputs of `score-reconstructions`."""
+        names = self.judging(subject)
+        found = [
+            *(self.local_weights(name) for name in names),
+            *(self.downloaded_weights(name) for name in names),
+        ]
+        return [path for path in found if path]
 
     def arguments(self, subject: str) -> list[str]:
-        """How `score-reconstructions` finds them all."""
-        entries = self.of(subject)
-        named = {entry["encoder"] for entry in entries.values() if entry["kind"] == "encoder"}
-        encoders = {name: self.config.entry("encoders", name) for name in sorted(named)}
-        weights = [f"{name}={self.local(name)}" for name in entries if self.local(name)]
-        caches = [f"{name}={self.downloaded(name)}" for name in entries if self.downloaded(name)]
+        """Which extractors `score-reconstructions` runs, and where their weights are."""
+        names = self.judging(subject)
+        entries = {name: self.entry(name) for name in names}
+        used = sorted({entry["encoder"] for entry in entries.values() if "encoder" in entry})
+        encoders = {name: self.config.entry("encoders", name) for name in used}
+        local, caches = (
+            [f"{name}={path(name)}" for name in names if path(name)]
+            for path in (self.local_weights, self.downloaded_weights)
+        )
         return [
-            "--extractors", as_settings(entries),
-            "--encoders", as_settings(encoders),
-            *(["--weights", *weights] if weights else []),
-            *(["--caches", *caches] if caches else []),
+            *flag("--extractors", as_settings(entries)),
+            *flag("--encoders", used and as_settings(encoders)),
             *flag("--factors", self.factors(subject)),
-        ]  # fmt: skip
+            *flags("--weights", local),
+            *flags("--caches", caches),
+        ]
+
+    def factors(self, subject: str) -> Files:
+        """The true factors of a subject's images, where an extractor reads them."""
+        kinds = {self.entry(name)["kind"] for name in self.judging(subject)}
+        known = self.sources.factors(self.sources.stimuli_of(subject))
+        return known if "demo_classifier" in kinds else []
 
     def scoring_settings(self) -> str:
         """The settings that scoring reads."""
         return as_settings(selected("score-reconstructions", self.config["evaluation"]))
 
+    def training_stimuli(self, extractor: str) -> str:
+        """The packed images that the demo's classifier is trained on."""
+        return self.sources.packed(self.config.entry("extractors", extractor)["stimuli"])
+
+    def training_factors(self, extractor: str) -> str:
+        """The factors of those images.
+
+        Raises:
+            InputError: the image set names no table of them.
+        """
+        stimuli = self.config.entry("extractors", extractor)["stimuli"]
+        self.sources.factors_file(stimuli)
+        return f"resources/factors/{stimuli}.tsv"
+
     def classifier_settings(self, extractor: str) -> str:
         """The settings by which the demo's classifier is trained."""
         entry = self.config.entry("extractors", extractor)
-        training = {**entry["training"], "kind": entry["kind"]}
+        training = {"kind": entry["kind"], **entry["training"]}
         return as_settings(selected("train-classifier", entry, training))
 
-    def training_images(self, extractor: str) -> str:
-        """The packed images that it is trained on."""
-        return f"resources/stimuli/{self.config.entry('extractors', extractor)['stimuli']}.zip"
-
-    def training_factors(self, extractor: str) -> str:
-        """Their factors."""
-        return f"resources/factors/{self.config.entry('extractors', extractor)['stimuli']}.tsv"
+    def fetched_settings(self, extractor: str) -> str:
+        """Which weights `fetch-extractor` downloads."""
+        return self.sources.settings("fetch-extractor", "extractors", extractor)

@@ -169,8 +169,8 @@ def build_unet(
         block_out_channels=channels,
         layers_per_block=1,
         norm_num_groups=8,
-        # What is told scales and shifts a block's features behind their normalisation. Added before,
-        # as by default, it would be normalised away where groups are of few channels.
+        # What is told scales and shifts a block's features after their normalisation. Added before
+        # it, as by default, it would be normalised away where groups are of few channels.
         resnet_time_scale_shift="scale_shift",
         attention_head_dim=settings["head_dim"],
         cross_attention_dim=text_dim,
