@@ -39,6 +39,13 @@ REQUIRED = {
         ("models", kind): {"encoder": "e", "regions": ["V1"]}
         for kind in ("ridge", "bayesian", "linear", "mlp", "capoyo")
     },
+    **{
+        ("models", kind): {"generator": "g", "regions": ["V1"]}
+        for kind in ("unclip", "img2img", "ip_adapter", "low_level", "retrieval")
+    },
+    ("autoencoders", "trained"): {"subject": "m"},
+    ("generators", "trained"): {"autoencoder": "a", "encoder": "e"},
+    ("generators", "diffusers"): {"autoencoder": "a", "encoder": "e", "model": "folder"},
     ("extractors", "torchvision"): {
         "model": "alexnet", "nodes": {"alexnet2": "features.4"}, "size": 256,
     },
