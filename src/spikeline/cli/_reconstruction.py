@@ -12,6 +12,7 @@ from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.latents import Latents
 from spikeline.artifacts.responses import Responses
 from spikeline.bridge.decoder import Decoder
+from spikeline.bridge.reconstruction.decoder_embeddings import of_output
 from spikeline.bridge.reconstruction.decoding import Shown
 from spikeline.bridge.reconstruction.reconstructor import Reconstructor
 from spikeline.cli import _decoder_facts
@@ -70,7 +71,8 @@ def read_decoder(options: argparse.Namespace, images: Images) -> Decoder | None:
     decoder = Decoder.load(options.decoder)
     _decoder_facts.check_encoder(decoder, images.embedded, options.decoder, options.embeddings)
     _decoder_facts.check_seed(options.seed, options.decoder)
-    return decoder
+    dim = len(images.embedded.columns_of([], options.embeddings)[0])
+    return of_output(decoder, dim, options.decoder)
 
 
 def decoded_responses(recorded: Responses, seed: int, repetitions: int | None) -> np.ndarray:

@@ -8,6 +8,8 @@ unit length first; what draws from it standardises it anyhow.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from spikeline.artifacts.embeddings import OUTPUT
@@ -20,6 +22,23 @@ from spikeline.bridge.targets import TargetSpace
 from spikeline.errors import InputError
 
 
+def of_output(decoder: Decoder, dim: int, where: str) -> Decoder:
+    """The same decoder, reading embeddings (n, dim) that are the encoder's output alone.
+
+    Raises:
+        InputError: it predicts layers of the encoder, or embeddings of another length.
+    """
+    for member in decoder.members:
+        columns = np.arange(member.embedding_dim) if member.columns is None else member.columns
+        if not np.array_equal(columns, np.arange(dim)):
+            raise InputError(
+                f"{where}: predicts some layers of the encoder, and a generator takes its output, "
+                f"{OUTPUT}, of {dim} values; name a model without target_layers"
+            )
+    members = tuple(replace(member, columns=None) for member in decoder.members)
+    return replace(decoder, members=members, n_columns=0)
+
+
 def predicted_embeddings(
     decoder: Decoder, values: np.ndarray, where: str = "decoder"
 ) -> np.ndarray:
@@ -29,17 +48,12 @@ def predicted_embeddings(
     the scale of its space; their mean has no scale of its own.
 
     Raises:
-        InputError: it predicts layers or rooted embeddings, or a member has no such direction.
+        InputError: it predicts rooted embeddings, or a member has no such direction.
     """
     values = np.asarray(values, dtype=np.float32)
     total = np.zeros((len(values), decoder.embedding_dim), dtype=np.float64)
     for member in decoder.members:
         rows = _of_member(member, values, where)
-        if rows.shape[1] != decoder.embedding_dim:
-            raise InputError(
-                f"{where}: predicts some layers of the encoder, and a generator takes its output, "
-                f"{OUTPUT}; name a model without target_layers"
-            )
         moments = Moments.of(rows)
         spread = float(np.sqrt(np.square(moments.std).mean())) or 1.0
         total += member.weight * (rows - moments.mean) / spread
