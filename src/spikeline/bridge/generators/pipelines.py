@@ -79,7 +79,8 @@ def text_pipeline(
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=DDIMScheduler.from_config(scheduler.config),
+        # The class wants an offset of 1, which trailing steps do not read.
+        scheduler=DDIMScheduler.from_config(scheduler.config, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         image_encoder=None,

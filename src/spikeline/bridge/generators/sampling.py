@@ -95,13 +95,13 @@ def embedding_conditions(
         InputError: embeddings of another length than the pipeline's, or not finite.
     """
     expected = pipeline.image_normalizer.config.embedding_dim
-    values = torch.from_numpy(_checked(embeddings, expected))
+    values = torch.from_numpy(checked(embeddings, expected))
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(values.shape, generator=generator)
     levels = torch.full((len(values),), noise_level)
     normaliser = pipeline.image_normalizer.to("cpu", torch.float32)
     told = noised(normaliser, pipeline.image_noising_scheduler, values, levels, noise)
-    states = _empty_states(pipeline).expand(len(values), -1, -1)
+    states = empty_states(pipeline).expand(len(values), -1, -1)
     return Conditions(
         {"class_labels": told, "encoder_hidden_states": states},
         {"class_labels": torch.zeros_like(told), "encoder_hidden_states": states},
@@ -114,8 +114,8 @@ def prompt_conditions(pipeline: DiffusionPipeline, states: np.ndarray) -> Condit
     Raises:
         InputError: states of another width than the pipeline's, or not finite.
     """
-    values = torch.from_numpy(_checked(states, pipeline.unet.config.cross_attention_dim))
-    empty = _empty_states(pipeline).expand(len(values), -1, -1)
+    values = torch.from_numpy(checked(states, pipeline.unet.config.cross_attention_dim))
+    empty = empty_states(pipeline).expand(len(values), -1, -1)
     return Conditions({"encoder_hidden_states": values}, {"encoder_hidden_states": empty})
 
 
@@ -212,7 +212,8 @@ def _noise(unet: torch.nn.Module, seeds: Sequence[int]) -> Tensor:
     return torch.stack(draws)
 
 
-def _empty_states(pipeline: DiffusionPipeline) -> Tensor:
+@torch.no_grad()
+def empty_states(pipeline: DiffusionPipeline) -> Tensor:
     """(1, tokens, dim): the states of the empty prompt; zeros where there is no text encoder."""
     if pipeline.text_encoder is None:
         return torch.zeros(1, 1, pipeline.unet.config.cross_attention_dim)
@@ -220,7 +221,12 @@ def _empty_states(pipeline: DiffusionPipeline) -> Tensor:
     return states.float().cpu()
 
 
-def _checked(values: np.ndarray, expected: int) -> np.ndarray:
+def checked(values: np.ndarray, expected: int) -> np.ndarray:
+    """The values as float32.
+
+    Raises:
+        InputError: of another width than `expected`, or not finite.
+    """
     values = np.asarray(values, dtype=np.float32)
     if values.shape[-1] != expected:
         raise InputError(
