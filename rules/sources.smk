@@ -6,6 +6,7 @@
 #           resources/archives/{stimuli}.zip        the images as their source packed them
 #           resources/captions/{stimuli}.tsv        a caption for each image, where there are any
 #           resources/categories/{stimuli}.tsv      what its images belong to, where it is known
+#           resources/factors/{stimuli}.tsv         what its simulated images were drawn by
 #           resources/stimuli/{stimuli}.zip         the images as every later step reads them
 #
 # A fetch is proved by commit or checksum, so it carries no digest of the code: an edit of ours is no
@@ -19,6 +20,7 @@ localrules:
     fetch_dataset_images,
     fetch_captions,
     fetch_categories,
+    fetch_factors,
     fetch_archive,
     fetch_ibl,
     fetch_allen,
@@ -148,6 +150,27 @@ rule fetch_categories:
     params:
         clone=asks(lambda stimuli: PLAN.sources.clone_arguments("stimuli", stimuli)),
         file=asks(PLAN.sources.categories_file),
+    shell:
+        "spikeline fetch-dataset {params.clone:q}"
+        " --files {params.file:q} --outputs {output:q} 2> {log:q}"
+
+
+rule fetch_factors:
+    """Get the table of factors that a DataLad dataset keeps with its simulated images."""
+    input:
+        origin=asks(lambda stimuli: PLAN.sources.clone_origin("stimuli", stimuli)),
+    output:
+        "resources/factors/{stimuli}.tsv",
+    log:
+        "logs/fetch_factors/{stimuli}.log",
+    wildcard_constraints:
+        stimuli=PLAN.named("stimuli", "dataset"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(30),
+    params:
+        clone=asks(lambda stimuli: PLAN.sources.clone_arguments("stimuli", stimuli)),
+        file=asks(PLAN.sources.factors_file),
     shell:
         "spikeline fetch-dataset {params.clone:q}"
         " --files {params.file:q} --outputs {output:q} 2> {log:q}"

@@ -6,11 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeline.artifacts import counts, embeddings, features, responses, trials, true_rates
+from spikeline.artifacts import (
+    counts,
+    embeddings,
+    features,
+    reconstructions,
+    responses,
+    trials,
+    true_rates,
+)
 from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.features import NAMES, Features, Normalisation
 from spikeline.artifacts.formats.contract import Contract
+from spikeline.artifacts.reconstructions import Reconstructions
 from spikeline.artifacts.responses import Responses
 from spikeline.simulate.behaving import store
 
@@ -125,6 +134,20 @@ def some_trials() -> dict:
     }
 
 
+def some_reconstructions(**changed) -> Reconstructions:
+    rng = np.random.default_rng(0)
+    pixels, low_level = rng.integers(0, 256, (2, 4, 16, 16, 3), dtype=np.uint8)
+    given = {
+        "images": np.array(["a/1.jpg", "a/2.jpg", "b/µ.jpg", "b/3.jpg"], object),
+        "pixels": pixels,
+        "generator": "tiny:0123",
+        "settings": {"steps": 10, "seed": 0},
+        "low_level": low_level,
+        "retrieved": np.array(["c/1.jpg", "c/2.jpg", "c/2.jpg", ""], object),
+    }
+    return Reconstructions(**{**given, **changed})
+
+
 def some_session(source: str) -> dict:
     """Arrays of the shapes and dtypes that the contract asks for."""
     given = {"name": f"{source}_01", "source": source, "date": "2030-01-01", "probes": ("a", "b")}
@@ -154,6 +177,9 @@ def examples() -> dict[str, tuple[Contract, dict]]:
     """Contract and newly made values of each example."""
     pictures = np.arange(48, dtype=np.uint8).reshape(2, 4, 6)
     return {
+        "reconstructions": (
+            reconstructions.CONTRACT, reconstructions.stored(some_reconstructions()),
+        ),
         "counts": (counts.CONTRACT, vars(some_counts())),
         "embeddings": (embeddings.CONTRACT, _stored(some_embeddings())),
         "reduced_embeddings": (

@@ -48,6 +48,7 @@ wildcard_constraints:
     subject=ENTRY_NAME,
     stimuli=ENTRY_NAME,
     encoder=ENTRY_NAME,
+    extractor=ENTRY_NAME,
     twin=ENTRY_NAME,
     dataset=ENTRY_NAME,
     ablation=ENTRY_NAME,

@@ -5,7 +5,7 @@ varied setting (lists joined by '+', 'none' for null), then `subject` or `sessio
 columns but `category`, `role`, `row`, `similarity_unit` and `target` hold numbers: X_low and X_high
 are the 95 % interval of X, X_sd its standard deviation between seeds. Counts have no decimals,
 other numbers four; an empty cell means "not available". Which columns a table has:
-bridge/tables.py, horizon/scores/tables.py and horizon/wheel/table.py.
+bridge/tables.py, bridge/reconstruction/table.py, horizon/scores/tables.py, horizon/wheel/table.py.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from spikeline.errors import InputError
 # The last of the columns that name a row: everything after it but TEXT_COLUMNS is a number.
 ROW_NAMES = ("subject", "session")
 TEXT_COLUMNS = ("model", *ROW_NAMES, "category", "role", "row", "similarity_unit", "target")
-# The column `row` of a table of retrieval; differences are from the reference.
-REFERENCE, MODEL, CONTROL = "reference", "model", "control"
+# The column `row` of a table of the Bridge; differences are from the reference. A ceiling is told
+# what it should decode.
+REFERENCE, MODEL, CONTROL, CEILING = "reference", "model", "control", "ceiling"
 
 
 def write(path: str | os.PathLike[str], table: pd.DataFrame, record: Mapping[str, Any]) -> None:
@@ -102,6 +103,9 @@ def as_text(table: pd.DataFrame) -> str:
     reference, then top-5, with intervals, and top-1 of image to neural and as repetitions go to
     infinity.
 
+    A table of reconstruction shows pixel correlation, structural similarity and two-way
+    identifications with intervals, then hits and the factors that are right.
+
     A table of forecasts shows bits per spike at each horizon, pooled over sessions. Any other
     table is shown whole, intervals next to their scores.
     """
@@ -124,6 +128,13 @@ def as_text(table: pd.DataFrame) -> str:
         if varied and shown["model"] != list(table["model"]):
             name = " ".join(varied) if len(varied) == 1 else "condition"
             shown = {name: shown["model"], "subject": shown["subject"]}
+    elif "pixcorr" in table:
+        shown["model"] = list(table["model"])
+        shown |= {name: list(table[name]) for name in (*varied_columns(table), "subject", "row")}
+        columns = {name: f"{name} [95 %]" for name in ("pixcorr", "ssim", *two_way_measures(table))}
+        further = [name for name in table if name.endswith(("_top1", "_correct"))]
+        columns |= {name: name for name in further if f"others_{name}" in table}
+        columns |= {"gallery": "N", "seeds": "seeds"}
     elif "bits_per_spike" in table:
         table = _horizons_side_by_side(table[table["session"] == "all"])
         shown["model"] = list(table["model"])
@@ -132,7 +143,7 @@ def as_text(table: pd.DataFrame) -> str:
         columns = {name: name for name in table if name not in _ends(table)}
     for column, title in columns.items():
         if column in table:
-            interval = "[" in title or column == title
+            interval = "[" in title or (column == title and "pixcorr" not in table)
             texts = [_as_text(row, column, interval) for row in table.to_dict("records")]
             if any(texts):
                 shown[title] = texts
@@ -142,6 +153,12 @@ def as_text(table: pd.DataFrame) -> str:
     for index in range(len(table)):
         lines.append("  ".join(shown[title][index].ljust(width) for title, width in widths.items()))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def two_way_measures(table: pd.DataFrame) -> list[str]:
+    """The two-way identifications of a table of reconstruction: chance is .5, not k / N."""
+    chances = [name.removeprefix("chance_") for name in table if name.startswith("chance_")]
+    return [name for name in chances if not name.endswith(("_top1", "_top5"))]
 
 
 def _ends(table: pd.DataFrame) -> tuple[str, ...]:

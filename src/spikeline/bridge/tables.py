@@ -80,7 +80,7 @@ def retrieval_table(
     Raises:
         InputError: not one condition per evaluation, or a condition lacks a key.
     """
-    varied = _varied(conditions, len(evaluations))
+    varied = varied_settings(conditions, len(evaluations))
     rows = []
     references: dict[str | int, Evaluation] = {}
     for evaluation, condition in zip(evaluations, conditions, strict=True):
@@ -88,7 +88,7 @@ def retrieval_table(
         reference = references.get(compared)
         references.setdefault(compared, evaluation)
         other = CONTROL if condition.get("control") else MODEL
-        row = _names(condition, varied)
+        row = condition_names(condition, varied)
         if "group" in condition:
             row["group"] = condition["group"]
         row["row"] = REFERENCE if reference is None else other
@@ -107,7 +107,7 @@ def category_table(
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """One row per condition and known category of test image; columns as in the module's text."""
-    varied = _varied(conditions, len(evaluations))
+    varied = varied_settings(conditions, len(evaluations))
     rows = []
     for evaluation, condition in zip(evaluations, conditions, strict=True):
         categories = [c for seed in evaluation.seeds for _ in seed.draws for c in seed.categories]
@@ -115,10 +115,12 @@ def category_table(
         hits = {k: _pooled(evaluation, _hits("neural_to_image", k)) for k in (1, 5)}
         for category in sorted({name for names in categories for name in names}):
             chosen = np.array([category in names for names in categories])
-            row = {**_names(condition, varied), "category": category}
+            row = {**condition_names(condition, varied), "category": category}
             row["images"] = len(set(images[chosen]))
             for k, hit in hits.items():
-                row |= _columns(f"top{k}", bootstrap_mean(hit[chosen], images[chosen], resamples))
+                row |= interval_columns(
+                    f"top{k}", bootstrap_mean(hit[chosen], images[chosen], resamples)
+                )
             rows.append(row)
     ends = ("", "_low", "_high")
     columns = ["category", "images", *(f"top{k}{end}" for k in (1, 5) for end in ends)]
@@ -131,7 +133,7 @@ def categories_path(path: str | os.PathLike[str]) -> Path:
     return path.with_name(f"{path.stem}.categories{path.suffix}")
 
 
-def _varied(conditions: Sequence[Mapping[str, Any]], evaluations: int) -> list[str]:
+def varied_settings(conditions: Sequence[Mapping[str, Any]], evaluations: int) -> list[str]:
     """Every varied setting, in order of first appearance."""
     if len(conditions) != evaluations or not conditions:
         raise InputError(
@@ -144,7 +146,8 @@ def _varied(conditions: Sequence[Mapping[str, Any]], evaluations: int) -> list[s
     return list(dict.fromkeys(name for condition in conditions for name in condition["varied"]))
 
 
-def _names(condition: Mapping[str, Any], varied: Sequence[str]) -> dict[str, str]:
+def condition_names(condition: Mapping[str, Any], varied: Sequence[str]) -> dict[str, Any]:
+    """The columns that name a row: model, varied settings, subject."""
     values = condition["varied"]
     settings = {name: format_value(values[name]) if name in values else "" for name in varied}
     return {"model": condition["model"], **settings, "subject": condition["subject"]}
@@ -166,7 +169,7 @@ def _scores(evaluation: Evaluation, resamples: int) -> dict[str, float | None]:
 
     def add(name: str, score: Callable[[Draw], np.ndarray], between_seeds: bool = False) -> None:
         interval = bootstrap_mean(_pooled(evaluation, score), images, resamples)
-        row.update(_columns(name, interval))
+        row.update(interval_columns(name, interval))
         if between_seeds:
             row[f"{name}_sd"] = _sd_between_seeds(evaluation, score)
 
@@ -174,10 +177,10 @@ def _scores(evaluation: Evaluation, resamples: int) -> dict[str, float | None]:
         for k in (1, 5, 10):
             add(f"{direction}_top{k}", _hits(direction, k), between_seeds=k < 10)
     ranks = _pooled(evaluation, lambda draw: draw.neural_to_image.rank)
-    row |= _columns("median_rank", bootstrap_median(ranks, images, resamples))
+    row |= interval_columns("median_rank", bootstrap_median(ranks, images, resamples))
     add("positive_similarity", lambda draw: draw.positive_similarity)
     for k in (1, 5):
-        row |= _columns(f"infinite_repetitions_top{k}", _limit(evaluation, k, resamples))
+        row |= interval_columns(f"infinite_repetitions_top{k}", _limit(evaluation, k, resamples))
     for k in (1, 5):
         chances = [min(k / seed.gallery, 1.0) for seed in evaluation.seeds]
         row[f"chance_top{k}"] = float(np.mean(chances))
@@ -212,7 +215,7 @@ def _difference(
     scores = min(np.mean([len(one[trial]) for trial in shared]) for one in (own, others))
     images = [image for _, image in shared]
     interval = bootstrap_difference(values, reference_values, images, scores, resamples)
-    return _columns(name, interval)
+    return interval_columns(name, interval)
 
 
 def _by_trial(evaluation: Evaluation, k: int) -> dict[Trial, list[float]]:
@@ -261,7 +264,7 @@ def _sd_between_seeds(evaluation: Evaluation, score: Callable[[Draw], np.ndarray
     return float(np.std(means, ddof=1)) if len(means) > 1 else None
 
 
-def _columns(name: str, interval: Interval | None) -> dict[str, float | None]:
+def interval_columns(name: str, interval: Interval | None) -> dict[str, float | None]:
     """A score with its interval; empty cells for None."""
     values = (None, None, None) if interval is None else interval
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))

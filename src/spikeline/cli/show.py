@@ -46,13 +46,22 @@ def _contents(path: Path) -> list[str]:
 
 def contracts() -> dict[str, Contract]:
     """The contracts of HDF5 files by name."""
-    from spikeline.artifacts import counts, embeddings, features, responses, trials, true_rates
+    from spikeline.artifacts import (
+        counts,
+        embeddings,
+        features,
+        reconstructions,
+        responses,
+        trials,
+        true_rates,
+    )
     from spikeline.simulate.behaving import store
 
     found = (
         counts.CONTRACT, embeddings.CONTRACT, embeddings.REDUCED, features.CONTRACT,
-        features.NORMALISATION, responses.CONTRACT, responses.TIME_CONTRACT, trials.CONTRACT,
-        true_rates.CONTRACT, store.SESSION, store.PICTURES,
+        features.NORMALISATION, reconstructions.CONTRACT, responses.CONTRACT,
+        responses.TIME_CONTRACT, trials.CONTRACT, true_rates.CONTRACT, store.SESSION,
+        store.PICTURES,
     )  # fmt: skip
     return {contract.name: contract for contract in found}
 

@@ -13,6 +13,7 @@ from spikeline.plan.cohorts import Cohorts
 from spikeline.plan.config import Config, as_settings, merged
 from spikeline.plan.decoders import Decoders
 from spikeline.plan.devices import Devices
+from spikeline.plan.extractors import Extractors
 from spikeline.plan.forecasters import Forecasters
 from spikeline.plan.patterns import models_but, models_of, none_of, one_of
 from spikeline.plan.sources import Sources
@@ -26,8 +27,8 @@ class Plan:
     """What each rule of the workflow asks.
 
     Attributes:
-        config: the validated config; devices, sources, decoders, cohorts, forecasters, ablations:
-            see there.
+        config: the validated config; devices, sources, extractors, decoders, cohorts, forecasters,
+            ablations: see there.
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -41,6 +42,7 @@ class Plan:
         self.config = Config(config)
         self.devices = Devices(self.config.models)
         self.sources = Sources(self.config)
+        self.extractors = Extractors(self.config, self.sources)
         self.cohorts = Cohorts(self.config, self.sources)
         self.ablations = Ablations(self.config, self.cohorts)
         self.decoders = Decoders(

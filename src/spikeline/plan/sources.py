@@ -187,7 +187,7 @@ class Sources(Subjects):
 
     def subject_stimuli(self, subject: str) -> str:
         """The packed images that a subject saw."""
-        return self._packed(self.stimuli_of(subject))
+        return self.packed(self.stimuli_of(subject))
 
     def embeddings(self, encoder: str, subject: str) -> str:
         """An encoder's embeddings of the images that a subject saw."""
@@ -196,13 +196,14 @@ class Sources(Subjects):
 
     def training_stimuli(self, encoder: str) -> str:
         """The packed images that the demo's encoder is trained on."""
-        return self._packed(self.config.entry("encoders", encoder)["stimuli"])
+        return self.packed(self.config.entry("encoders", encoder)["stimuli"])
 
     def training_captions(self, encoder: str) -> str:
         """The captions of those images."""
         return f"resources/captions/{self.config.entry('encoders', encoder)['stimuli']}.tsv"
 
-    def _packed(self, stimuli: str) -> str:
+    def packed(self, stimuli: str) -> str:
+        """The packed images of a set."""
         self.config.entry("stimuli", stimuli)
         return f"resources/stimuli/{stimuli}.zip"
 
@@ -219,6 +220,18 @@ class Sources(Subjects):
         if not categories:
             raise InputError(f"config stimuli.{stimuli}: names no table of categories")
         return categories
+
+    def factors_file(self, stimuli: str) -> str:
+        """Where a dataset keeps the factors of its simulated images."""
+        factors = self.config.entry("stimuli", stimuli).get("factors")
+        if not factors:
+            raise InputError(f"config stimuli.{stimuli}: names no table of factors")
+        return factors
+
+    def factors(self, stimuli: str) -> Files:
+        """The factors of an image set; none where they are not known."""
+        known = self.config.entry("stimuli", stimuli).get("factors")
+        return f"resources/factors/{stimuli}.tsv" if known else []
 
     def subject_categories(self, subject: str) -> Files:
         """The categories of the images that a subject saw; none where they are not known.

@@ -135,6 +135,17 @@ def _windows_ascend(key: str, windows: Mapping[str, Sequence[int]]) -> Broken:
     return None
 
 
+# --- feature extractors ---------------------------------------------------------------------------
+
+
+def _each_node_once(nodes: Mapping[str, str]) -> Broken:
+    first: dict[str, str] = {}
+    for measure, node in nodes.items():
+        if first.setdefault(node, measure) != measure:
+            return f"nodes.{measure}", f"{node} is that of {first[node]} too; name each node once"
+    return None
+
+
 # --- sessions -------------------------------------------------------------------------------------
 
 
@@ -300,6 +311,7 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
         _a_window_for_some,
         _bins_of_one_window,
     ),
+    ("extractors", "torchvision"): (_each_node_once,),
     ("sessions", "ibl"): _SESSION,
     ("sessions", "allen"): _SESSION,
     ("sessions", "arrays"): _SESSION,

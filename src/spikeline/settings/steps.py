@@ -96,6 +96,12 @@ STEPS: dict[str, tuple[Part, ...]] = {
     "fetch-weights": (
         Part("encoders", _ENCODERS[1:], without=("batch_size", *_POOLING, *_LAYERS)),
     ),
+    "fetch-extractor": (Part("extractors", ("torchvision", "swav"), ("kind", "model")),),
+    "train-classifier": (
+        Part("extractors", ("demo_classifier",), ("factors",)),
+        Part("extractors.training", ("demo_classifier",)),
+    ),
+    "score-reconstructions": (Part("evaluation", keys=("pixel_size", "mispairings")),),
     "embed": (Part("encoders", _ENCODERS, without=("stimuli", "training", *_LAYERS)),),
     # Any kind: the keys are the same in all.
     "reduce-layers": (Part("encoders", ("precomputed",), _LAYERS),),

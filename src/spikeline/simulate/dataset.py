@@ -40,6 +40,7 @@ to mixtures of the factors that generated the image; how well each can be decode
     images_THINGS.zip             the images
     captions.tsv                  one sentence per image
     categories.tsv                shape and place of the object in each image
+    factors.tsv                   shape, colour, texture and place, one line per image
 """
 _IDENTITY = {"NAME": "Spikeline", "EMAIL": "spikeline@localhost"}
 
@@ -98,7 +99,7 @@ def write_twin(
 
 
 def _write_images(folder: Path, stimuli: Stimuli, images: np.ndarray) -> None:
-    """images_THINGS.zip, captions.tsv with one line per image, categories.tsv with two."""
+    """images_THINGS.zip; captions.tsv and factors.tsv, a line per image; categories.tsv, two."""
     with zipfile.ZipFile(folder / "images_THINGS.zip", "w") as archive:
         for name, pixels in zip(stimuli.name, images, strict=True):
             # A fixed date keeps the archive's checksum the same from run to run.
@@ -113,6 +114,11 @@ def _write_images(folder: Path, stimuli: Stimuli, images: np.ndarray) -> None:
     for i, name in enumerate(stimuli.name):
         lines += [f"{name}\t{category}" for category in stimuli.categories(i)]
     (folder / "categories.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = ["\t".join(["things_path", "split", *stimuli.factors(0)])]
+    for i, name in enumerate(stimuli.name):
+        split = "test" if stimuli.test[i] else "train"
+        lines.append("\t".join([name, split, *stimuli.factors(i).values()]))
+    (folder / "factors.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _image_list(stimuli: Stimuli, rows: np.ndarray, prefix: str) -> dict[str, list[str]]:

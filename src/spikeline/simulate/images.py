@@ -91,6 +91,15 @@ class Stimuli:
         """What an image has in common with many others: the shape and the place of its object."""
         return f"shape: {SHAPES[self.shape[image]]}", f"place: {PLACES[self.place[image]]}"
 
+    def factors(self, image: int) -> dict[str, str]:
+        """The levels of the factors that a decoder may get right or wrong, by name."""
+        return {
+            "shape": SHAPES[self.shape[image]],
+            "colour": list(COLOURS)[self.colour[image]],
+            "texture": TEXTURES[self.texture[image]],
+            "place": PLACES[self.place[image]],
+        }
+
 
 def _concept_name(division: int, shape: int, colour: int, texture: int) -> str:
     words = [list(COLOURS)[colour], TEXTURES[texture], SHAPES[shape]]

@@ -35,6 +35,11 @@ BROKEN = [
         "models", CAPOYO, {"pretraining": "masking", "pretraining_data": "test_phase"},
         "reserved_repetitions", "leaves pretraining_data: test_phase nothing",
     ),
+    (
+        "extractors",
+        {"kind": "torchvision", "model": "alexnet", "nodes": {"one": "features.4"}, "size": 64},
+        {"nodes": {"one": "features.4", "two": "features.4"}}, "nodes.two", "name each node once",
+    ),
     ("twins", {"kind": "ventral"}, {"test_images": 200}, "test_images", "than the 100 concepts"),
     ("twins", {"kind": "ventral"}, {"trials": 1300}, "trials", "than the 1200 training"),
     ("twins", {"kind": "ventral"}, {"repetitions": 3}, "repetitions", "days of monkeyF"),

@@ -17,6 +17,7 @@ from spikeline.errors import InputError
 from spikeline.settings.schema import entry_schema, load_schema, validated_config
 from spikeline.settings.steps import STEPS, completed, help_text, schema_of, selected
 from spikeline.simulate.behaving.settings import BehavingSettings
+from spikeline.simulate.classifier import ClassifierSettings
 from spikeline.simulate.clip import ClipSettings
 from spikeline.simulate.settings import Subject, TwinSettings
 
@@ -38,6 +39,10 @@ REQUIRED = {
         ("models", kind): {"encoder": "e", "regions": ["V1"]}
         for kind in ("ridge", "bayesian", "linear", "mlp", "capoyo")
     },
+    ("extractors", "torchvision"): {
+        "model": "alexnet", "nodes": {"alexnet2": "features.4"}, "size": 256,
+    },
+    ("extractors", "demo_classifier"): {"stimuli": "s"},
     ("models", "auto"): {"encoder": "e", "regions": ["V1"], "of": ["ridge"]},
     ("models", "forecaster"): {"cohort": "c"},
     ("models", "regression"): {"cohort": "c"},
@@ -45,7 +50,7 @@ REQUIRED = {
 }  # fmt: skip
 # Added to a bound of a number, it gives one that is just outside.
 BOUNDS = {"minimum": -1, "exclusiveMinimum": 0, "maximum": 1, "exclusiveMaximum": 0}
-CLASSES = (TwinSettings, Subject, BehavingSettings, ClipSettings)
+CLASSES = (TwinSettings, Subject, BehavingSettings, ClassifierSettings, ClipSettings)
 # Each step with each kind of entry that it takes.
 CASES = [
     (step, kind)

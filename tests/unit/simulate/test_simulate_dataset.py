@@ -14,6 +14,7 @@ from scipy.io import loadmat
 
 from spikeline.simulate.dataset import git_environment, write_twin
 from spikeline.simulate.settings import TwinSettings
+from spikeline.sources.factors import read_factors
 
 SETTINGS = {
     "concepts": 6,
@@ -59,6 +60,7 @@ def test_large_files_are_annexed_and_tables_are_not(twin):
     }
     assert not (twin / "captions.tsv").is_symlink()
     assert not (twin / "categories.tsv").is_symlink()
+    assert not (twin / "factors.tsv").is_symlink()
     assert run("git", "status", "--short", cwd=twin) == ""
 
 
@@ -109,6 +111,18 @@ def test_each_image_has_the_shape_and_place_of_its_caption_as_categories(twin):
         kind, _, name = row["category"].partition(": ")
         words = {"shape": f" {name} at the ", "place": f" at the {name} in front "}
         assert words[kind] in captions[row["things_path"]]
+
+
+def test_each_image_has_the_factors_that_its_caption_names(twin):
+    with open(twin / "captions.tsv", encoding="utf-8", newline="") as handle:
+        captions = list(csv.DictReader(handle, delimiter="\t"))
+    table = read_factors(twin / "factors.tsv")
+    assert list(table.levels) == ["shape", "colour", "texture", "place"]
+    for number, row in enumerate(captions):
+        assert table.images[number] == row["things_path"]
+        assert table.test[number] == (row["split"] == "test")
+        shape, colour, texture, place = (names[number] for names in table.levels.values())
+        assert f" {colour} {texture} {shape} at the {place} in front of " in row["caption"]
 
 
 def test_responses_have_a_row_per_listed_image(twin):

@@ -1,0 +1,108 @@
+"""What scores reconstructions: the weights that feature extractors read, and their arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeline.errors import InputError
+from spikeline.plan.config import Config, as_settings
+from spikeline.plan.locations import flag, flags, local_file
+from spikeline.plan.sources import Files, Sources
+from spikeline.settings.steps import selected
+
+
+class Extractors:
+    """The feature extractors of a config; all of them score every reconstruction."""
+
+    def __init__(self, config: Config, sources: Sources):
+        self.config, self.sources = config, sources
+
+    def entry(self, extractor: str) -> Any:
+        """An entry whose encoder, if it names one, embeds images itself.
+
+        Raises:
+            InputError: there is no such extractor or encoder, or it has only given embeddings.
+        """
+        entry = self.config.entry("extractors", extractor)
+        if entry["kind"] == "encoder":
+            encoder = self.config.entry("encoders", entry["encoder"])
+            if encoder["kind"] == "precomputed":
+                raise InputError(
+                    f"config extractors.{extractor}.encoder: {entry['encoder']!r} is precomputed "
+                    "and cannot embed a reconstruction; name another"
+                )
+        return entry
+
+    def local_weights(self, extractor: str) -> Files:
+        """What was trained here or lies where the config says; none otherwise."""
+        entry = self.entry(extractor)
+        if entry["kind"] == "demo_classifier":
+            return f"resources/classifiers/{extractor}"
+        if entry["kind"] == "encoder":
+            return self.sources.local_weights(entry["encoder"])
+        if entry["weights"]:
+            return local_file(entry["weights"], f"config extractors.{extractor}.weights")
+        return []
+
+    def downloaded_weights(self, extractor: str) -> Files:
+        """The folder of downloaded weights; none where they are trained here or lie in a file."""
+        entry = self.entry(extractor)
+        if entry["kind"] == "encoder":
+            return self.sources.downloaded_weights(entry["encoder"])
+        downloaded = entry["kind"] != "demo_classifier" and not entry["weights"]
+        return f"resources/extractors/{extractor}" if downloaded else []
+
+    def weights(self) -> list[str]:
+        """Every file and folder of weights, as inputs of `score-reconstructions`."""
+        names = self.config["extractors"]
+        found = [
+            *(self.local_weights(name) for name in names),
+            *(self.downloaded_weights(name) for name in names),
+        ]
+        return [path for path in found if path]
+
+    def arguments(self) -> list[str]:
+        """Which extractors `score-reconstructions` runs, and where their weights are."""
+        names = sorted(self.config["extractors"])
+        entries = {name: self.entry(name) for name in names}
+        used = sorted({entry["encoder"] for entry in entries.values() if "encoder" in entry})
+        encoders = {name: self.config.entry("encoders", name) for name in used}
+        local, caches = (
+            [f"{name}={path(name)}" for name in names if path(name)]
+            for path in (self.local_weights, self.downloaded_weights)
+        )
+        return [
+            *flag("--extractors", as_settings(entries)),
+            *flag("--encoders", used and as_settings(encoders)),
+            *flags("--weights", local),
+            *flags("--caches", caches),
+        ]
+
+    def factors(self, stimuli: str) -> Files:
+        """The true factors of an image set, where an extractor reads them and they are known."""
+        reads = any(one["kind"] == "demo_classifier" for one in self.config["extractors"].values())
+        return self.sources.factors(stimuli) if reads else []
+
+    def training_stimuli(self, extractor: str) -> str:
+        """The packed images that the demo's classifier is trained on."""
+        return self.sources.packed(self.config.entry("extractors", extractor)["stimuli"])
+
+    def training_factors(self, extractor: str) -> str:
+        """The factors of those images.
+
+        Raises:
+            InputError: the image set names no table of them.
+        """
+        stimuli = self.config.entry("extractors", extractor)["stimuli"]
+        self.sources.factors_file(stimuli)
+        return f"resources/factors/{stimuli}.tsv"
+
+    def classifier_settings(self, extractor: str) -> str:
+        """The settings by which the demo's classifier is trained."""
+        entry = self.config.entry("extractors", extractor)
+        training = {"kind": entry["kind"], **entry["training"]}
+        return as_settings(selected("train-classifier", entry, training))
+
+    def fetched_settings(self, extractor: str) -> str:
+        """Which weights `fetch-extractor` downloads."""
+        return self.sources.settings("fetch-extractor", "extractors", extractor)

@@ -1,0 +1,47 @@
+"""Tables of the factors of simulated images: read, and each fault in one line."""
+
+import pytest
+
+from spikeline.errors import InputError
+from spikeline.sources.factors import read_factors
+
+GOOD = "things_path\tsplit\tshape\tplace\na/1.jpg\ttrain\tstar\ttop\na/2.jpg\ttest\tring\tleft\n"
+
+
+def test_a_table_gives_the_levels_of_each_factor_by_image(tmp_path):
+    (tmp_path / "f.tsv").write_text(GOOD)
+    table = read_factors(tmp_path / "f.tsv")
+    assert table.images.tolist() == ["a/1.jpg", "a/2.jpg"]
+    assert table.test.tolist() == [False, True]
+    assert table.by_image() == {
+        "shape": {"a/1.jpg": "star", "a/2.jpg": "ring"},
+        "place": {"a/1.jpg": "top", "a/2.jpg": "left"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD.replace("split", "part"), "expected tab-separated columns things_path, split"),
+        ("things_path\tsplit\na\ttrain\nb\ttest\n", "and a factor"),
+        ("", "got none"),
+        (GOOD.replace("star", ""), "line 2 lacks a value"),
+        (GOOD.replace("ring\tleft", "ring"), "line 3 lacks a value"),
+        (GOOD.replace("train", "fit"), "its split is unknown"),
+        (GOOD.replace("a/2", "a/1"), "names an image twice"),
+        (GOOD.replace("train", "test"), "expected images of both splits"),
+    ],
+)
+def test_a_fault_in_the_table_is_one_line(tmp_path, text, said):
+    (tmp_path / "f.tsv").write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_factors(tmp_path / "f.tsv")
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_missing_or_no_text_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"f\.tsv: no such file"):
+        read_factors(tmp_path / "f.tsv")
+    (tmp_path / "f.tsv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"f\.tsv: is not UTF-8"):
+        read_factors(tmp_path / "f.tsv")
