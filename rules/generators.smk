@@ -5,7 +5,9 @@
 #           results/embeddings/{encoder}/{stimuli}.h5      what a generator is conditioned on
 # PRODUCES  resources/autoencoders/{autoencoder}/          a small autoencoder, folder of diffusers
 #           resources/generators/{generator}/              a pipeline of diffusers, trained or fetched
+#           resources/ip_adapters/{generator}.safetensors  tells a generator of text an embedding
 #           results/latents/{autoencoder}/{stimuli}.h5     latents of every image
+#           results/prompts/{generator}/{stimuli}.h5       text-encoder states of every caption
 
 
 localrules:
@@ -113,3 +115,55 @@ rule fetch_generator:
         ),
     shell:
         "spikeline fetch-generator --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule encode_prompts:
+    """Encode the captions of a stimulus set, or its class names, to text-encoder states."""
+    input:
+        text=asks(PLAN.generators.prompt_source),
+        encoder=asks(PLAN.generators.text_encoder),
+    output:
+        "results/prompts/{generator}/{stimuli}.h5",
+    log:
+        "logs/encode_prompts/{generator}/{stimuli}.log",
+    wildcard_constraints:
+        generator=ENTRY_NAME,
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(8),
+        runtime=minutes(60),
+    params:
+        files=asks(PLAN.generators.prompt_arguments),
+        code=code("encode-prompts"),
+    shell:
+        "spikeline encode-prompts {params.files:q} --output {output:q} 2> {log:q}"
+
+
+rule train_ip_adapter:
+    """Train an IP-Adapter for a generator of text; killed, it continues from its last state."""
+    input:
+        unpack(asks(PLAN.generators.ip_adapter_files)),
+    output:
+        adapter="resources/ip_adapters/{generator}.safetensors",
+        history="resources/ip_adapters/{generator}.tsv",
+    log:
+        "logs/train_ip_adapter/{generator}.log",
+    benchmark:
+        "logs/train_ip_adapter/{generator}.tsv"
+    wildcard_constraints:
+        generator=PLAN.named("generators", "trained"),
+    threads: 2
+    resources:
+        gpu=1,
+        mem=scaled(4),
+        runtime=minutes(60),
+        state_interval_s=20,
+    params:
+        settings=asks(PLAN.generators.ip_adapter_settings),
+        files=asks(PLAN.generators.ip_adapter_arguments),
+        code=code("train-ip-adapter"),
+    shell:
+        "spikeline train-ip-adapter {params.files:q} --settings {params.settings:q}"
+        " --states results/.states --state-interval {resources.state_interval_s}"
+        " --output {output.adapter:q} --history {output.history:q} 2> {log:q}"

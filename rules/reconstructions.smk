@@ -2,11 +2,13 @@
 #
 # CONSUMES  results/responses/{subject}.h5 or results/windows/{windows}/{subject}.h5
 #           results/embeddings/{encoder}/{stimuli}.h5, results/latents/{autoencoder}/{stimuli}.h5
+#           results/prompts/{generator}/{stimuli}.h5           of kind adapter
 #           resources/generators/{generator}/, resources/stimuli/{stimuli}.zip
 #           results/decoders/{model}/{subject}/seed{seed}.safetensors   where a decoder predicts
 # PRODUCES  results/reconstructors/{model}/{subject}/seed{seed}.safetensors   what is predicted, how
 #                                                                          it is drawn
 #           results/reconstructors/{model}/{subject}/seed{seed}.tsv           what was tried for that
+#           results/reconstructors/{model}/{subject}/seed{seed}.adapter.safetensors   of kind adapter
 #           results/reconstructions/{model}/{subject}/seed{seed}.h5           images of the test
 
 
@@ -19,6 +21,7 @@ rule fit_reconstructor:
         latents=asks(PLAN.reconstructions.latents),
         generator=asks(PLAN.reconstructions.generator),
         autoencoder=asks(PLAN.reconstructions.autoencoder),
+        ip_adapter=asks(PLAN.reconstructions.ip_adapter),
         decoder=asks(PLAN.reconstructions.decoder),
         weights=asks(PLAN.reconstructions.weights),
     output:
@@ -29,7 +32,7 @@ rule fit_reconstructor:
     benchmark:
         "logs/fit_reconstructor/{model}/{subject}/seed{seed}.tsv"
     wildcard_constraints:
-        model=PLAN.models(*RECONSTRUCTORS),
+        model=PLAN.models(*reconstructions.FITTED),
     threads: 1
     resources:
         gpu=asks(PLAN.reconstructions.gpu),
@@ -49,6 +52,50 @@ rule fit_reconstructor:
         " --output {output.reconstructor:q} --candidates {output.candidates:q} 2> {log:q}"
 
 
+rule train_adapter:
+    """Train what tells a generator of text a decoded embedding; killed, it continues."""
+    input:
+        responses=asks(PLAN.reconstructions.responses),
+        stimuli=asks(PLAN.reconstructions.stimuli),
+        embeddings=asks(PLAN.reconstructions.embeddings),
+        latents=asks(PLAN.reconstructions.latents),
+        prompts=asks(PLAN.reconstructions.prompts),
+        generator=asks(PLAN.reconstructions.generator),
+        autoencoder=asks(PLAN.reconstructions.autoencoder),
+        weights=asks(PLAN.reconstructions.weights),
+    output:
+        reconstructor="results/reconstructors/{model}/{subject}/seed{seed}.safetensors",
+        adapter="results/reconstructors/{model}/{subject}/seed{seed}.adapter.safetensors",
+        candidates="results/reconstructors/{model}/{subject}/seed{seed}.tsv",
+        history="results/reconstructors/{model}/{subject}/seed{seed}.history.tsv",
+    log:
+        "logs/train_adapter/{model}/{subject}/seed{seed}.log",
+    benchmark:
+        "logs/train_adapter/{model}/{subject}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=PLAN.models(*reconstructions.TRAINED),
+    threads: 2
+    resources:
+        gpu=asks(PLAN.reconstructions.gpu),
+        mem=scaled(8),
+        runtime=minutes(240),
+        state_interval_s=20,
+    params:
+        settings=asks(PLAN.reconstructions.settings),
+        files=asks(PLAN.reconstructions.file_arguments),
+        judge=asks(PLAN.reconstructions.judge_arguments),
+        device=asks(PLAN.reconstructions.device_arguments),
+        code=code("train-adapter"),
+    shell:
+        "spikeline train-adapter --responses {input.responses:q} --stimuli {input.stimuli:q}"
+        " --embeddings {input.embeddings:q} --latents {input.latents:q}"
+        " --prompts {input.prompts:q} {params.files:q} {params.judge:q} {params.device:q}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --states results/.states"
+        " --state-interval {resources.state_interval_s}"
+        " --output {output.reconstructor:q} --adapter {output.adapter:q}"
+        " --candidates {output.candidates:q} --history {output.history:q} 2> {log:q}"
+
+
 rule reconstruct:
     """Draw the test images of one seed."""
     input:
@@ -59,6 +106,8 @@ rule reconstruct:
         latents=asks(PLAN.reconstructions.latents),
         generator=asks(PLAN.reconstructions.generator),
         autoencoder=asks(PLAN.reconstructions.autoencoder),
+        ip_adapter=asks(PLAN.reconstructions.ip_adapter),
+        adapter=asks(PLAN.reconstructions.adapter),
         decoder=asks(PLAN.reconstructions.decoder),
         weights=asks(PLAN.reconstructions.weights),
     output:
@@ -68,7 +117,7 @@ rule reconstruct:
     benchmark:
         "logs/reconstruct/{model}/{subject}/seed{seed}.tsv"
     wildcard_constraints:
-        model=PLAN.models(*RECONSTRUCTORS),
+        model=PLAN.models(*reconstructions.FITTED, *reconstructions.TRAINED),
     threads: 1
     resources:
         gpu=asks(PLAN.reconstructions.gpu),
@@ -77,6 +126,7 @@ rule reconstruct:
     params:
         settings=asks(PLAN.reconstructions.drawing_settings),
         files=asks(PLAN.reconstructions.file_arguments),
+        adapter=asks(PLAN.reconstructions.adapter_arguments),
         judge=asks(PLAN.reconstructions.judge_arguments),
         device=asks(PLAN.reconstructions.device_arguments),
         code=code("reconstruct"),
@@ -84,7 +134,7 @@ rule reconstruct:
         "spikeline reconstruct --reconstructor {input.reconstructor:q}"
         " --responses {input.responses:q} --stimuli {input.stimuli:q}"
         " --embeddings {input.embeddings:q} --latents {input.latents:q}"
-        " {params.files:q} {params.judge:q} {params.device:q}"
+        " {params.files:q} {params.adapter:q} {params.judge:q} {params.device:q}"
         " --settings {params.settings:q} --seed {wildcards.seed} --output {output:q} 2> {log:q}"
 
 
@@ -100,7 +150,7 @@ rule score_reconstructions:
     log:
         "logs/score_reconstructions/{model}/{subject}.log",
     wildcard_constraints:
-        model=PLAN.models(*RECONSTRUCTORS),
+        model=PLAN.models(*reconstructions.FITTED, *reconstructions.TRAINED),
     threads: 1
     resources:
         mem=scaled(4),

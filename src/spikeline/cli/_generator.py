@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
     from spikeline.bridge.generators.sampling import Conditions
+    from spikeline.bridge.reconstruction.diffusion_adapter import DiffusionAdapter
     from spikeline.bridge.reconstruction.drawing import Embed
+
+# Kinds that draw with a generator conditioned on text.
+TEXT_KINDS = ("ip_adapter", "adapter")
 
 
 def load_generator(
@@ -87,17 +91,31 @@ def conditions_of(
     settings: Mapping[str, Any],
     embedded: np.ndarray,
     options: argparse.Namespace,
+    adapter: DiffusionAdapter | None = None,
 ) -> Conditions:
     """What the pipeline is told of decoded embeddings, by the kind of reconstructor.
+
+    Args:
+        adapter: of kind `adapter`.
 
     Raises:
         InputError: the generator is conditioned on something else than the kind decodes.
     """
-    from spikeline.bridge.generators.sampling import embedding_conditions
+    from spikeline.bridge.generators import ip_adapter, sampling
+    from spikeline.bridge.reconstruction import diffusion_adapter
 
-    if settings["conditioning"] != "image":
+    kind = settings["kind"]
+    expected = "text" if kind in TEXT_KINDS else "image"
+    if settings["conditioning"] != expected:
         raise InputError(
-            f"{options.generator}: is conditioned on text, and kind {settings['kind']} tells it an "
-            "image embedding; use a generator with conditioning image, or kind ip_adapter"
+            f"{options.generator}: is conditioned on {settings['conditioning']}, and kind {kind} "
+            f"needs a generator with conditioning {expected}; name one in the model's generator"
         )
-    return embedding_conditions(pipeline, embedded, settings["noise_level"], options.seed)
+    if kind == "adapter":
+        return sampling.prompt_conditions(pipeline, diffusion_adapter.apply(adapter, embedded))
+    if kind == "ip_adapter":
+        if not options.ip_adapter:
+            raise InputError("--ip-adapter: kind ip_adapter needs the adapter of its generator")
+        ip_adapter.load_ip_adapter(pipeline, options.ip_adapter, settings["scale"])
+        return ip_adapter.ip_adapter_conditions(pipeline, embedded)
+    return sampling.embedding_conditions(pipeline, embedded, settings["noise_level"], options.seed)

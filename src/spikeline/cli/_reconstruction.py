@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latents", required=True, help="latents of the images, HDF5")
     parser.add_argument("--generator", metavar="DIR", help="a pipeline's folder; kinds that draw")
     parser.add_argument("--autoencoder", metavar="DIR", help="of the latents; kind low_level")
+    parser.add_argument("--ip-adapter", metavar="FILE", help="of the generator; kind ip_adapter")
     parser.add_argument("--decoder", metavar="FILE", help="that predicts the embedding (ridge)")
     parser.add_argument(
         "--encoder-settings",

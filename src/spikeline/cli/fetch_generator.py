@@ -14,6 +14,7 @@ from spikeline.artifacts.files import atomic_folder
 from spikeline.cli._options import add_settings, settings_of, start_log
 from spikeline.errors import InputError
 
+IP_ADAPTER = "ip_adapter.safetensors"
 _READ = ("*.json", "*.txt", "*.safetensors")
 
 
@@ -35,9 +36,34 @@ def run(options: argparse.Namespace) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
         check_folder(folder)
+        if settings["ip_adapter"]:
+            shutil.copyfile(_fetched_adapter(settings["ip_adapter"]), folder / IP_ADAPTER)
         origin = {"name": f"diffusers:{settings['model']}", **settings}
         record = provenance.describe(__name__, settings, origin=origin, encoder=None)
         provenance.write_beside(folder, record)
+
+
+def _fetched_adapter(location: str) -> Path:
+    """The file of an IP-Adapter, here or as OWNER/NAME/FILE on the hub.
+
+    Raises:
+        InputError: no such file, and the hub does not give it.
+    """
+    local = Path(location).expanduser()
+    if local.is_file():
+        return local
+    from huggingface_hub import hf_hub_download
+
+    owner, _, rest = location.partition("/")
+    name, _, file = rest.partition("/")
+    try:
+        return Path(hf_hub_download(f"{owner}/{name}", file))
+    except Exception as error:  # as below
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{location}: is no file, and the Hugging Face hub does not give it ({reason}); "
+            "download it where there is a network and name the file as ip_adapter"
+        ) from None
 
 
 def _fetched(settings: dict) -> Path:

@@ -19,12 +19,14 @@ from spikeline.bridge.reconstruction.decoding import (
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, LATENTS, Reconstructor
 from spikeline.cli import _generator, _images, _reconstruction
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
+from spikeline.errors import InputError
 from spikeline.sources import stimuli
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _reconstruction.add_arguments(parser)
     parser.add_argument("--reconstructor", required=True, metavar="FILE", help="safetensors")
+    parser.add_argument("--adapter", metavar="FILE", help="trained with it; kind adapter")
     add_settings(parser, "reconstruct")
     add_output(parser, "reconstructions, HDF5")
 
@@ -71,7 +73,8 @@ def run(options: argparse.Namespace) -> None:
         result["pixels"] = _drawn(options, fitted, own, images, found, seen)
     used = (
         options.reconstructor, options.responses, options.embeddings, options.latents,
-        options.decoder, options.generator, options.autoencoder,
+        options.decoder, options.generator, options.autoencoder, options.ip_adapter,
+        options.adapter,
     )  # fmt: skip
     record = provenance.describe(
         __name__, settings, [path for path in used if path], seed=options.seed
@@ -99,7 +102,14 @@ def _drawn(
     pipeline = _generator.load_generator(options, own, images.encoded)
     judge = _generator.load_judge(options) if own["samples"] > 1 else None
     starts = starts_of(fitted, own["source"], found, seen)
-    conditions = _generator.conditions_of(pipeline, own, found.values[EMBEDDING], options)
+    adapter = None
+    if own["kind"] == "adapter":
+        from spikeline.bridge.reconstruction import diffusion_adapter
+
+        if not options.adapter:
+            raise InputError("--adapter: kind adapter needs what `train-adapter` made")
+        adapter, _ = diffusion_adapter.load(options.adapter)
+    conditions = _generator.conditions_of(pipeline, own, found.values[EMBEDDING], options, adapter)
     what = Decoded(
         conditions,
         found.values[EMBEDDING],
@@ -112,7 +122,7 @@ def _drawn(
         fitted.choices,
         steps=own["steps"],
         samples=own["samples"],
-        batch_size=own["batch_size"],
+        batch_size=own["drawn_at_once"],
         seed=options.seed,
         embed=judge,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from spikeline.artifacts import embeddings, latents, provenance
+from spikeline.artifacts import embeddings, latents, prompts, provenance
 from spikeline.artifacts.files import atomic_folder
 from spikeline.cli import _training_run
 from spikeline.cli._images import training_images
@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latents", required=True, help="latents of the images, HDF5")
     parser.add_argument("--autoencoder", required=True, metavar="DIR", help="what made them")
     parser.add_argument("--embeddings", help="embeddings of the images, HDF5; conditioning image")
+    parser.add_argument("--prompts", help="prompts of the images, HDF5; conditioning text")
+    parser.add_argument("--clip", metavar="DIR", help="whose text encoder made them, local-dir:")
     add_settings(parser, "train-generator")
     _training_run.add_arguments(parser)
     _training_run.add_model_arguments(parser)
@@ -28,39 +30,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from spikeline.bridge.generators import text_encoder
     from spikeline.bridge.generators.image_conditioned import train_image_generator
     from spikeline.bridge.generators.pipelines import load_autoencoder
+    from spikeline.bridge.generators.text_conditioned import train_text_generator
     from spikeline.training.runner import write_history
 
     start_log()
     settings = settings_of(options, "train-generator")
     options.seed = settings["seed"]
-    if not options.embeddings:
-        raise InputError("--embeddings: a generator conditioned on images needs them")
+    text = settings["conditioning"] == "text"
+    for name in ("prompts", "clip") if text else ("embeddings",):
+        if not getattr(options, name):
+            raise InputError(
+                f"--{name}: a generator conditioned on {settings['conditioning']} needs it"
+            )
     training = _training_run.run_of(options, settings, __name__)
     encoded = latents.read(options.latents)
-    embedded = embeddings.read(options.embeddings)
     autoencoder = load_autoencoder(options.autoencoder)
     images = training_images(options.responses)
     with training:
-        pipeline, history = train_image_generator(
-            encoded.rows_of(images, options.latents),
-            embedded.rows_of(images, options.embeddings, []),
-            autoencoder,
-            settings,
-            seed=settings["seed"],
-            fabric=training.fabric,
-            state_file=training.state_file(),
-        )
+        arguments = {
+            "seed": settings["seed"],
+            "fabric": training.fabric,
+            "state_file": training.state_file(),
+        }
+        shown = encoded.rows_of(images, options.latents)
+        if text:
+            told = prompts.read(options.prompts)
+            parts = text_encoder.from_clip(options.clip)
+            rows = told.rows_of(images, options.prompts)
+            pipeline, history = train_text_generator(
+                shown, told, rows, autoencoder, *parts, settings, **arguments
+            )
+        else:
+            embedded = embeddings.read(options.embeddings)
+            rows = embedded.rows_of(images, options.embeddings, [])
+            pipeline, history = train_image_generator(
+                shown, rows, autoencoder, settings, **arguments
+            )
         if not training.writes:
             return
-        inputs = [options.responses, options.latents, options.embeddings, options.autoencoder]
+        used = (options.responses, options.latents, options.autoencoder, options.embeddings)
+        inputs = [path for path in (*used, options.prompts, options.clip) if path]
         record = provenance.describe(
             __name__,
             settings,
             inputs,
             training_images=[str(name) for name in images],
-            encoder=embedded.encoder,
         )
         with atomic_folder(options.output) as folder:
             pipeline.save_pretrained(folder)

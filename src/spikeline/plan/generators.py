@@ -12,6 +12,8 @@ from spikeline.settings.steps import selected
 
 AUTOENCODER = "resources/autoencoders/{autoencoder}"
 GENERATOR = "resources/generators/{name}"
+IP_ADAPTER = "resources/ip_adapters/{generator}.safetensors"
+PROMPTS = "results/prompts/{generator}/{stimuli}.h5"
 LATENTS = "results/latents/{autoencoder}/{stimuli}.h5"
 
 
@@ -85,8 +87,93 @@ class Generators:
             "responses": f"results/responses/{subject}.h5",
             "latents": self.latents(autoencoder, self.sources.stimuli_of(subject)),
             "autoencoder": self.autoencoder(autoencoder),
-            "embeddings": self.sources.embeddings(entry["encoder"], subject),
+            **self._told(generator, subject),
         }
+
+    def _told(self, generator: str, subject: str) -> dict[str, Files]:
+        """What a trained generator is conditioned on."""
+        entry = self.config.entry("generators", generator)
+        if entry["conditioning"] == "image":
+            return {"embeddings": self.sources.embeddings(entry["encoder"], subject)}
+        return {"prompts": self.prompts(generator, subject), "clip": self.text_encoder(generator)}
+
+    # --- text -------------------------------------------------------------------------------------
+
+    def prompts(self, generator: str, subject: str) -> str:
+        """Text-encoder states of the captions of the images that a subject saw."""
+        self.config.entry("generators", generator)
+        return PROMPTS.format(generator=generator, stimuli=self.sources.stimuli_of(subject))
+
+    def text_encoder(self, generator: str) -> str:
+        """The folder of the text encoder: of the generator's CLIP, or of the fetched pipeline.
+
+        Raises:
+            InputError: the encoder of a generator that is trained here has no folder of weights.
+        """
+        entry = self.config.entry("generators", generator)
+        if entry["kind"] == "diffusers":
+            return self.pipeline(generator)
+        folder = self.sources.local_weights(entry["encoder"])
+        if not folder:
+            raise InputError(
+                f"config generators.{generator}.encoder: {entry['encoder']!r} has no text encoder "
+                "in a folder; name one of kind demo_clip, or open_clip with local-dir:FOLDER"
+            )
+        return folder
+
+    def prompt_source(self, stimuli: str) -> str:
+        """Captions of a stimulus set or, without, responses whose categories name its images.
+
+        Raises:
+            InputError: there are neither.
+        """
+        if self.config.entry("stimuli", stimuli).get("captions"):
+            return f"resources/captions/{stimuli}.tsv"
+        for name in self.config["subjects"]:
+            if self.sources.stimuli_of(name) == stimuli:
+                return f"results/responses/{name}.h5"
+        raise InputError(f"config stimuli.{stimuli}: has neither captions nor a subject who saw it")
+
+    def prompt_arguments(self, generator: str, stimuli: str) -> list[str]:
+        """How `encode-prompts` finds the text and its encoder."""
+        source = self.prompt_source(stimuli)
+        trained = self.config.entry("generators", generator)["kind"] == "trained"
+        return [
+            "--captions" if source.endswith(".tsv") else "--responses", source,
+            "--clip" if trained else "--generator", self.text_encoder(generator),
+        ]  # fmt: skip
+
+    def ip_adapter(self, generator: str) -> str:
+        """The IP-Adapter of a generator of text, trained or fetched with it."""
+        if self.config.entry("generators", generator)["kind"] == "diffusers":
+            return f"{self.pipeline(generator)}/ip_adapter.safetensors"
+        return IP_ADAPTER.format(generator=generator)
+
+    def ip_adapter_made(self, generator: str) -> str:
+        """What a job waits for to read it."""
+        if self.config.entry("generators", generator)["kind"] == "diffusers":
+            return self.pipeline(generator)
+        return IP_ADAPTER.format(generator=generator)
+
+    def ip_adapter_files(self, generator: str) -> dict[str, Files]:
+        """What an IP-Adapter is trained on, by option of `train-ip-adapter`."""
+        entry = self.config.entry("generators", generator)
+        subject = self._subject(entry["autoencoder"])
+        return {
+            "responses": f"results/responses/{subject}.h5",
+            "latents": self.latents(entry["autoencoder"], self.sources.stimuli_of(subject)),
+            "embeddings": self.sources.embeddings(entry["encoder"], subject),
+            "generator": self.pipeline(generator),
+        }
+
+    def ip_adapter_arguments(self, generator: str) -> list[str]:
+        """The same, as arguments."""
+        files = self.ip_adapter_files(generator).items()
+        return [part for name, file in files for part in flag(f"--{name}", file)]
+
+    def ip_adapter_settings(self, generator: str) -> str:
+        """The settings by which an IP-Adapter is trained."""
+        return as_settings(self.config.entry("generators", generator)["ip_adapter"])
 
     def training_arguments(self, generator: str) -> list[str]:
         """The same, as arguments."""

@@ -19,9 +19,11 @@ SYSTEM = "reconstruction"
 RECONSTRUCTOR = "results/reconstructors/{model}/{subject}/seed{seed}.safetensors"
 RECONSTRUCTIONS = "results/reconstructions/{model}/{subject}/seed{seed}.h5"
 SCORES = "results/reconstruction_scores/{model}/{subject}.json"
-KINDS = STEPS["fit-reconstructor"][0].kinds
-# Kinds that draw with a generator, and those whose latents are decoded as images.
-_DRAWING = ("unclip", "img2img", "ip_adapter")
+ADAPTER = RECONSTRUCTOR.replace("seed{seed}", "seed{seed}.adapter")
+# Which rule makes a reconstructor, by its kind.
+FITTED = STEPS["fit-reconstructor"][0].kinds
+TRAINED = STEPS["train-adapter"][0].kinds
+_DRAWING = ("unclip", "img2img", "ip_adapter", *TRAINED)
 
 
 class Reconstructions:
@@ -71,6 +73,28 @@ class Reconstructions:
             return []
         return self.generators.pipeline(self.models.settings(model)["generator"])
 
+    def ip_adapter(self, model: str) -> Files:
+        """The IP-Adapter of the generator; none for other kinds."""
+        settings = self.models.settings(model)
+        if settings["kind"] != "ip_adapter":
+            return []
+        return self.generators.ip_adapter_made(settings["generator"])
+
+    def adapter(self, model: str, subject: str, seed: str | int) -> Files:
+        """The adapter that was trained with the reconstructor; none for other kinds."""
+        if self.models.settings(model)["kind"] not in TRAINED:
+            return []
+        trained = self.models.trained_name(model)
+        return ADAPTER.format(model=trained, subject=subject, seed=seed)
+
+    def adapter_arguments(self, model: str, subject: str, seed: str | int) -> list[str]:
+        """How `reconstruct` is told of it."""
+        return flag("--adapter", self.adapter(model, subject, seed))
+
+    def prompts(self, model: str, subject: str) -> str:
+        """Text-encoder states of the images' captions."""
+        return self.generators.prompts(self.models.settings(model)["generator"], subject)
+
     def autoencoder(self, model: str) -> Files:
         """The autoencoder of the latents."""
         return self.generators.autoencoder(self._generator(model)["autoencoder"])
@@ -118,7 +142,12 @@ class Reconstructions:
             *flag("--generator", self.generator(model)),
             *flag("--autoencoder", self.autoencoder(model)),
             *flag("--decoder", self.decoder(model, subject, seed)),
+            *flag("--ip-adapter", self._ip_adapter_file(model)),
         ]
+
+    def _ip_adapter_file(self, model: str) -> Files:
+        settings = self.models.settings(model)
+        return self.ip_adapter(model) and self.generators.ip_adapter(settings["generator"])
 
     def gpu(self, model: str) -> int:
         """How many GPUs a model asks for: none where nothing is drawn."""
@@ -153,7 +182,8 @@ class Reconstructions:
         """The settings that fitting reads. The model's name must be written canonically."""
         self.models.checked(model)
         own = self.models.training_settings(model)
-        return as_settings(selected("fit-reconstructor", own, self._generator(model)))
+        step = "train-adapter" if own["kind"] in TRAINED else "fit-reconstructor"
+        return as_settings(selected(step, own, self._generator(model)))
 
     def _drawing_settings(self, model: str) -> str:
         """The settings that drawing reads."""

@@ -122,8 +122,12 @@ STEPS: dict[str, tuple[Part, ...]] = {
         Part("generators.training", ("trained",)),
         Part("generators", ("trained",), ("conditioning",)),
     ),
-    "fetch-generator": (Part("generators", ("diffusers",), ("model", "revision", "variant")),),
+    "train-ip-adapter": (Part("generators.ip_adapter", ("trained",)),),
+    "fetch-generator": (
+        Part("generators", ("diffusers",), ("model", "revision", "variant", "ip_adapter")),
+    ),
     "fit-reconstructor": (Part("models", _RECONSTRUCTIONS), _PIPELINE),
+    "train-adapter": (Part("models", ("adapter",)), _PIPELINE),
     # Any kind that draws: the keys are the same in all, and no others have more.
     "reconstruct": (Part("models", ("unclip",), stage="evaluation"), _PIPELINE),
     "evaluate": (

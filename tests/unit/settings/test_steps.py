@@ -41,7 +41,7 @@ REQUIRED = {
     },
     **{
         ("models", kind): {"generator": "g", "regions": ["V1"]}
-        for kind in ("unclip", "img2img", "ip_adapter", "low_level", "retrieval")
+        for kind in ("unclip", "img2img", "ip_adapter", "adapter", "low_level", "retrieval")
     },
     ("autoencoders", "trained"): {"subject": "m"},
     ("generators", "trained"): {"autoencoder": "a", "encoder": "e"},

@@ -1,0 +1,140 @@
+"""Training rows of a reconstructor, how it is fitted to some, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeline.artifacts import provenance, responses
+from spikeline.artifacts.files import write_text
+from spikeline.artifacts.responses import Responses
+from spikeline.bridge.decoder import Decoder
+from spikeline.bridge.reconstruction.decoding import RESPONSES, decode, targets_of
+from spikeline.bridge.reconstruction.fitting import fit_reconstructor, validation_rows
+from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, Reconstructor
+from spikeline.bridge.splits import training_rows_of
+from spikeline.cli import _generator, _reconstruction
+from spikeline.cli._options import add_output
+from spikeline.sources import stimuli
+
+if TYPE_CHECKING:
+    from spikeline.bridge.reconstruction.diffusion_adapter import DiffusionAdapter
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the steps that fit a reconstructor."""
+    _reconstruction.add_arguments(parser)
+    parser.add_argument(
+        "--candidates", required=True, metavar="FILE", help="scores of what was tried, TSV"
+    )
+    add_output(parser, "reconstructor, safetensors")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training rows, and how a reconstructor is fitted to some of them."""
+
+    recorded: Responses
+    rows: np.ndarray
+    values: np.ndarray
+    images: _reconstruction.Images
+    decoder: Decoder | None
+    settings: dict
+    gallery: int
+
+    @classmethod
+    def read(cls, options: argparse.Namespace, settings: dict) -> Training:
+        """The rows that this seed and these settings may learn from, and no test row.
+
+        With `shuffle_responses` each row gets the response of a random one.
+        """
+        recorded = responses.read(options.responses)
+        images = _reconstruction.Images.read(options)
+        decoder = _reconstruction.read_decoder(options, images)
+        test = recorded.split(options.seed)
+        rows = training_rows_of(settings, test, recorded.images, recorded.categories, options.seed)
+        values = recorded.values[rows]
+        if settings["shuffle_responses"]:
+            values = values[np.random.default_rng(options.seed).permutation(len(values))]
+        return cls(recorded, rows, values, images, decoder, settings, int(test.sum()))
+
+    @property
+    def names(self) -> np.ndarray:
+        return self.recorded.images[self.rows]
+
+    @property
+    def categories(self) -> np.ndarray:
+        return self.recorded.categories[self.rows]
+
+    def fitted(self, kept: np.ndarray) -> Reconstructor:
+        """To rows, counted among the training rows."""
+        shown, kind = self.images.of(self.names[kept]), self.settings["kind"]
+        given = {} if self.decoder is None else {EMBEDDING: self.decoder}
+        return fit_reconstructor(
+            self.values[kept],
+            {name: shown.flat(name) for name in targets_of(kind)},
+            self.names[kept],
+            self.categories[kept],
+            self.recorded.electrodes,
+            self.settings,
+            self.images.encoded.values.shape[1:],
+            given=given,
+        )
+
+
+def chosen(
+    options: argparse.Namespace, training: Training, adapter: DiffusionAdapter | None = None
+) -> tuple[dict, list]:
+    """How to draw, and the scores of all candidates on validation images."""
+    from spikeline.bridge.generators.pixels import squares
+    from spikeline.bridge.reconstruction.drawing import candidates
+    from spikeline.bridge.reconstruction.selection import choose
+
+    settings, images = training.settings, training.images
+    tried = candidates(settings)
+    if len(tried) == 1:
+        return tried[0], tried
+    pipeline = _generator.load_generator(options, settings, images.encoded)
+    kept, left = validation_rows(
+        settings, training.names, training.categories, training.gallery, options.seed
+    )
+    reconstructor = training.fitted(kept)
+    seen, shown = (images.of(training.names[rows]) for rows in (kept, left))
+    found = decode(
+        reconstructor, RESPONSES, training.values[left], shown, seen, training.decoder, options.seed
+    )
+    conditions = _generator.conditions_of(
+        pipeline, settings, found.values[EMBEDDING], options, adapter
+    )
+    loaded = stimuli.load(options.stimuli, training.names[left])
+    pixels = squares(loaded, images.encoded.image_size)
+    judge = _generator.load_judge(options)
+    return choose(
+        pipeline, conditions, reconstructor, found, shown, seen, pixels,
+        judge=judge, seed=options.seed,
+    )  # fmt: skip
+
+
+def save(
+    options: argparse.Namespace,
+    module: str,
+    training: Training,
+    fitted: Reconstructor,
+    choices: dict,
+    tried: list,
+) -> dict[str, Any]:
+    """Write the reconstructor and what was tried; returns their provenance."""
+    from spikeline.bridge.reconstruction.selection import as_tsv
+
+    used = (options.responses, options.embeddings, options.latents, options.decoder)
+    inputs = [path for path in used if path]
+    record = provenance.describe(module, training.settings, inputs, seed=options.seed)
+    images = training.images
+    metadata = {"encoder": images.embedded.encoder, "autoencoder": images.encoded.autoencoder}
+    replace(fitted, choices=choices, metadata=metadata).save(options.output, record)
+    write_text(options.candidates, as_tsv(tried))
+    provenance.write_beside(options.candidates, record)
+    return record
