@@ -12,7 +12,11 @@ from spikeline.settings.steps import selected
 
 
 class Extractors:
-    """The feature extractors of a config; all of them score every reconstruction."""
+    """The feature extractors of a config.
+
+    All of them score every reconstruction, but for a classifier of factors: it knows only the
+    images of the set that it was trained on.
+    """
 
     def __init__(self, config: Config, sources: Sources):
         self.config, self.sources = config, sources
@@ -52,18 +56,27 @@ class Extractors:
         downloaded = entry["kind"] != "demo_classifier" and not entry["weights"]
         return f"resources/extractors/{extractor}" if downloaded else []
 
-    def weights(self) -> list[str]:
+    def used(self, subject: str) -> list[str]:
+        """The extractors that score reconstructions of what a subject saw."""
+        seen = self.sources.stimuli_of(subject)
+        return [
+            name
+            for name, entry in self.config["extractors"].items()
+            if entry["kind"] != "demo_classifier" or entry["stimuli"] == seen
+        ]
+
+    def weights(self, subject: str) -> list[str]:
         """Every file and folder of weights, as inputs of `score-reconstructions`."""
-        names = self.config["extractors"]
+        names = self.used(subject)
         found = [
             *(self.local_weights(name) for name in names),
             *(self.downloaded_weights(name) for name in names),
         ]
         return [path for path in found if path]
 
-    def arguments(self) -> list[str]:
+    def arguments(self, subject: str) -> list[str]:
         """Which extractors `score-reconstructions` runs, and where their weights are."""
-        names = sorted(self.config["extractors"])
+        names = sorted(self.used(subject))
         entries = {name: self.entry(name) for name in names}
         used = sorted({entry["encoder"] for entry in entries.values() if "encoder" in entry})
         encoders = {name: self.config.entry("encoders", name) for name in used}
@@ -78,10 +91,10 @@ class Extractors:
             *flags("--caches", caches),
         ]
 
-    def factors(self, stimuli: str) -> Files:
-        """The true factors of an image set, where an extractor reads them and they are known."""
-        reads = any(one["kind"] == "demo_classifier" for one in self.config["extractors"].values())
-        return self.sources.factors(stimuli) if reads else []
+    def factors(self, subject: str) -> Files:
+        """The true factors of what a subject saw, where an extractor reads them; else none."""
+        reads = [name for name in self.used(subject) if "factors" in self.entry(name)]
+        return f"resources/factors/{self.sources.stimuli_of(subject)}.tsv" if reads else []
 
     def training_stimuli(self, extractor: str) -> str:
         """The packed images that the demo's classifier is trained on."""
