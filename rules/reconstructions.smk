@@ -158,9 +158,10 @@ rule score_reconstructions:
     params:
         seeds=asks(PLAN.reconstructions.seeds),
         extractors=asks(PLAN.extractors.arguments),
+        factors=asks(lambda subject: flag("--factors", PLAN.extractors.factors(subject))),
         settings=PLAN.extractors.scoring_settings(),
         code=code("score-reconstructions"),
     shell:
         "spikeline score-reconstructions --reconstructions {input.reconstructions:q}"
-        " --stimuli {input.stimuli:q} {params.extractors:q} --seeds {params.seeds}"
+        " --stimuli {input.stimuli:q} {params.extractors:q} {params.factors:q} --seeds {params.seeds}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"

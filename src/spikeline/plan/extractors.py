@@ -33,10 +33,10 @@ class Extractors:
                 )
         return entry
 
-    def judging(self, subject: str) -> list[str]:
+    def used(self, subject: str) -> list[str]:
         """The extractors that score images of a subject: all but those made for other stimuli."""
         stimuli, found = self.sources.stimuli_of(subject), []
-        for name in sorted(self.config["extractors"]):
+        for name in self.config["extractors"]:
             entry = self.entry(name)
             made_for = entry.get("stimuli")
             if entry["kind"] == "encoder":
@@ -66,7 +66,7 @@ class Extractors:
 
     def weights(self, subject: str) -> list[str]:
         """Every file and folder of weights, as inputs of `score-reconstructions`."""
-        names = self.judging(subject)
+        names = self.used(subject)
         found = [
             *(self.local_weights(name) for name in names),
             *(self.downloaded_weights(name) for name in names),
@@ -75,7 +75,7 @@ class Extractors:
 
     def arguments(self, subject: str) -> list[str]:
         """Which extractors `score-reconstructions` runs, and where their weights are."""
-        names = self.judging(subject)
+        names = sorted(self.used(subject))
         entries = {name: self.entry(name) for name in names}
         used = sorted({entry["encoder"] for entry in entries.values() if "encoder" in entry})
         encoders = {name: self.config.entry("encoders", name) for name in used}
@@ -86,16 +86,14 @@ class Extractors:
         return [
             *flag("--extractors", as_settings(entries)),
             *flag("--encoders", used and as_settings(encoders)),
-            *flag("--factors", self.factors(subject)),
             *flags("--weights", local),
             *flags("--caches", caches),
         ]
 
     def factors(self, subject: str) -> Files:
-        """The true factors of a subject's images, where an extractor reads them."""
-        kinds = {self.entry(name)["kind"] for name in self.judging(subject)}
-        known = self.sources.factors(self.sources.stimuli_of(subject))
-        return known if "demo_classifier" in kinds else []
+        """The true factors of what a subject saw, where an extractor reads them; else none."""
+        reads = [name for name in self.used(subject) if "factors" in self.entry(name)]
+        return f"resources/factors/{self.sources.stimuli_of(subject)}.tsv" if reads else []
 
     def scoring_settings(self) -> str:
         """The settings that scoring reads."""

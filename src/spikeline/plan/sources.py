@@ -228,11 +228,6 @@ class Sources(Subjects):
             raise InputError(f"config stimuli.{stimuli}: names no table of factors")
         return factors
 
-    def factors(self, stimuli: str) -> Files:
-        """The factors of an image set; none where they are not known."""
-        known = self.config.entry("stimuli", stimuli).get("factors")
-        return f"resources/factors/{stimuli}.tsv" if known else []
-
     def subject_categories(self, subject: str) -> Files:
         """The categories of the images that a subject saw; none where they are not known.
 

@@ -58,7 +58,7 @@ def pairs():
         (made(0.7, number=2), condition("retrieval")),
         (made(0.5, number=3), condition("unclip@shuffle_responses=true", control=True)),
         (made(0.5, number=4), condition("unclip@source=random")),
-        (made(0.95, number=5), condition("unclip@source=true")),
+        (made(0.95, number=5), condition("unclip@source=image")),
     ]
 
 
@@ -138,7 +138,7 @@ def test_each_row_says_whether_it_is_told_the_responses_nothing_or_the_truth(tab
 
 def test_a_control_or_ceiling_is_never_the_reference():
     table = a_table(
-        (made(), condition("low_level@source=true")), (made(), condition("x", ceiling=True)),
+        (made(), condition("low_level@source=image")), (made(), condition("x", ceiling=True)),
         (made(), condition("unclip@source=mean")), (made(), condition("unclip")),
         (made(), condition("retrieval")),
     )  # fmt: skip
@@ -222,7 +222,7 @@ def test_the_caption_tells_controls_at_chance_from_those_that_are_not(table):
 
 def test_the_caption_tells_the_ceilings_apart(table):
     text = caption(table)
-    assert "Told the truth instead of responses: unclip@source=true (two-way CLIP" in text
+    assert "Told the truth instead of responses: unclip@source=image (two-way CLIP" in text
 
 
 def test_a_decoder_that_other_responses_serve_as_well_is_called_out():

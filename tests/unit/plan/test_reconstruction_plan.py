@@ -91,8 +91,8 @@ def test_an_encoder_that_cannot_see_a_drawn_image_judges_none(plan):
 
 
 def test_extractors_made_for_other_images_judge_none_of_a_subjects(plan):
-    assert plan.extractors.judging("monkeyF") == ["alexnet", "clip"]
-    assert plan.extractors.judging("lab") == ["alexnet"]
+    assert plan.extractors.used("monkeyF") == ["clip", "alexnet", "swav", "classifier"]
+    assert plan.extractors.used("lab") == ["alexnet", "swav"]
 
 
 def test_a_model_of_retrieval_gives_no_image_back(plan):

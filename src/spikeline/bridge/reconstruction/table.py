@@ -22,7 +22,7 @@ those of the config's `extractors`, two-way identification (`alexnet2`, `clip` .
 other factors of a twin; `frechet_M`, one number for all images. What was not computed has empty
 cells, and the caption says why. A row is a control where its condition says so, or its model was
 trained on broken pairs or is not told the responses (`source=mean`, `source=random`), and a ceiling
-where it is told the truth (`source=true`).
+where it is told the truth (`source=image`).
 
 Differences are those of the mean over the seeds that a row has for an image; only images of both
 rows count. Of measures that count hits they are the interval that `statistics.bootstrap_difference`
@@ -45,7 +45,7 @@ from spikeline.settings.entries import parse_name
 from spikeline.statistics import RESAMPLES, Interval, bootstrap_difference, bootstrap_mean
 
 # What a decoder is told instead of the responses, as the override `source` of its name.
-_ROLE_OF_SOURCE = {"true": CEILING, "mean": CONTROL, "random": CONTROL}
+_ROLE_OF_SOURCE = {"image": CEILING, "mean": CONTROL, "random": CONTROL}
 
 
 def reconstruction_table(
