@@ -10,6 +10,8 @@ from spikeline.artifacts import (
     counts,
     embeddings,
     features,
+    latents,
+    prompts,
     reconstructions,
     responses,
     trials,
@@ -19,6 +21,8 @@ from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.features import NAMES, Features, Normalisation
 from spikeline.artifacts.formats.contract import Contract
+from spikeline.artifacts.latents import Latents
+from spikeline.artifacts.prompts import Prompts
 from spikeline.artifacts.reconstructions import Reconstructions
 from spikeline.artifacts.responses import Responses
 from spikeline.simulate.behaving import store
@@ -134,6 +138,24 @@ def some_trials() -> dict:
     }
 
 
+def some_latents() -> Latents:
+    values = np.arange(48, dtype=np.float32).reshape(3, 4, 2, 2)
+    images = np.array(["a/1.jpg", "a/2.jpg", "b/µ.jpg"], object)
+    return Latents(values, images, "tiny:0123", 0.8, 4)
+
+
+def some_prompts() -> Prompts:
+    """Of three images, two of which have one caption."""
+    return Prompts(
+        states=np.arange(24, dtype=np.float16).reshape(2, 3, 4),
+        prompts=np.array(["a ring", "an öre"], object),
+        images=np.array(["a/1.jpg", "a/2.jpg", "b/µ.jpg"], object),
+        prompt=np.array([0, 0, 1], np.int32),
+        empty=np.zeros((3, 4), np.float16),
+        encoder="text-encoder:0123",
+    )
+
+
 def some_reconstructions(**changed) -> Reconstructions:
     rng = np.random.default_rng(0)
     pixels, low_level = rng.integers(0, 256, (2, 4, 16, 16, 3), dtype=np.uint8)
@@ -177,6 +199,8 @@ def examples() -> dict[str, tuple[Contract, dict]]:
     """Contract and newly made values of each example."""
     pictures = np.arange(48, dtype=np.uint8).reshape(2, 4, 6)
     return {
+        "latents": (latents.CONTRACT, vars(some_latents())),
+        "prompts": (prompts.CONTRACT, vars(some_prompts())),
         "reconstructions": (
             reconstructions.CONTRACT, reconstructions.stored(some_reconstructions()),
         ),

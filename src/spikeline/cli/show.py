@@ -50,6 +50,8 @@ def contracts() -> dict[str, Contract]:
         counts,
         embeddings,
         features,
+        latents,
+        prompts,
         reconstructions,
         responses,
         trials,
@@ -59,9 +61,9 @@ def contracts() -> dict[str, Contract]:
 
     found = (
         counts.CONTRACT, embeddings.CONTRACT, embeddings.REDUCED, features.CONTRACT,
-        features.NORMALISATION, reconstructions.CONTRACT, responses.CONTRACT,
-        responses.TIME_CONTRACT, trials.CONTRACT, true_rates.CONTRACT, store.SESSION,
-        store.PICTURES,
+        features.NORMALISATION, latents.CONTRACT, prompts.CONTRACT, reconstructions.CONTRACT,
+        responses.CONTRACT, responses.TIME_CONTRACT, trials.CONTRACT, true_rates.CONTRACT,
+        store.SESSION, store.PICTURES,
     )  # fmt: skip
     return {contract.name: contract for contract in found}
 
