@@ -27,21 +27,27 @@ USER_ERRNO = {
 
 def subcommands() -> dict[str, str]:
     """Each subcommand's name and help: the first line of its module's docstring."""
-    found = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem in ("__init__", "main") or path.stem.startswith("_"):
-            continue
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        found[path.stem.replace("_", "-")] = docstring.partition("\n")[0]
-    return found
+    docstrings = {
+        name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        for name, path in _modules().items()
+    }
+    return {name: docstring.partition("\n")[0] for name, docstring in docstrings.items()}
+
+
+def _modules() -> dict[str, Path]:
+    """The file of each subcommand, by name."""
+    return {
+        path.stem.replace("_", "-"): path
+        for path in sorted(Path(__file__).parent.glob("*.py"))
+        if path.stem not in ("__init__", "main") and not path.stem.startswith("_")
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; a user's mistake is one line on stderr and exit status 1."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    known = subcommands()
-    if not arguments or arguments[0] not in known:
-        return _front_page(known, arguments)
+    if not arguments or arguments[0] not in _modules():
+        return _front_page(subcommands(), arguments)
     name = arguments[0]
     try:
         module = importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
