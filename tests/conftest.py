@@ -23,6 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Files that share what a slow fixture of the session makes, by the file they run with.
 SHARING = {
     "tests/integration/test_kill_resume.py": "tests/integration/test_workflow.py",
+    "tests/integration/test_reconstruction.py": "tests/integration/test_workflow.py",
     "tests/integration/test_clients.py": "tests/integration/test_horizon_workflow.py",
 }
 
