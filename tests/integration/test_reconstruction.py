@@ -57,7 +57,8 @@ def test_the_table_has_controls_ceilings_and_paired_differences(drawn):
     table = tables.read(drawn / TABLE)
     assert list(table["model"]) == [
         "unclip", "unclip@samples=2", "img2img", "ip_adapter", "adapter", "nearest",
-        "low_level", "unclip@source=image", "low_level@source=image", "unclip@shuffle_responses=true",
+        "low_level", "unclip@source=image", "low_level@source=image",
+        "unclip@shuffle_responses=true",
     ]  # fmt: skip
     assert table["row"].iloc[0] == "reference" and table["row"].iloc[-1] == "control"
     for name in ("pixcorr", "ssim", "clip", "classifier_early", "shape_correct"):
