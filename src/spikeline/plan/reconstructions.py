@@ -96,8 +96,12 @@ class Reconstructions:
         return self.generators.prompts(self.models.settings(model)["generator"], subject)
 
     def autoencoder(self, model: str) -> Files:
-        """The autoencoder of the latents."""
+        """The folder of the latents' autoencoder."""
         return self.generators.autoencoder(self._generator(model)["autoencoder"])
+
+    def autoencoder_made(self, model: str) -> Files:
+        """What a job waits for to read it."""
+        return self.generators.autoencoder_made(self._generator(model)["autoencoder"])
 
     def decoder(self, model: str, subject: str, seed: str | int) -> Files:
         """The decoder of the house that predicts the embedding, if the model names one.
