@@ -6,24 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeline.artifacts import (
-    counts,
-    embeddings,
-    features,
-    latents,
-    prompts,
-    reconstructions,
-    responses,
-    trials,
-    true_rates,
-)
+from spikeline.artifacts import counts, embeddings, features, responses, trials, true_rates
 from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.embeddings import Embeddings
 from spikeline.artifacts.features import NAMES, Features, Normalisation
 from spikeline.artifacts.formats.contract import Contract
-from spikeline.artifacts.latents import Latents
-from spikeline.artifacts.prompts import Prompts
-from spikeline.artifacts.reconstructions import Reconstructions
+from spikeline.artifacts.images import latents, prompts, reconstructions
+from spikeline.artifacts.images.latents import Latents
+from spikeline.artifacts.images.prompts import Prompts
+from spikeline.artifacts.images.reconstructions import Reconstructions
 from spikeline.artifacts.responses import Responses
 from spikeline.simulate.behaving import store
 

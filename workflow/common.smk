@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from spikeline.errors import InputError
 from spikeline.plan.locations import flag, flags
 from spikeline.plan.plan import Plan
-from spikeline.plan import reconstructions
+from spikeline.plan.reconstruction import reconstructions
 from spikeline.settings.code_digest import code_digest
 from spikeline.settings.entries import ENTRY_NAME
 

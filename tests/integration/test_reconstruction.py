@@ -11,7 +11,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from spikeline.artifacts import latents, reconstructions, tables
+from spikeline.artifacts import tables
+from spikeline.artifacts.images import latents, reconstructions
 from spikeline.bridge.generators.autoencoder import decode
 
 pytestmark = pytest.mark.slow

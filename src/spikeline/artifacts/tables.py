@@ -5,7 +5,8 @@ varied setting (lists joined by '+', 'none' for null), then `subject` or `sessio
 columns but `category`, `role`, `row`, `similarity_unit` and `target` hold numbers: X_low and X_high
 are the 95 % interval of X, X_sd its standard deviation between seeds. Counts have no decimals,
 other numbers four; an empty cell means "not available". Which columns a table has:
-bridge/tables.py, bridge/reconstruction/table.py, horizon/scores/tables.py, horizon/wheel/table.py.
+bridge/tables.py, bridge/reconstruction/scores/table.py, horizon/scores/tables.py and
+horizon/wheel/table.py.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from spikeline.artifacts.embeddings import OUTPUT
-from spikeline.artifacts.latents import Latents
+from spikeline.artifacts.images.latents import Latents
 from spikeline.cli._options import json_of
 from spikeline.errors import InputError
 

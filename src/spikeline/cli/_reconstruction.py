@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeline.artifacts import embeddings, latents
+from spikeline.artifacts import embeddings
 from spikeline.artifacts.embeddings import Embeddings
-from spikeline.artifacts.latents import Latents
+from spikeline.artifacts.images import latents
+from spikeline.artifacts.images.latents import Latents
 from spikeline.artifacts.responses import Responses
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.reconstruction.decoder_embeddings import of_output

@@ -12,16 +12,15 @@ from spikeline.artifacts import provenance, responses
 from spikeline.artifacts.files import write_text
 from spikeline.artifacts.responses import Responses
 from spikeline.bridge.decoder import Decoder
-from spikeline.bridge.reconstruction.decoding import RESPONSES, decode, targets_of
-from spikeline.bridge.reconstruction.fitting import fit_reconstructor, validation_rows
+from spikeline.bridge.reconstruction.decoding import targets_of
+from spikeline.bridge.reconstruction.fitting import fit_reconstructor
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, Reconstructor
 from spikeline.bridge.splits import training_rows_of
-from spikeline.cli import _generator, _reconstruction
+from spikeline.cli import _reconstruction
 from spikeline.cli._options import add_output
-from spikeline.sources import stimuli
 
 if TYPE_CHECKING:
-    from spikeline.bridge.reconstruction.diffusion_adapter import DiffusionAdapter
+    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,39 +82,6 @@ class Training:
             self.images.encoded.values.shape[1:],
             given=given,
         )
-
-
-def chosen(
-    options: argparse.Namespace, training: Training, adapter: DiffusionAdapter | None = None
-) -> tuple[dict, list]:
-    """How to draw, and the scores of all candidates on validation images."""
-    from spikeline.bridge.generators.pixels import squares
-    from spikeline.bridge.reconstruction.drawing import candidates
-    from spikeline.bridge.reconstruction.selection import choose
-
-    settings, images = training.settings, training.images
-    tried = candidates(settings)
-    if len(tried) == 1:
-        return tried[0], tried
-    pipeline = _generator.load_generator(options, settings, images.encoded)
-    kept, left = validation_rows(
-        settings, training.names, training.categories, training.gallery, options.seed
-    )
-    reconstructor = training.fitted(kept)
-    seen, shown = (images.of(training.names[rows]) for rows in (kept, left))
-    found = decode(
-        reconstructor, RESPONSES, training.values[left], shown, seen, training.decoder, options.seed
-    )
-    conditions = _generator.conditions_of(
-        pipeline, settings, found.values[EMBEDDING], options, adapter
-    )
-    loaded = stimuli.load(options.stimuli, training.names[left])
-    pixels = squares(loaded, images.encoded.image_size)
-    judge = _generator.load_judge(options)
-    return choose(
-        pipeline, conditions, reconstructor, found, shown, seen, pixels,
-        judge=judge, seed=options.seed,
-    )  # fmt: skip
 
 
 def save(

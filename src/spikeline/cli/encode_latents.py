@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from spikeline.artifacts import latents, provenance
+from spikeline.artifacts import provenance
 from spikeline.artifacts.embeddings import identity
 from spikeline.artifacts.files import sha256
-from spikeline.artifacts.latents import Latents
+from spikeline.artifacts.images import latents
+from spikeline.artifacts.images.latents import Latents
 from spikeline.cli._options import add_output, start_log
 from spikeline.sources import stimuli
 

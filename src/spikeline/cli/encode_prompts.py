@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from spikeline.artifacts import prompts, provenance
+from spikeline.artifacts import provenance
+from spikeline.artifacts.images import prompts
 from spikeline.cli._options import add_output, start_log
 
 

@@ -10,7 +10,7 @@ import logging
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_folder
-from spikeline.bridge.reconstruction import downloads
+from spikeline.bridge.reconstruction.scores import downloads
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 
 log = logging.getLogger(__name__)

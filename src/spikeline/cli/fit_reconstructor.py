@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeline.bridge.reconstruction.decoding import DRAWING_KINDS
 from spikeline.cli import _reconstruction_training
+from spikeline.cli._drawing_choice import chosen
 from spikeline.cli._options import add_settings, settings_of, start_log
 
 
@@ -26,6 +27,6 @@ def run(options: argparse.Namespace) -> None:
     training = _reconstruction_training.Training.read(options, settings)
     choices, tried = {}, []
     if settings["kind"] in DRAWING_KINDS:
-        choices, tried = _reconstruction_training.chosen(options, training)
+        choices, tried = chosen(options, training)
     whole = training.fitted(np.arange(len(training.rows)))
     _reconstruction_training.save(options, __name__, training, whole, choices, tried)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import provenance, reconstructions, responses
+from spikeline.artifacts import provenance, responses
+from spikeline.artifacts.images import reconstructions
 from spikeline.bridge.reconstruction.decoding import (
     DRAWING_KINDS,
     RESPONSES,

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from spikeline.artifacts import provenance, reconstruction_scores, reconstructions
-from spikeline.artifacts.reconstruction_scores import ReconstructionScores
+from spikeline.artifacts import provenance
+from spikeline.artifacts.images import reconstruction_scores, reconstructions
+from spikeline.artifacts.images.reconstruction_scores import ReconstructionScores
 from spikeline.bridge.generators.pixels import squares
-from spikeline.bridge.reconstruction.extractors import Weights
-from spikeline.bridge.reconstruction.scoring import Scorer
+from spikeline.bridge.reconstruction.scores.extractors import Weights
+from spikeline.bridge.reconstruction.scores.scoring import Scorer
+from spikeline.cli._extractors import entries_of, named_paths
 from spikeline.cli._options import (
     add_output,
     add_settings,
-    json_of,
     seeds_of,
     settings_of,
     start_log,
 )
 from spikeline.errors import InputError
-from spikeline.settings.schema import load_schema, validated_entry
 from spikeline.sources import stimuli
 from spikeline.sources.factors import read_factors
 from spikeline.training.device import choose_device
@@ -124,29 +123,3 @@ def shown_images(path: str, names: np.ndarray, pixels: np.ndarray, where: str) -
 
 def _progress(images: Any, total: int) -> Any:
     return tqdm(images, total=total, desc="shown", unit="image", leave=False)
-
-
-def entries_of(text: str, section: str) -> dict[str, dict[str, Any]]:
-    """Entries of a section of the config by name, checked and filled with the schema's defaults."""
-    kinds = load_schema()["properties"][section]["x-kinds"]
-    given = json_of(text, f"--{section}")
-    return {
-        name: validated_entry(section, entry, kinds, f"--{section}.{name}")
-        for name, entry in given.items()
-    }
-
-
-def named_paths(given: Sequence[str], known: Mapping[str, Any], option: str) -> dict[str, str]:
-    """{name: path} of `NAME=PATH` arguments.
-
-    Raises:
-        InputError: no such pair, or an unknown name.
-    """
-    found = {}
-    for pair in given:
-        name, equals, path = pair.partition("=")
-        if not equals or not path or name not in known:
-            names = ", ".join(known) or "none"
-            raise InputError(f"{option}: {pair!r} is no NAME=PATH of an extractor; given: {names}")
-        found[name] = path
-    return found

@@ -46,17 +46,8 @@ def _contents(path: Path) -> list[str]:
 
 def contracts() -> dict[str, Contract]:
     """The contracts of HDF5 files by name."""
-    from spikeline.artifacts import (
-        counts,
-        embeddings,
-        features,
-        latents,
-        prompts,
-        reconstructions,
-        responses,
-        trials,
-        true_rates,
-    )
+    from spikeline.artifacts import counts, embeddings, features, responses, trials, true_rates
+    from spikeline.artifacts.images import latents, prompts, reconstructions
     from spikeline.simulate.behaving import store
 
     found = (

@@ -10,13 +10,14 @@ import argparse
 
 import numpy as np
 
-from spikeline.artifacts import prompts
+from spikeline.artifacts.images import prompts
 from spikeline.bridge.reconstruction.fitting import left_out_predictions
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING
 from spikeline.bridge.reconstruction.standardising import Moments, standardised
 from spikeline.bridge.ridge import fit_ridge
 from spikeline.bridge.splits import left_out_together
 from spikeline.cli import _generator, _reconstruction_training, _training_run
+from spikeline.cli._drawing_choice import chosen
 from spikeline.cli._options import add_settings, settings_of, start_log
 
 
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
         )
         if not run.writes:
             return
-        choices, tried = _reconstruction_training.chosen(options, training, adapter)
+        choices, tried = chosen(options, training, adapter)
         record = _reconstruction_training.save(options, __name__, training, whole, choices, tried)
         diffusion_adapter.save(options.adapter, adapter, settings, {}, record)
         write_history(options.history, history, record)

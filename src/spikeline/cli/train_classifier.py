@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train on the images whose split is train; report how well it reads the others."""
     from spikeline.bridge.generators.pixels import squares
-    from spikeline.bridge.reconstruction.factor_classifier import save_folder
+    from spikeline.bridge.reconstruction.scores.factor_classifier import save_folder
     from spikeline.simulate import classifier
     from spikeline.training.device import choose_device
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from spikeline.artifacts import embeddings, latents, prompts, provenance
+from spikeline.artifacts import embeddings, provenance
 from spikeline.artifacts.files import atomic_folder
+from spikeline.artifacts.images import latents, prompts
 from spikeline.cli import _training_run
 from spikeline.cli._images import training_images
 from spikeline.cli._options import add_settings, settings_of, start_log

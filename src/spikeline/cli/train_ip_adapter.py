@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from spikeline.artifacts import embeddings, latents, provenance
+from spikeline.artifacts import embeddings, provenance
+from spikeline.artifacts.images import latents
 from spikeline.cli import _training_run
 from spikeline.cli._images import training_images
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log

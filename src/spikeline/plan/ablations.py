@@ -12,7 +12,7 @@ from spikeline.plan.config import Config, as_settings
 from spikeline.plan.decoders import EVALUATION
 from spikeline.plan.forecasters import BASELINES, FORECASTS
 from spikeline.plan.locations import flag
-from spikeline.plan.reconstructions import SYSTEM as RECONSTRUCTION
+from spikeline.plan.reconstruction.reconstructions import SYSTEM as RECONSTRUCTION
 
 WHEEL = "poyo_wheel"
 # Systems whose tables have a row per condition and subject, and a control.

@@ -14,12 +14,12 @@ from spikeline.plan.cohorts import Cohorts
 from spikeline.plan.config import Config, as_settings, merged
 from spikeline.plan.decoders import Decoders
 from spikeline.plan.devices import Devices
-from spikeline.plan.extractors import Extractors
 from spikeline.plan.forecasters import Forecasters
-from spikeline.plan.generators import Generators
 from spikeline.plan.patterns import models_but, models_of, none_of, one_of
-from spikeline.plan.reconstructions import RECONSTRUCTIONS, SCORES, Reconstructions
-from spikeline.plan.reconstructions import SYSTEM as RECONSTRUCTION
+from spikeline.plan.reconstruction.extractors import Extractors
+from spikeline.plan.reconstruction.generators import Generators
+from spikeline.plan.reconstruction.reconstructions import RECONSTRUCTIONS, SCORES, Reconstructions
+from spikeline.plan.reconstruction.reconstructions import SYSTEM as RECONSTRUCTION
 from spikeline.plan.sources import Sources
 from spikeline.settings.schema import load_yaml
 from spikeline.settings.steps import selected

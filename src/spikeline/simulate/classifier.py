@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from spikeline.bridge.reconstruction.factor_classifier import FactorClassifier, inputs, read
+from spikeline.bridge.reconstruction.scores.factor_classifier import FactorClassifier, inputs, read
 from spikeline.training.device import mixed_precision
 
 _CPU = torch.device("cpu")

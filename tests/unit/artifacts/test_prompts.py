@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from artifact_examples import some_prompts
 
-from spikeline.artifacts import prompts
+from spikeline.artifacts.images import prompts
 from spikeline.errors import InputError
 
 

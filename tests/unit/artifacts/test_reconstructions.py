@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from artifact_examples import some_reconstructions
 
-from spikeline.artifacts import reconstruction_scores, reconstructions
-from spikeline.artifacts.reconstruction_scores import ReconstructionScores, SeedScores
+from spikeline.artifacts.images import reconstruction_scores, reconstructions
+from spikeline.artifacts.images.reconstruction_scores import ReconstructionScores, SeedScores
 from spikeline.errors import InputError
 
 RECORD = {"step": "test", "origins": {}}

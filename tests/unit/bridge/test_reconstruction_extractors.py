@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from spikeline.bridge.images import encoders as image_encoders
-from spikeline.bridge.reconstruction import downloads, extractors
-from spikeline.bridge.reconstruction.extractors import Weights, WeightsMissingError
+from spikeline.bridge.reconstruction.scores import downloads, extractors
+from spikeline.bridge.reconstruction.scores.extractors import Weights, WeightsMissingError
 from spikeline.errors import InputError
 from spikeline.settings.schema import load_schema, validated_entry
 from spikeline.simulate import clip

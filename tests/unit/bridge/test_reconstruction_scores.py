@@ -8,7 +8,7 @@ from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity as oracle_ssim
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from spikeline.bridge.reconstruction import scores
+from spikeline.bridge.reconstruction.scores import measures as scores
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from spikeline.artifacts import reconstruction_scores
-from spikeline.artifacts.reconstruction_scores import ReconstructionScores
-from spikeline.bridge.reconstruction import scores, scoring
-from spikeline.bridge.reconstruction.extractors import Extractor
-from spikeline.bridge.reconstruction.scoring import Scorer
+from spikeline.artifacts.images import reconstruction_scores
+from spikeline.artifacts.images.reconstruction_scores import ReconstructionScores
+from spikeline.bridge.reconstruction.scores import measures as scores
+from spikeline.bridge.reconstruction.scores import scoring
+from spikeline.bridge.reconstruction.scores.extractors import Extractor
+from spikeline.bridge.reconstruction.scores.scoring import Scorer
 from spikeline.errors import InputError
 
 CPU = torch.device("cpu")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from spikeline.artifacts import tables
-from spikeline.artifacts.reconstruction_scores import ReconstructionScores, SeedScores
-from spikeline.bridge.reconstruction.captions import caption
-from spikeline.bridge.reconstruction.table import missing_of, reconstruction_table
+from spikeline.artifacts.images.reconstruction_scores import ReconstructionScores, SeedScores
+from spikeline.bridge.reconstruction.scores.captions import caption
+from spikeline.bridge.reconstruction.scores.table import missing_of, reconstruction_table
 from spikeline.errors import InputError
 from spikeline.statistics import bootstrap_difference, bootstrap_mean
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from artifact_examples import some_responses
 
-from spikeline.artifacts import prompts, responses
+from spikeline.artifacts import responses
+from spikeline.artifacts.images import prompts
 from spikeline.cli import encode_prompts as command
 from spikeline.errors import InputError
 from spikeline.simulate.clip import ClipSettings, open_clip_config, save_clip

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spikeline.artifacts import provenance, reconstruction_scores, reconstructions
-from spikeline.artifacts.reconstructions import Reconstructions
+from spikeline.artifacts import provenance
+from spikeline.artifacts.images import reconstruction_scores, reconstructions
+from spikeline.artifacts.images.reconstructions import Reconstructions
 from spikeline.bridge.generators.pixels import squares
-from spikeline.bridge.reconstruction import scores
+from spikeline.bridge.reconstruction.scores import measures as scores
 from spikeline.cli.main import main
 from spikeline.sources import stimuli
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spikeline.artifacts import provenance, reconstruction_scores, reconstructions, tables
-from spikeline.artifacts.reconstruction_scores import ReconstructionScores, SeedScores
-from spikeline.artifacts.reconstructions import Reconstructions
-from spikeline.bridge.reconstruction.table import reconstruction_table
+from spikeline.artifacts import provenance, tables
+from spikeline.artifacts.images import reconstruction_scores, reconstructions
+from spikeline.artifacts.images.reconstruction_scores import ReconstructionScores, SeedScores
+from spikeline.artifacts.images.reconstructions import Reconstructions
+from spikeline.bridge.reconstruction.scores.table import reconstruction_table
 from spikeline.cli import tabulate_reconstructions
 from spikeline.cli.main import main
 from spikeline.sources import stimuli

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from defaults import settings as completed
 
-from spikeline.bridge.reconstruction import extractors, factor_classifier
-from spikeline.bridge.reconstruction.extractors import Weights
+from spikeline.bridge.reconstruction.scores import extractors, factor_classifier
+from spikeline.bridge.reconstruction.scores.extractors import Weights
 from spikeline.cli import train_classifier as command
 from spikeline.errors import InputError
 from spikeline.simulate import classifier

@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from spikeline.artifacts.prompts import Prompts
+from spikeline.artifacts.images.prompts import Prompts
 from spikeline.bridge.generators.text_encoder import identity
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from spikeline.artifacts.prompts import Prompts
+from spikeline.artifacts.images.prompts import Prompts
 from spikeline.bridge.generators.diffusion import PromptConditions, noise_scheduler, train_unet
 from spikeline.bridge.generators.pipelines import text_pipeline
 from spikeline.bridge.generators.text_encoder import identity

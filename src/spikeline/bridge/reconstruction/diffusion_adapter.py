@@ -18,7 +18,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
 
 from spikeline.artifacts.formats import safetensors_file
-from spikeline.artifacts.prompts import Prompts
+from spikeline.artifacts.images.prompts import Prompts
 from spikeline.bridge.generators.denoising import denoising_error, frozen_unet
 from spikeline.bridge.generators.sampling import checked
 from spikeline.bridge.networks.batches import ShuffledRows

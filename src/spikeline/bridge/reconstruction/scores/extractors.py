@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 
 from spikeline.artifacts.embeddings import OUTPUT
 from spikeline.bridge.images import encoders as image_encoders
-from spikeline.bridge.reconstruction import factor_classifier
-from spikeline.bridge.reconstruction.downloads import PICKLED, REASON, WEIGHTS, check_model
+from spikeline.bridge.reconstruction.scores import factor_classifier
+from spikeline.bridge.reconstruction.scores.downloads import PICKLED, REASON, WEIGHTS, check_model
 from spikeline.errors import InputError
 from spikeline.settings.schema import unknown
 

@@ -9,8 +9,8 @@ from typing import Any
 from spikeline.errors import InputError
 from spikeline.plan.config import Config, as_settings
 from spikeline.plan.decoders import DECODER, Decoders, check_system
-from spikeline.plan.generators import Generators
 from spikeline.plan.locations import flag
+from spikeline.plan.reconstruction.generators import Generators
 from spikeline.plan.sources import Files, Sources
 from spikeline.settings.schema import unknown
 from spikeline.settings.steps import STEPS, selected

@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikeline.artifacts.reconstruction_scores import SeedScores
-from spikeline.bridge.reconstruction import extractors, scores
-from spikeline.bridge.reconstruction.extractors import Extractor, Weights, WeightsMissingError
+from spikeline.artifacts.images.reconstruction_scores import SeedScores
+from spikeline.bridge.reconstruction.scores import extractors
+from spikeline.bridge.reconstruction.scores import measures as scores
+from spikeline.bridge.reconstruction.scores.extractors import (
+    Extractor,
+    Weights,
+    WeightsMissingError,
+)
 from spikeline.errors import InputError
 
 log = logging.getLogger(__name__)

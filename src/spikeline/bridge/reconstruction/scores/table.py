@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spikeline.artifacts.reconstruction_scores import FAMILIES, ReconstructionScores
+from spikeline.artifacts.images.reconstruction_scores import FAMILIES, ReconstructionScores
 from spikeline.artifacts.tables import CEILING, CONTROL, MODEL, REFERENCE
 from spikeline.bridge.tables import condition_names, interval_columns, varied_settings
 from spikeline.settings.entries import parse_name

@@ -1,0 +1,1 @@
+"""How like the shown images are those given back: features, measures, tables and galleries."""

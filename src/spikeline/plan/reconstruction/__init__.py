@@ -1,0 +1,1 @@
+"""What images given back are made from: generators, reconstructors, and what judges them."""
