@@ -34,7 +34,7 @@ def vae(pixels, **given):
 
 
 def test_an_autoencoder_gives_new_images_of_its_kind_back():
-    trained = vae(pictures())
+    trained = vae(pictures(count=512))
     new = pictures(seed=1)
     back = decode(trained, encode(trained, new, CPU), CPU)
     assert back.shape == new.shape and back.dtype == np.uint8
