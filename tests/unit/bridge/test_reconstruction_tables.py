@@ -233,4 +233,6 @@ def test_a_decoder_that_other_responses_serve_as_well_is_called_out():
 def test_a_difference_whose_interval_includes_zero_is_never_a_gain():
     table = a_table((made(0.8, number=1), condition("a")), (made(0.8, number=2), condition("b")))
     assert table["difference_clip_low"].iloc[1] < 0 < table["difference_clip_high"].iloc[1]
-    assert "b is, not clearly, " in caption(table)
+    text = caption(table)
+    assert "b does not clearly differ [" in text
+    assert "higher by" not in text and "lower by" not in text

@@ -92,14 +92,12 @@ def _best(rows: pd.DataFrame, measure: str) -> list[str]:
 def _compared(row: Row, measure: str) -> str:
     name = f"difference_{measure}"
     size, ends = row[name], _ends(measure, row, name)
-    if not size:
-        return f"{row['label']} is equal {ends}"
-    doubt = "" if row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 else ", not clearly,"
+    if row[f"{name}_low"] <= 0 <= row[f"{name}_high"]:
+        return f"{row['label']} does not clearly differ {ends}"
     way = "higher" if size > 0 else "lower"
     unit = " points" if measure != PIXCORR else ""
-    return (
-        f"{row['label']} is{doubt} {way} by {_number(measure, abs(size), plain=True)}{unit} {ends}"
-    )
+    told = _number(measure, abs(size), plain=True)
+    return f"{row['label']} is {way} by {told}{unit} {ends}"
 
 
 def _controls(rows: pd.DataFrame, measure: str) -> list[str]:
