@@ -7,17 +7,12 @@ from typing import Any
 
 from spikeline.cli._options import json_of
 from spikeline.errors import InputError
-from spikeline.settings.schema import load_schema, validated_entry
+from spikeline.settings.schema import validated_entries
 
 
 def entries_of(text: str, section: str) -> dict[str, dict[str, Any]]:
     """Entries of a section of the config by name, checked and filled with the schema's defaults."""
-    kinds = load_schema()["properties"][section]["x-kinds"]
-    given = json_of(text, f"--{section}")
-    return {
-        name: validated_entry(section, entry, kinds, f"--{section}.{name}")
-        for name, entry in given.items()
-    }
+    return validated_entries(section, json_of(text, f"--{section}"), f"--{section}")
 
 
 def named_paths(given: Sequence[str], known: Mapping[str, Any], option: str) -> dict[str, str]:

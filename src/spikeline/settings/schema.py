@@ -149,6 +149,21 @@ def validated_entry(
     return filled
 
 
+def validated_entries(
+    section: str, given: Mapping[str, Mapping[str, Any]], where: str
+) -> dict[str, dict[str, Any]]:
+    """Entries of a section by name, each checked and filled by its kind.
+
+    Raises:
+        InputError: on the first violation, naming the entry below `where`.
+    """
+    kinds = load_schema()["properties"][section]["x-kinds"]
+    return {
+        name: validated_entry(section, entry, kinds, f"{where}.{name}")
+        for name, entry in given.items()
+    }
+
+
 def with_defaults(instance: Any, schema: Mapping[str, Any]) -> Any:
     """A copy of `instance` with the schema's defaults filled at every depth; nothing is checked."""
     if not isinstance(instance, Mapping):
