@@ -151,7 +151,6 @@ def test_random_and_mean_controls_have_the_moments_of_the_training_images():
     own = Moments.of(drawn)
     np.testing.assert_allclose(own.mean, targets.mean, atol=0.1 * targets.std.max())
     np.testing.assert_allclose(own.std, targets.std, rtol=0.1)
-    # Draws for different images are independent: none resembles the shown one.
     mean = decode(reconstructor, "mean", values, shown, seen).values[EMBEDDING]
     np.testing.assert_allclose(mean, np.tile(targets.mean, (4000, 1)), rtol=1e-5)
 
