@@ -33,9 +33,13 @@ def run(options: argparse.Namespace) -> None:
 
     from spikeline.horizon.forecaster import checkpoint
     from spikeline.horizon.forecaster.batches import Geometry
-    from spikeline.horizon.forecaster.network import Forecaster
     from spikeline.horizon.forecaster.recordings import build_recording, mean_rate, unit_keys
-    from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster
+    from spikeline.horizon.forecaster.shared_glm import SharedForecaster
+    from spikeline.horizon.forecaster.training import (
+        fingerprint_of,
+        fit_forecaster,
+        fit_shared_forecaster,
+    )
     from spikeline.horizon.sessions.loading import image_facts, read_sessions
     from spikeline.horizon.sessions.normalisation import check_sessions
     from spikeline.training.runner import write_history
@@ -48,14 +52,16 @@ def run(options: argparse.Namespace) -> None:
     normalisation = features_artifact.read_normalisation(options.normalisation)
     check_sessions(normalisation, [one.session for one in counts], options.normalisation)
     image_dim, encoder = image_facts(embeddings)
-    if "image" in settings["modalities"] and not embeddings:
+    images = "image" in settings.get("modalities", ())
+    if images and not embeddings:
         raise InputError("--embeddings: modalities has image; give the embeddings of the images")
 
     keys = [key for one in counts for key in unit_keys(one)]
-    learned = keys if settings["identity"] == "per_unit" else []
+    identity = settings.get("identity")
+    learned = keys if identity == "per_unit" else []
     torch.manual_seed(2 * options.seed)  # the loop seeds itself, with another number
     bin_s = counts[0].bin_s
-    model = Forecaster(
+    model = checkpoint.build(
         settings,
         bin_s,
         torch.from_numpy(normalisation.mean),
@@ -72,25 +78,29 @@ def run(options: argparse.Namespace) -> None:
             decay=geometry.decay,
             mean_rate=rate,
             training_keys={key: row for row, key in enumerate(learned)},
-            random_dim=settings["dim"] if settings["identity"] == "random" else 0,
-            peers=settings["peers"],
-            embeddings=embeddings if "image" in settings["modalities"] else (),
+            random_dim=settings["dim"] if identity == "random" else 0,
+            embeddings=embeddings if images else (),
             mapped=mapped,
         )
         for one, described in zip(counts, features, strict=True)
     ]
     scale = [normalisation.mean.tolist(), normalisation.std.tolist()]
     with training:
-        history = fit_forecaster(
-            model,
-            recordings,
-            geometry,
-            settings,
-            seed=options.seed,
-            fabric=training.fabric,
-            state_file=training.state_file(),
-            fingerprint=fingerprint_of({**settings, "scale": scale}, options.seed, recordings),
-        )
+        if isinstance(model, SharedForecaster):
+            history = fit_shared_forecaster(
+                model, recordings, geometry, settings, seed=options.seed
+            )
+        else:
+            history = fit_forecaster(
+                model,
+                recordings,
+                geometry,
+                settings,
+                seed=options.seed,
+                fabric=training.fabric,
+                state_file=training.state_file(),
+                fingerprint=fingerprint_of({**settings, "scale": scale}, options.seed, recordings),
+            )
         if not training.writes:
             return
         inputs = [*options.counts, *options.features, *options.embeddings, options.normalisation]

@@ -45,9 +45,10 @@ class Config:
     def __init__(self, given: Mapping[str, Any]):
         schema = load_schema()
         values = validated_config(given, schema)
-        self.tables = {
-            name: sessions_of_table(name, entry) for name, entry in values["session_tables"].items()
-        }
+        # {a name that a cohort may give: its sessions}
+        self.tables: dict[str, dict[str, Any]] = {}
+        for name, entry in values["session_tables"].items():
+            self.tables |= sessions_of_table(name, entry)
         values["sessions"] = dict(values["sessions"])
         for sessions in self.tables.values():
             values["sessions"] |= sessions

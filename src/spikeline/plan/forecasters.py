@@ -135,9 +135,12 @@ class Forecasters:
         return self.models.settings(model)["kind"] in REGRESSIONS
 
     def seeds(self, model: str) -> list[int]:
-        """The seeds of an evaluation; none of a regression, where nothing is random."""
+        """The seeds of an evaluation: none of a regression, where nothing is random, and one of the
+        shared regression, where only the draw of its rows is."""
         if self.is_regression(model):
             return []
+        if self.models.settings(model)["kind"] == "shared_glm":
+            return [0]
         return list(range(self._asked(model) or self.config["evaluation"]["seeds"]))
 
     def minutes(self, model: str) -> int:

@@ -227,8 +227,17 @@ def _co_smoothing_hides_some(co_smoothing_groups: int) -> Broken:
     return None
 
 
-def _traces_differ(traces_s: Sequence[float]) -> Broken:
+def _traces_ascend(traces_s: Sequence[float]) -> Broken:
+    if list(traces_s) != sorted(traces_s):
+        return "traces_s", f"{list(traces_s)} does not ascend; give them in order"
     return _distinct("traces_s", traces_s)
+
+
+def _adaptation_reads_traces(adaptation_s: Sequence[float], traces_s: Sequence[float]) -> Broken:
+    other = [one for one in adaptation_s if one not in traces_s]
+    if other:
+        return "adaptation_s", f"{other[0]} is not among traces_s, {list(traces_s)}"
+    return _distinct("adaptation_s", adaptation_s)
 
 
 def _own_traces_differ(own_traces_s: Sequence[float]) -> Broken:
@@ -316,6 +325,7 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ("sessions", "allen"): _SESSION,
     ("sessions", "arrays"): _SESSION,
     ("session_tables", "ibl"): _SESSION,
+    ("session_tables", "arrays"): _SESSION,
     ("models", "ridge"): _DECODER,
     ("models", "auto"): _DECODER,
     ("models", "bayesian"): (*_DECODER, _a_kernel_on_one_side),
@@ -327,10 +337,12 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
         _transfer_has_a_start,
         _presentations_of_the_test_are_reserved,
     ),
+    ("models", "shared_glm"): (_traces_ascend, _co_smoothing_hides_some),
     ("models", "forecaster"): (
         _whole_heads,
         _whole_patches,
-        _traces_differ,
+        _traces_ascend,
+        _adaptation_reads_traces,
         _co_smoothing_hides_some,
     ),
     ("models", "regression"): (

@@ -136,10 +136,10 @@ STEPS: dict[str, tuple[Part, ...]] = {
     ),
     "score-baselines": (Part("evaluation", keys=("horizons_ms",)),),
     "fit-regression": (Part("models", ("regression",)),),
-    "train-forecaster": (Part("models", ("forecaster",)),),
+    "train-forecaster": (Part("models", ("forecaster", "shared_glm")),),
     "evaluate-forecaster": (
         Part("evaluation", keys=("horizons_ms",)),
-        Part("models", ("forecaster",), stage="evaluation"),
+        Part("models", ("forecaster", "shared_glm"), stage="evaluation"),
     ),
     "decode-wheel": (Part("wheel", without=("sessions", "seeds")),),
 }

@@ -49,6 +49,7 @@ def train(
     members: int = 1,
     score: Score | None = None,
     frozen: Callable[[int], Collection[str]] | None = None,
+    most_gradient: float | None = None,
     state_file: StateFile | None = None,
     fingerprint: str = "",
 ) -> list[dict]:
@@ -67,6 +68,7 @@ def train(
             Without it the last weights are kept.
         frozen: the names of the parameters that do not learn in an epoch, counted from 0. It is a
             function of the epoch alone, so that a resumed run freezes what an unbroken one does.
+        most_gradient: norm of all gradients of a step together, beyond which it is shortened to it.
         state_file: where an unfinished training is kept; None keeps none. The caller deletes it
             once the result is safe.
         fingerprint: identity of this training; a state with another one is not resumed.
@@ -115,6 +117,8 @@ def train(
             optimiser.zero_grad(set_to_none=True)
             losses.sum().backward()
             average_gradients(fabric, parameters.values())
+            if most_gradient is not None:
+                nn.utils.clip_grad_norm_(parameters.values(), most_gradient)
             optimiser.step()
             total += losses.detach()
         mean_loss = (averaged(fabric, total) / schedule.steps).tolist()

@@ -14,13 +14,14 @@ from spikeline.horizon.forecaster.recordings import build_recording, mean_rate, 
 
 BIN_S = 0.02
 SETTINGS = {
-    "identity": "idencoder", "features": "normalised", "modalities": [], "modality_every": 1,
-    "dim": 16, "heads": 2, "depth": 1, "decoder_depth": 1, "latents": 4, "pools": 4,
-    "head_hidden": 8, "head_rank": 8, "history_ms": 400, "patch_ms": 100, "horizon_ms": 200,
-    "traces_s": [0.04, 0.5, 5], "peers": True, "dropout": 0.1, "unit_dropout": 0.2,
-    "feature_noise": 0.1, "shuffle_history": False, "lead_bins": 5, "batch_size": 8,
-    "steps_per_epoch": 15, "epochs": 4, "learning_rate": 0.01, "weight_decay": 0.01,
-    "warmup_epochs": 0.5, "patience": 0, "validation_windows": 60,
+    "kind": "forecaster", "identity": "idencoder", "features": "normalised", "modalities": [],
+    "modality_every": 1, "dim": 16, "heads": 2, "depth": 1, "decoder_depth": 1, "latents": 4,
+    "pools": 4, "head_hidden": 8, "own_hidden": 8, "head_rank": 8, "history_ms": 400,
+    "patch_ms": 100, "horizon_ms": 200, "traces_s": [0.04, 0.5, 5], "adaptation_s": [0.04, 0.5],
+    "most_rows": 20000, "dropout": 0.1, "unit_dropout": 0.2, "feature_noise": 0.1,
+    "shuffle_history": False, "lead_bins": 5, "batch_size": 8, "steps_per_epoch": 15, "epochs": 4,
+    "learning_rate": 0.01, "weight_decay": 0.01, "warmup_epochs": 0.5, "patience": 0,
+    "validation_windows": 60,
 }  # fmt: skip
 BOTH = {**SETTINGS, "modalities": ["behaviour", "image"]}
 
@@ -80,7 +81,6 @@ def recording_of(counts: Counts, settings=SETTINGS, training_keys=None, **more):
         mean_rate=mean_rate([features], BIN_S),
         training_keys=training_keys or {},
         random_dim=settings["dim"],
-        peers=settings["peers"],
         embeddings=[embeddings()] if "image" in settings["modalities"] else (),
         **more,
     )

@@ -14,7 +14,6 @@ from spikeline.horizon.forecaster.batches import (
     past_of,
     training_starts,
 )
-from spikeline.horizon.forecaster.coupling import peer_weights
 from spikeline.horizon.forecaster.trace_checkpoints import STRIDE, checkpoints, rolled_forward
 from spikeline.horizon.spike_history import decays, log_trace, window_weights
 
@@ -130,7 +129,7 @@ def test_counts_mapped_from_disk_give_the_batches_of_resident_ones(tmp_path):
         a, b = resident(step), on_disk(step)
         assert torch.equal(a.target, b.target)
         assert torch.equal(a.past.counts, b.past.counts)
-        torch.testing.assert_close(a.past.traces, b.past.traces)
+        torch.testing.assert_close(a.past.state.features, b.past.state.features)
 
 
 def test_shuffled_histories_come_from_other_windows():
@@ -145,18 +144,6 @@ def test_shuffled_histories_come_from_other_windows():
     )
 
 
-def test_peers_are_found_where_units_move_together_and_nowhere_else():
-    counts = session("a", bins=3000).counts
-    weights = peer_weights(counts, BIN_S)
-    assert (np.diag(weights) == 0).all()
-    alike = np.equal.outer(np.arange(12) % 2, np.arange(12) % 2) & ~np.eye(12, dtype=bool)
-    noise = peer_weights(np.random.default_rng(0).permutation(counts), BIN_S)
-    assert weights[alike].mean() > 5 * abs(noise[alike].mean())
-    assert weights[~alike & ~np.eye(12, dtype=bool)].mean() < 0
-    assert not peer_weights(np.zeros((3000, 4), np.uint8), BIN_S).any()
-    assert peer_weights(counts[:10], BIN_S).shape == (12, 12)
-
-
 def test_counts_and_features_of_different_sessions_are_refused():
     from forecaster_toys import features_of
 
@@ -164,7 +151,6 @@ def test_counts_and_features_of_different_sessions_are_refused():
 
     options = {
         "decay": geometry_of().decay, "mean_rate": 0.2, "training_keys": {}, "random_dim": 0,
-        "peers": False,
     }  # fmt: skip
     a, b = session("a"), session("b", units=9)
     with pytest.raises(InputError, match="session a, but features of session b"):

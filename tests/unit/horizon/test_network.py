@@ -1,6 +1,6 @@
 """The forecaster: what it may know, what it must not care about, and where it starts."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -21,13 +21,16 @@ from spikeline.horizon.forecaster.batches import past_of
 from spikeline.horizon.forecaster.layers.attention import CausalSelfAttention, rotary_time
 from spikeline.horizon.forecaster.layers.head import UnitHead
 from spikeline.horizon.forecaster.layers.identity import random_vectors
+from spikeline.horizon.forecaster.starting import with_updates
+from spikeline.horizon.forecaster.unit_state import UnitState
 
 STARTS = np.array([310, 500, 707])
 
 
 def forecast(model, counts, settings=SETTINGS, starts=STARTS, known=None, keys=None, **more):
-    recording = recording_of(counts, settings, keys)
-    past = past_of(recording, starts, geometry_of(settings), known=known)
+    geometry = geometry_of(settings)
+    recording = with_updates(recording_of(counts, settings, keys), model.shared, geometry)
+    past = past_of(recording, starts, geometry, known=known, reference_only=known is not None)
     with torch.no_grad():
         return model(past, recording.population, **more)
 
@@ -73,12 +76,12 @@ def test_units_in_another_order_have_their_forecasts_in_that_order():
             rows=units.rows[order], vectors=units.vectors[order],
         ),
         offset=recording.population.offset[order],
-        peers=recording.population.peers[order][:, order],
     )  # fmt: skip
     past = past_of(recording, STARTS, geometry_of())
     shuffled = replace(
-        past, counts=past.counts[..., order], traces=past.traces[:, order],
-        known=past.known[:, order],
+        past, counts=past.counts[..., order], known=past.known[:, order],
+        surprises=past.surprises[:, order],
+        state=UnitState(*(getattr(past.state, one.name)[:, order] for one in fields(UnitState))),
     )  # fmt: skip
     with torch.no_grad():
         torch.testing.assert_close(
@@ -104,8 +107,7 @@ def test_a_hidden_units_past_is_not_read_by_itself_or_others():
 
 
 def test_padding_with_hidden_units_does_not_change_the_others():
-    counts, model = session("a"), forecaster({**SETTINGS, "peers": False})
-    settings = {**SETTINGS, "peers": False}
+    counts, model, settings = session("a"), forecaster(), SETTINGS
     padded = session("a", units=15)
     padded = replace(padded, counts=np.hstack([counts.counts, padded.counts[:, 12:] + 3]))
     recording, more = recording_of(counts, settings), recording_of(padded, settings)
@@ -125,18 +127,12 @@ def test_padding_with_hidden_units_does_not_change_the_others():
     torch.testing.assert_close(among[..., :12], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_an_untrained_forecast_is_its_offset_exactly():
-    counts = session("a")
-    model = forecaster(BOTH, awake=False)
-    recording = recording_of(counts, BOTH)
-    n = counts.counts[:300].sum(0)
-    mu = n.mean() / 300
-    expected = np.log((n + 0.5) / (300 + 0.5 / mu))
-    rates = forecast(model, counts, BOTH)
-    assert torch.equal(rates, recording.population.offset.expand_as(rates))
-    np.testing.assert_allclose(recording.population.offset, expected, rtol=1e-5)
-    given = torch.randn(3, 5, 12)
-    assert torch.equal(forecast(model, counts, BOTH, offset=given), given)
+def test_an_untrained_head_leaves_the_shared_regression_as_it_is():
+    counts, model = session("a"), forecaster(BOTH, awake=False)
+    with torch.no_grad():
+        model.shared.weights.copy_(0.01 * torch.randn_like(model.shared.weights))
+    past = past_of(recording_of(counts, BOTH), STARTS, geometry_of(BOTH))
+    torch.testing.assert_close(forecast(model, counts, BOTH), model.shared(past.state))
 
 
 def test_silent_units_and_empty_populations_have_finite_forecasts():
@@ -185,7 +181,7 @@ def test_a_session_without_behaviour_and_images_is_forecast_by_a_model_that_read
 def test_the_factorised_head_equals_one_on_concatenations():
     torch.manual_seed(0)
     # in double precision: the two sum in another order, and processors round them differently
-    head = UnitHead(16, 5, 8, 6).double()
+    head = UnitHead(16, 5, 8, 6, 7, 9).double()
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter)
     shapes = (3, 7, 16), (11, 16), (3, 11, 5)

@@ -77,6 +77,8 @@ BROKEN = [
     ("models", FORECASTER, {"dim": 36}, "dim", "not a multiple of 4 x heads, 8"),
     ("models", FORECASTER, {"history_ms": 500}, "history_ms", "multiple of patch_ms, 240"),
     ("models", FORECASTER, {"traces_s": [1, 1.0]}, "traces_s", "twice"),
+    ("models", FORECASTER, {"traces_s": [2, 1]}, "traces_s", "does not ascend"),
+    ("models", FORECASTER, {"adaptation_s": [0.3]}, "adaptation_s", "not among traces_s"),
     ("models", FORECASTER, {"co_smoothing_groups": 1}, "co_smoothing_groups", "1 group"),
     ("models", REGRESSION, {"own_traces_s": [1, 1]}, "own_traces_s", "twice"),
     ("models", REGRESSION, {"population_traces_s": [1, 1]}, "population_traces_s", "twice"),

@@ -52,6 +52,7 @@ REQUIRED = {
     ("extractors", "demo_classifier"): {"stimuli": "s"},
     ("models", "auto"): {"encoder": "e", "regions": ["V1"], "of": ["ridge"]},
     ("models", "forecaster"): {"cohort": "c"},
+    ("models", "shared_glm"): {"cohort": "c"},
     ("models", "regression"): {"cohort": "c"},
     ("windows", None): {"window": [0, 100]},
 }  # fmt: skip

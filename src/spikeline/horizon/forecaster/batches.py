@@ -18,15 +18,14 @@ from torch import Tensor
 
 from spikeline.artifacts.counts import TRAIN, UNKNOWN_IMAGE
 from spikeline.errors import InputError
+from spikeline.horizon.forecaster.adaptation import SURPRISES, Updates
 from spikeline.horizon.forecaster.history_window import Past
 from spikeline.horizon.forecaster.lead_bins import edges_of
 from spikeline.horizon.forecaster.network import Population
 from spikeline.horizon.forecaster.trace_checkpoints import STRIDE, rolled_forward
+from spikeline.horizon.forecaster.unit_state import LAST_BINS, unit_state
 from spikeline.horizon.scores.windows import setting_bins
-from spikeline.horizon.spike_history import decays, log_trace, window_weights
-
-# Spikes: a unit that was expected to fire once and did not counts as half as busy.
-PSEUDO_COUNT = 1.0
+from spikeline.horizon.spike_history import decays, window_weights
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Recording:
         behaviour: (bins,) z-scored velocity, NaN where unknown; None without.
         image: (bins,) int64 rows of the population's images, -1 for a blank screen, -2 unknown;
             None without.
+        updates: what it teaches about its own units while it runs; None where that is not read.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Recording:
     reference: tuple[int, int]
     behaviour: Tensor | None = None
     image: Tensor | None = None
+    updates: Updates | None = None
 
     @property
     def mapped(self) -> bool:
@@ -66,22 +67,33 @@ class Recording:
 @dataclass(frozen=True)
 class Geometry:
     """How a window is cut: its history in patches, its future in lead bins between `edges`, and the
-    decays of its traces."""
+    time constants and decays of its traces; which of them sessions are learned from."""
 
     patches: int
     patch_bins: int
     edges: np.ndarray
+    traces_s: tuple[float, ...]
     decay: Tensor
+    adapted: tuple[int, ...]
+    bin_s: float
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], bin_s: float, device: torch.device) -> Geometry:
-        """From resolved settings; bin_s in seconds."""
-        patch_bins = setting_bins(settings, "patch_ms", bin_s)
+        """From resolved settings; bin_s in seconds.
+
+        The shared regression by itself reads no patches.
+        """
+        patches = "patch_ms" in settings
+        patch_bins = setting_bins(settings, "patch_ms", bin_s) if patches else 1
+        traces_s = tuple(settings["traces_s"])
         return cls(
-            setting_bins(settings, "history_ms", bin_s) // patch_bins,
+            setting_bins(settings, "history_ms", bin_s) // patch_bins if patches else 1,
             patch_bins,
             edges_of(settings, bin_s),
-            decays(torch.tensor(settings["traces_s"], dtype=torch.float32), bin_s).to(device),
+            traces_s,
+            decays(torch.tensor(traces_s, dtype=torch.float32), bin_s).to(device),
+            tuple(map(traces_s.index, settings.get("adaptation_s", ()))),
+            bin_s,
         )
 
     @property
@@ -121,12 +133,14 @@ def past_of(
     geometry: Geometry,
     rows: Tensor | None = None,
     known: Tensor | None = None,
+    reference_only: bool = False,
 ) -> Past:
     """The past of the windows that begin at bins `starts`; nothing at or after them is read.
 
     Args:
         rows: (windows, geometry.lookback, units) if they have been read already.
         known: (windows, units) bool; None hides no unit.
+        reference_only: what the session taught is what its reference window did.
     """
     device = recording.kept.device
     if rows is None:
@@ -137,12 +151,23 @@ def past_of(
     shape = (windows, geometry.patches, geometry.patch_bins)
     index = begin[:, None] + torch.arange(-geometry.history_bins, 0, device=device)
     in_session = index.reshape(shape)[:, :, 0] >= 0
-    traces = rolled_forward(recording.kept, rows[:, -STRIDE:], begin, geometry.decay)
-    weights = window_weights(begin[:, None], geometry.decay)
-    expected = recording.population.offset.exp()[:, None] * weights[:, None]
-    recent = log_trace(traces, expected, pseudo_count=PSEUDO_COUNT)
     if known is None:
         known = torch.ones(windows, units, dtype=torch.bool, device=device)
+    known = known.to(device)
+    state = unit_state(
+        rolled_forward(recording.kept, rows[:, -STRIDE:], begin, geometry.decay),
+        window_weights(begin[:, None], geometry.decay),
+        rows[:, -LAST_BINS:].flip(1),
+        recording.population.offset,
+        known,
+        geometry.traces_s,
+    )
+    if recording.updates is None:
+        surprises = torch.zeros(windows, units, SURPRISES, device=device)
+    else:
+        surprises = recording.updates.surprises(
+            state.stabilised[..., geometry.adapted], starts, reference_only
+        )
     counts = rows[:, -geometry.history_bins :].reshape(*shape, units)
     index = index.clamp(min=0)
     behaviour = behaviour_known = image = image_known = None
@@ -154,15 +179,23 @@ def past_of(
         image = recording.image[index].reshape(shape)[:, :, -1]
         image_known = image != UNKNOWN_IMAGE
     return Past(
-        counts, recent, known.to(device), in_session, behaviour, behaviour_known, image, image_known
+        counts, state, surprises, known, in_session, behaviour, behaviour_known, image, image_known
     )
+
+
+def lead_counts(future: Tensor, edges: np.ndarray) -> Tensor:
+    """(windows, lead bins, units) float32 counts of each lead bin, from (windows, bins, units)."""
+    lengths = torch.from_numpy(np.diff(edges))
+    place = torch.repeat_interleave(torch.arange(len(lengths)), lengths).to(future.device)
+    total = torch.zeros(len(future), len(lengths), future.shape[2], device=future.device)
+    return total.index_add_(1, place, future.float())
 
 
 def training_starts(recording: Recording, bins: int, keep_reference: bool = False) -> np.ndarray:
     """Every first bin of a window of `bins` bins that lies wholly in the train domain.
 
-    The reference window gave the units their offsets, features and peers, and is no target: a
-    forecaster would learn to trust them more than they deserve.
+    The reference window gave the units their features, and is no target: a forecaster would learn
+    to trust them more than they deserve.
 
     Raises:
         InputError: there is none.
@@ -231,7 +264,6 @@ class TrainingBatches:
         self.unit_dropout = settings["unit_dropout"]
         self.shuffled = settings["shuffle_history"]
         self.lengths = torch.from_numpy(np.diff(geometry.edges))
-        self.lead_bin_of = torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
         self.starts = [training_starts(one, geometry.future_bins) for one in recordings]
         lengths = np.array([len(starts) for starts in self.starts], float)
         self.shares = np.cumsum(lengths / lengths.sum())
@@ -254,8 +286,7 @@ class TrainingBatches:
         past = past_of(
             recording, draw.past_starts, self.geometry, rows, torch.from_numpy(draw.known)
         )
-        target = torch.zeros(len(future), len(self.lengths), recording.units, device=device)
-        target.index_add_(1, self.lead_bin_of.to(device), future.to(device).float())
+        target = lead_counts(future.to(device), self.geometry.edges)
         return Batch(past, recording.population, target, self.lengths.to(device))
 
     def _read(self, step: int) -> tuple[_Draw, Tensor, Tensor]:

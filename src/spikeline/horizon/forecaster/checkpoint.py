@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spikeline.artifacts.formats import safetensors_file
+from spikeline.horizon.forecaster.lead_bins import edges_of
 from spikeline.horizon.forecaster.network import Forecaster
+from spikeline.horizon.forecaster.shared_glm import SharedForecaster
 
-CONTRACT = "forecaster/1"
+CONTRACT = "forecaster/2"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class TrainedForecaster:
         seed: it was trained with.
     """
 
-    model: Forecaster
+    model: Forecaster | SharedForecaster
     settings: Mapping[str, Any]
     bin_s: float
     mean_rate: float
@@ -40,6 +43,20 @@ class TrainedForecaster:
     image_dim: int
     encoder: str
     seed: int
+
+
+def build(
+    settings: Mapping[str, Any],
+    bin_s: float,
+    feature_mean: Tensor,
+    feature_std: Tensor,
+    n_units: int,
+    image_dim: int,
+) -> Forecaster | SharedForecaster:
+    """An untrained forecaster of the kind that its settings name; see `Forecaster`."""
+    if settings["kind"] == "shared_glm":
+        return SharedForecaster(settings["traces_s"], edges_of(settings, bin_s))
+    return Forecaster(settings, bin_s, feature_mean, feature_std, n_units, image_dim)
 
 
 _FACTS = ("bin_s", "mean_rate", "sessions", "unit_keys", "image_dim", "encoder", "seed")
@@ -69,7 +86,7 @@ def load(path: str | os.PathLike[str], device: torch.device | None = None) -> Tr
         # the normalisation is among the tensors where it is needed at all
         mean = tensors.get("identity.mean", torch.zeros(1))
         std = tensors.get("identity.std", torch.ones(1))
-        model = Forecaster(
+        model = build(
             settings, facts["bin_s"], mean, std, len(facts["unit_keys"]), facts["image_dim"]
         )
         model.load_state_dict(tensors)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from spikeline.horizon.forecaster.unit_state import UnitState
+
 
 @dataclass(frozen=True)
 class Past:
@@ -13,7 +15,9 @@ class Past:
 
     Attributes:
         counts: (windows, patches, patch bins, units) the last bins before each window, in order.
-        traces: (windows, units, constants) log traces, see horizon/spike_history.py.
+        state: what is known of each unit, see horizon/forecaster/unit_state.py.
+        surprises: (windows, units, surprises) what the session taught to expect beyond that, see
+            horizon/forecaster/adaptation.py.
         known: (windows, units) bool; what is False is hidden: read neither as token nor as trace.
         in_session: (windows, patches) bool: the patch does not reach before the session.
         behaviour: (windows, patches, patch bins) z-scored velocity, 0 where unknown; None without.
@@ -24,7 +28,8 @@ class Past:
     """
 
     counts: Tensor
-    traces: Tensor
+    state: UnitState
+    surprises: Tensor
     known: Tensor
     in_session: Tensor
     behaviour: Tensor | None = None

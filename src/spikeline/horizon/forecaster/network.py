@@ -1,7 +1,7 @@
 """The forecaster: the past of a population to the rates of its units at times to come.
 
-identity -> encoder -> decoder -> head; log rates are an offset plus what the head adds. The offset
-is the reference rate of each unit unless the caller knows better.
+identity -> encoder -> decoder -> head. It starts from the regression that all units share
+(horizon/forecaster/shared_glm.py): the head adds what that one cannot know, and at first nothing.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spikeline.horizon.forecaster.adaptation import SURPRISES, band_rates, gains
 from spikeline.horizon.forecaster.history_window import Past
 from spikeline.horizon.forecaster.layers.decoder import FutureDecoder
 from spikeline.horizon.forecaster.layers.encoder import PastEncoder
@@ -21,6 +23,7 @@ from spikeline.horizon.forecaster.layers.head import UnitHead
 from spikeline.horizon.forecaster.layers.identity import Units, build_identity
 from spikeline.horizon.forecaster.layers.population_pooling import PopulationSummary
 from spikeline.horizon.forecaster.lead_bins import centres, edges_of
+from spikeline.horizon.forecaster.shared_glm import MOST_LOG_RATIO, SharedGlm
 from spikeline.horizon.scores.windows import setting_bins
 
 # A uint8 holds no higher count.
@@ -34,26 +37,26 @@ class Population:
     Attributes:
         units: see `horizon.forecaster.layers.identity.Units`.
         offset: (units,) log expected counts per bin, from the reference window.
-        peers: (units, units) how each unit's history follows that of the others, zero diagonal.
         images: (images, dim) embeddings of what it may have seen, None where nothing was shown.
     """
 
     units: Units
     offset: Tensor
-    peers: Tensor
     images: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
     """What was read of the past of a batch of windows: embeddings (units, dim), latents (windows,
-    latents, dim), the population's summary (windows, features), and each unit's recent history
-    (windows, units, features)."""
+    latents, dim), the population's summary (windows, features), each unit's recent history
+    (windows, units, features), and the log rates that the forecast starts from (windows, all lead
+    bins, units)."""
 
     identity: Tensor
     latents: Tensor
     summary: Tensor
     history: Tensor
+    start: Tensor
 
 
 def reference_offset(reference_counts: Tensor, reference_bins: int, mean_rate: float) -> Tensor:
@@ -98,7 +101,10 @@ class Forecaster(nn.Module):
         self.patch_bins = setting_bins(settings, "patch_ms", bin_s)
         history_bins = setting_bins(settings, "history_ms", bin_s)
         self.patches = history_bins // self.patch_bins
-        self.lead_centres = centres(edges_of(settings, bin_s))
+        edges = edges_of(settings, bin_s)
+        self.lead_centres = centres(edges)
+        self.register_buffer("lengths", torch.from_numpy(np.diff(edges)).float(), persistent=False)
+        self.shared = SharedGlm(settings["traces_s"], len(self.lead_centres))
         self.identity = build_identity(
             settings["identity"], dim, dim, feature_mean, feature_std, n_units,
             settings["feature_noise"], settings["features"] == "raw",
@@ -116,25 +122,24 @@ class Forecaster(nn.Module):
             dim, heads, settings["decoder_depth"], dropout,
             torch.from_numpy((self.lead_centres + 0.5) * bin_s).float(), self.summary.features,
         )  # fmt: skip
-        self.peers = bool(settings["peers"])
-        history = constants * (1 + self.peers) + 1
-        self.head = UnitHead(dim, history, settings["head_hidden"], settings["head_rank"])
+        history = self.shared.features + 2 * SURPRISES + 1
+        self.head = UnitHead(
+            dim, history, settings["head_hidden"], settings["head_rank"], len(self.lead_centres),
+            settings["own_hidden"],
+        )  # fmt: skip
 
     def forward(
         self,
         past: Past,
         population: Population,
         lead_bins: int | None = None,
-        offset: Tensor | None = None,
     ) -> Tensor:
         """Log of expected counts per bin, (windows, lead bins, units).
 
         Args:
             lead_bins: how many of them, from the first; None means all.
-            offset: log rates to start from, broadcast to the result; None means the population's.
         """
-        known = self.read(past, population, self.embed(population))
-        return self.continued(known, population, lead_bins, offset)
+        return self.continued(self.read(past, population, self.embed(population)), lead_bins)
 
     def embed(self, population: Population) -> Tensor:
         """(units, dim) embeddings."""
@@ -143,17 +148,11 @@ class Forecaster(nn.Module):
     def read(self, past: Past, population: Population, identity: Tensor) -> Reading:
         """All that a forecast needs of the past of each window."""
         summary = self.summary(past, identity)
-        rates = population.offset.exp()
-        latents = self.encoder(past, identity, rates, population.images, summary)
-        return Reading(identity, latents, summary, self.history(past, population))
+        latents = self.encoder(past, identity, population.images, summary)
+        start = self.shared(past.state)
+        return Reading(identity, latents, summary, self.history(past, start), start)
 
-    def continued(
-        self,
-        reading: Reading,
-        population: Population,
-        lead_bins: int | None = None,
-        offset: Tensor | None = None,
-    ) -> Tensor:
+    def continued(self, reading: Reading, lead_bins: int | None = None) -> Tensor:
         """See `forward`."""
         states = self.decoder(
             reading.latents,
@@ -163,21 +162,21 @@ class Forecaster(nn.Module):
             reading.summary,
         )
         added = self.head(states, reading.identity, reading.history)
-        start = population.offset if offset is None else offset
-        return (start + added.float()).clamp(max=_HIGHEST_LOG_RATE)
+        added = added.float().clamp(-MOST_LOG_RATIO, MOST_LOG_RATIO)
+        return (reading.start[:, :lead_bins] + added).clamp(max=_HIGHEST_LOG_RATE)
 
-    def history(self, past: Past, population: Population) -> Tensor:
-        """(windows, units, features): own traces, those of a unit's peers, and whether it is known.
+    def history(self, past: Past, start: Tensor) -> Tensor:
+        """(windows, units, features): the unit's state, what its session taught, whether it is
+        known.
 
-        A hidden unit's own traces read 0, as if it were as busy as ever, for itself and its peers.
+        Args:
+            start: (windows, lead bins, units) log rates that surprises are measured from.
         """
-        own = past.traces * past.known[..., None]
-        parts = [own]
-        if self.peers:
-            parts.append(population.peers.to(own.dtype) @ own)
-        parts.append(past.known[..., None].to(own.dtype))
-        return torch.cat(parts, -1)
+        state = self.shared.standardised(past.state.features)
+        moved = gains(past.surprises, band_rates(start, self.lengths))
+        known = past.known[..., None].to(state.dtype)
+        return torch.cat([state, past.surprises, moved, known], -1)
 
     @property
     def parameters_count(self) -> int:
-        return sum(parameter.numel() for parameter in self.parameters())
+        return self.shared.weights.numel() + sum(one.numel() for one in self.parameters())

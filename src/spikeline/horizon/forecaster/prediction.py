@@ -34,7 +34,8 @@ def forecast(
 
     Args:
         starts: (windows,) first bins; lengths: (windows,) bins to forecast.
-        hidden: (units,) bool, units whose past is not read; None hides none.
+        hidden: (units,) bool, units whose past is not read, nor what the session taught after its
+            reference window; None hides none.
 
     Yields:
         indices into `starts` of a batch of windows of equal length, and rates (batch, length,
@@ -56,10 +57,13 @@ def forecast(
                 known = None
                 if hidden is not None:
                     known = torch.from_numpy(~hidden).expand(len(batch), -1).to(device)
-                past = past_of(recording, starts[batch], geometry, known=known)
+                past = past_of(
+                    recording, starts[batch], geometry, known=known,
+                    reference_only=hidden is not None,
+                )  # fmt: skip
                 with mixed_precision(device):
                     reading = model.read(past, recording.population, identity)
-                    log_rates = model.continued(reading, recording.population, between.shape[1])
+                    log_rates = model.continued(reading, between.shape[1])
                 yield batch, (between @ log_rates.float()).exp().cpu().numpy()
 
 

@@ -11,7 +11,6 @@ import torch
 from spikeline.artifacts.counts import Counts
 from spikeline.errors import InputError
 from spikeline.horizon.forecaster.batches import Recording
-from spikeline.horizon.forecaster.coupling import peer_weights
 from spikeline.horizon.forecaster.layers.identity import UNSEEN, Units, random_vectors
 from spikeline.horizon.forecaster.network import Population, reference_offset
 from spikeline.horizon.forecaster.trace_checkpoints import checkpoints
@@ -46,7 +45,6 @@ def build_recording(
     mean_rate: float,
     training_keys: dict[str, int],
     random_dim: int,
-    peers: bool,
     embeddings: Sequence[Embeddings] = (),
     mapped: bool = False,
 ) -> Recording:
@@ -57,7 +55,6 @@ def build_recording(
         mean_rate: of the training units, expected counts per bin; steadies reference rates.
         training_keys: row of each training unit.
         random_dim: length of the random vectors of its units; 0 where the mode needs none.
-        peers: whether the forecaster reads the history of a unit's peers.
         embeddings: image sets; the first that has all of a session's images is used.
         mapped: leave the counts where they are.
 
@@ -87,19 +84,12 @@ def build_recording(
         max(1, round(features.reference_s / counts.bin_s)),
         mean_rate,
     )
-    start, end = counts.reference
-    if peers:
-        weights = torch.from_numpy(peer_weights(np.asarray(counts.counts[start:end]), counts.bin_s))
-    else:
-        weights = torch.zeros(len(keys), len(keys))
     rows = _image_rows(counts, embeddings)
     return Recording(
         name=counts.session,
         counts=counts.counts if mapped else torch.from_numpy(np.asarray(counts.counts)).to(device),
         kept=checkpoints(counts.counts, decay),
-        population=Population(
-            units, offset.to(device), weights.to(device), None if rows is None else rows.to(device)
-        ),
+        population=Population(units, offset.to(device), None if rows is None else rows.to(device)),
         domains=np.asarray(counts.domains),
         reference=counts.reference,
         behaviour=_behaviour(counts, device),

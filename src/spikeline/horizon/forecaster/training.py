@@ -1,4 +1,8 @@
-"""Train a forecaster on sessions: random windows of train blocks, chosen on all of valid blocks."""
+"""Train a forecaster on sessions: random windows of train blocks, chosen on valid blocks.
+
+Its start comes first: the regression that all units share, and what each session teaches about its
+own units (horizon/forecaster/starting.py).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from spikeline.errors import InputError
 from spikeline.horizon.forecaster.batches import Geometry, Recording, TrainingBatches
 from spikeline.horizon.forecaster.network import Forecaster
 from spikeline.horizon.forecaster.prediction import forecast
+from spikeline.horizon.forecaster.shared_glm import SharedForecaster
+from spikeline.horizon.forecaster.starting import fit_shared, with_updates
 from spikeline.horizon.forecaster.trace_checkpoints import STRIDE
 from spikeline.horizon.scores.bits_per_spike import training_mean
 from spikeline.horizon.scores.windows import elsewhere, forecast_starts
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 # 1 would weigh all spikes of the future alike, 0 all lead bins.
 _LEAD_BIN_WEIGHT = 0.4
+# Norm beyond which a step's gradient is shortened: a burst in one batch is no reason to leap.
+_MOST_GRADIENT = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +65,17 @@ def fit_forecaster(
     """
     device = recordings[0].kept.device
     logger.info("forecaster: %s parameters", f"{forecaster.parameters_count:,}")
+    shuffled = settings["shuffle_history"]
+    fit_shared(
+        forecaster.shared, recordings, geometry,
+        most_rows=settings["most_rows"], seed=seed, shuffled=shuffled,
+    )  # fmt: skip
+    if not shuffled:  # the control knows nothing of its sessions either
+        recordings = [with_updates(one, forecaster.shared, geometry) for one in recordings]
     batches = TrainingBatches(recordings, geometry, settings, seed, stride=fabric.world_size)
     validation = None
     if settings["validation_windows"]:
-        validation = _Validation(
-            recordings, geometry, settings["validation_windows"], settings["shuffle_history"]
-        )
+        validation = _Validation(recordings, geometry, settings["validation_windows"], shuffled)
 
     def loss(number: int) -> Tensor:
         batch = batches(number)
@@ -80,9 +93,32 @@ def fit_forecaster(
         fabric=fabric,
         seed=2 * seed + 1,
         score=score if validation is not None else None,
+        most_gradient=_MOST_GRADIENT,
         state_file=state_file,
         fingerprint=fingerprint,
     )
+
+
+def fit_shared_forecaster(
+    forecaster: SharedForecaster,
+    recordings: Sequence[Recording],
+    geometry: Geometry,
+    settings: Mapping[str, Any],
+    *,
+    seed: int,
+) -> list[dict]:
+    """Fit the shared regression by itself, in place, on train and valid blocks.
+
+    Returns:
+        One row, as of an epoch: the score is of the fit on train blocks alone.
+    """
+    shared, shuffled = forecaster.shared, settings["shuffle_history"]
+    how = {"most_rows": settings["most_rows"], "seed": seed, "shuffled": shuffled}
+    fit_shared(shared, recordings, geometry, **how)
+    validation = _Validation(recordings, geometry, settings["validation_windows"], shuffled)
+    score = validation.bits_per_spike(forecaster)
+    fit_shared(shared, recordings, geometry, **how, refit=True)
+    return [{"epoch": 1, "member": 0, "learning_rate": 0.0, "loss": -score, "score": score}]
 
 
 def lead_bin_loss(log_rates: Tensor, counts: Tensor, lengths: Tensor) -> Tensor:
@@ -139,7 +175,7 @@ class _Validation:
             self.null += float((null * counts[..., 0].size - total * np.log(null)).sum())
             self.spikes += float(total.sum())
 
-    def bits_per_spike(self, forecaster: Forecaster) -> float:
+    def bits_per_spike(self, forecaster: Forecaster | SharedForecaster) -> float:
         """Pooled over all sessions; 0 where no unit fires at all."""
         total = 0.0
         for recording, starts, counts in zip(

@@ -180,7 +180,7 @@ class NetworkForecaster:
                 f"{one.settings['horizon_ms']} ms; raise its horizon_ms"
             )
         _, encoder = image_facts(self.embeddings)
-        if "image" in one.settings["modalities"] and encoder != one.encoder:
+        if "image" in _modalities(one) and encoder != one.encoder:
             raise InputError(
                 f"--embeddings: of encoder {encoder or 'none'}, but {file} was trained with "
                 f"{one.encoder}; embed the images with that one"
@@ -206,6 +206,7 @@ class NetworkForecaster:
         from spikeline.horizon.forecaster.batches import Geometry
         from spikeline.horizon.forecaster.prediction import co_smoothing, forecast
         from spikeline.horizon.forecaster.recordings import build_recording
+        from spikeline.horizon.forecaster.starting import with_updates
 
         settings, counts = one.settings, session.counts
         geometry = Geometry.of(settings, one.bin_s, self.device)
@@ -215,12 +216,14 @@ class NetworkForecaster:
             decay=geometry.decay,
             mean_rate=one.mean_rate,
             training_keys={key: row for row, key in enumerate(one.unit_keys)},
-            random_dim=settings["dim"] if settings["identity"] == "random" else 0,
-            peers=settings["peers"],
-            embeddings=self.embeddings if "image" in settings["modalities"] else (),
+            random_dim=settings["dim"] if settings.get("identity") == "random" else 0,
+            embeddings=self.embeddings if "image" in _modalities(one) else (),
             mapped=self.mapped,
         )
-        network, shuffled = (one.model, recording, geometry), settings["shuffle_history"]
+        shuffled = settings["shuffle_history"]
+        if not shuffled:
+            recording = with_updates(recording, one.model.shared, geometry)
+        network = (one.model, recording, geometry)
         found = _tiled(partial(forecast, *network), counts, self.horizons_ms, shuffled)
         if self.groups and not shuffled:
             null = training_mean(counts.counts, counts.domains)
@@ -230,6 +233,10 @@ class NetworkForecaster:
 
 
 # --- the pieces -----------------------------------------------------------------------------------
+
+
+def _modalities(one: TrainedForecaster) -> Sequence[str]:
+    return one.settings.get("modalities", ())
 
 
 def _check_bins(session: Session, bin_s: float, file: str) -> None:

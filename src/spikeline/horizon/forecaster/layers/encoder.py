@@ -2,7 +2,7 @@
 
 A token is what one unit did in one patch of bins, with who the unit is:
 gelu(W_e e_u + W_x x), x = the square roots of the patch's counts and how their sum compares with
-the unit's reference rate. Tokens of hidden units and of patches before the session are masked.
+the unit's level. Tokens of hidden units and of patches before the session are masked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spikeline.horizon.forecaster.layers.attention import (
 from spikeline.horizon.forecaster.layers.modalities import ModalityAttention, ModalityTokens
 from spikeline.horizon.spike_history import log_trace
 
-# Spikes: of a patch, compared with those expected at the reference rate.
+# Spikes: of a patch, compared with those expected at the unit's level.
 PSEUDO_COUNT = 1.0
 
 
@@ -95,7 +95,6 @@ class PastEncoder(nn.Module):
         self,
         past: Past,
         identity: Tensor,
-        rates: Tensor,
         images: Tensor | None,
         summary: Tensor,
     ) -> Tensor:
@@ -103,12 +102,11 @@ class PastEncoder(nn.Module):
 
         Args:
             identity: (units, dim) embeddings.
-            rates: (units,) reference rates, expected counts per bin.
             images: see `ModalityTokens.forward`.
             summary: (windows, features) of the population, see `population_pooling`.
         """
         windows, _, _, units = past.counts.shape
-        tokens = self.tokens(past.counts, identity, rates).flatten(1, 2)
+        tokens = self.tokens(past.counts, identity, past.state.level.exp()).flatten(1, 2)
         tokens = torch.cat([at_start_of(windows, self.nobody).to(tokens.dtype), tokens], 1)
         known = (past.in_session[:, :, None] & past.known[:, None]).flatten(1)
         known = functional.pad(known, (1, 0), value=True)
@@ -129,9 +127,10 @@ class PastEncoder(nn.Module):
         return x
 
     def tokens(self, counts: Tensor, identity: Tensor, rates: Tensor) -> Tensor:
-        """(windows, patches, units, dim) from counts (windows, patches, patch bins, units)."""
+        """(windows, patches, units, dim) from counts (windows, patches, patch bins, units) and the
+        rates (windows, units), in expected counts per bin, that they are compared with."""
         counts = counts.float()
-        total, expected = counts.sum(2, keepdim=True), rates * counts.shape[2]
+        total, expected = counts.sum(2, keepdim=True), rates[:, None, None] * counts.shape[2]
         busy = log_trace(total, expected, pseudo_count=PSEUDO_COUNT)
         seen = torch.cat([counts.sqrt(), busy], 2).mT
         return functional.gelu(self.from_counts(seen) + self.from_identity(identity))

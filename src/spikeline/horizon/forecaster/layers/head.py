@@ -10,6 +10,9 @@ further paths are products of a time's part and a unit's part, one matrix produc
 the state moves a unit, (A h) . (B e + D e * C g), depends on who it is and on what it just did; and
 its own history goes on with gains of the time and of the unit, (E h + F e) . g.
 
+What follows from a unit's own history and who it is, whatever the population's state, has a network
+of its own, one pass for all times: that is most of what can be known.
+
 All last layers start at zero: an untrained head returns 0, the forecast its offset.
 """
 
@@ -28,9 +31,10 @@ class UnitHead(nn.Module):
         history: features of a unit's recent history.
         hidden: features of the hidden layer.
         rank: products of the bilinear path.
+        times: of the forecast; own_hidden: features of the unit's own network.
     """
 
-    def __init__(self, dim: int, history: int, hidden: int, rank: int):
+    def __init__(self, dim: int, history: int, hidden: int, rank: int, times: int, own_hidden: int):
         super().__init__()
         self.from_state = nn.Linear(dim, hidden)
         self.from_identity = nn.Linear(dim, hidden, bias=False)
@@ -42,7 +46,15 @@ class UnitHead(nn.Module):
         self.history_gate = nn.Linear(dim, rank)
         self.state_gain = nn.Linear(dim, history)
         self.identity_gain = nn.Linear(dim, history)
-        for layer in (self.output, self.state_factor, self.state_gain, self.identity_gain):
+        self.own_history = nn.Linear(history, own_hidden)
+        self.own_identity = nn.Linear(dim, own_hidden, bias=False)
+        self.own_layer = nn.Linear(own_hidden, own_hidden)
+        self.own_output = nn.Linear(own_hidden, times)
+        self.own_linear = nn.Linear(history, times)
+        for layer in (
+            self.output, self.state_factor, self.state_gain, self.identity_gain, self.own_output,
+            self.own_linear,
+        ):  # fmt: skip
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -56,7 +68,14 @@ class UnitHead(nn.Module):
         """
         unit = self.from_identity(identity) + self.from_history(history)
         hidden = functional.gelu(self.from_state(states)[:, :, None] + unit[:, None])
-        return self.output(hidden).squeeze(-1) + self.products(states, identity, history)
+        met = self.output(hidden).squeeze(-1) + self.products(states, identity, history)
+        return met + self.own(identity, history, states.shape[1])
+
+    def own(self, identity: Tensor, history: Tensor, times: int) -> Tensor:
+        """(windows, times, units) what each unit's own history says, for the first `times`."""
+        x = functional.gelu(self.own_history(history) + self.own_identity(identity))
+        x = x + functional.gelu(self.own_layer(x))
+        return (self.own_output(x) + self.own_linear(history)).mT[:, :times]
 
     def products(self, states: Tensor, identity: Tensor, history: Tensor) -> Tensor:
         """(windows, times, units): the two paths that are products."""
@@ -81,4 +100,5 @@ class UnitHead(nn.Module):
             -1,
         )
         hidden = functional.gelu(functional.linear(joined, weight, self.from_state.bias))
-        return self.output(hidden).squeeze(-1) + self.products(states, identity, history)
+        met = self.output(hidden).squeeze(-1) + self.products(states, identity, history)
+        return met + self.own(identity, history, times)

@@ -33,5 +33,5 @@ class PopulationSummary(nn.Module):
     def forward(self, past: Past, identity: Tensor) -> Tensor:
         """(windows, pools x constants)."""
         share = past.known / past.known.sum(1, keepdim=True).clamp(min=1)
-        shown = past.traces * share[..., None]
+        shown = past.state.traces * share[..., None]
         return _SCALE * torch.einsum("buk,ur->brk", shown, self.weights(identity)).flatten(1)
