@@ -95,12 +95,14 @@ def score_curve(axes: Axes, rows: pd.DataFrame, measure: Measure, number: int) -
 def difference_points(
     axes: Axes, rows: pd.DataFrame, measure: Measure, y: np.ndarray, number: int
 ) -> None:
-    """Paired differences at heights `y`: filled where the interval excludes zero, else hollow."""
+    """Paired differences at heights `y`: filled where an interval excludes zero, else hollow."""
     values = numbers(rows, measure.difference)
     if values is None:
         return
     colour, marker = COLOURS[number], MARKERS[number]
-    axes.hlines(y, *interval(rows, measure.difference), color=colour, linewidth=1.6, zorder=3)
+    ends = interval(rows, measure.difference)
+    if ends is not None:
+        axes.hlines(y, *ends, color=colour, linewidth=1.6, zorder=3)
     for chosen, face in _by_certainty(rows, measure.difference, colour):
         style = {"marker": marker, "linestyle": "", "markersize": 5.5, "markerfacecolor": face}
         axes.plot(values[chosen], y[chosen], color=colour, zorder=4, **style)
@@ -166,7 +168,10 @@ def _band(axes: Axes, rows: pd.DataFrame, name: str, x: np.ndarray, colour: str)
 def _by_certainty(
     rows: pd.DataFrame, name: str, colour: str
 ) -> tuple[tuple[np.ndarray, str], tuple[np.ndarray, str]]:
-    """Rows whose interval excludes zero and those whose includes it, each with its filling."""
-    low, high = interval(rows, name)
+    """Rows whose interval excludes zero and those whose does not, or have none; their fillings."""
+    ends = interval(rows, name)
+    if ends is None:
+        return (np.zeros(len(rows), bool), colour), (np.ones(len(rows), bool), "white")
+    low, high = ends
     excludes = (low > 0) | (high < 0)
     return (excludes, colour), (~excludes, "white")
