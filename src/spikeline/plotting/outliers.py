@@ -45,14 +45,14 @@ def keep_range(
 
     Args:
         table: all rows that the axis is shared by.
-        columns: of the scores; those that are not there are left out.
+        columns: of the scores; or of differences, where an empty cell is the reference's: 0.
         along: "x" or "y".
 
     Returns:
         The axis' lower end where scores lie below it, else None.
     """
-    found = [values for name in columns if (values := numbers(table, name)) is not None]
-    values = np.concatenate(found) if found else np.zeros(0)
+    found = [pd.to_numeric(table[name]).to_numpy(float) for name in columns if name in table]
+    values = np.nan_to_num(np.concatenate(found), nan=0.0) if found else np.zeros(0)
     lowest = floor(values)
     if lowest is None:
         return None
