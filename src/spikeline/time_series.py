@@ -1,10 +1,15 @@
 r"""Intervals of ratios of sums over time, whose observations are correlated.
 
 A ratio R = sum a / sum b over a recording, such as bits per spike, is cut into n pieces of equal
-length. With the residuals e_i = a_i - R b_i of its linearisation (Cochran 1977, Sampling
-Techniques, section 6.3), the squared standard error, without and with neighbours, is
+length. The residuals of its linearisation (Cochran 1977, Sampling Techniques, section 6.3), each
+as large as it is when its piece does not draw R to itself (MacKinnon and White 1985, J.
+Econometrics 29:305, HC3), are
 
-    n / (n-1) sum e_i^2 / (sum b_i)^2,      n / (n-1) (sum e_i^2 + 2 sum e_i e_(i+1)) / (sum b_i)^2
+    e_i = (a_i - R b_i) / (1 - b_i / sum b)
+
+The squared standard error, without and with neighbours, is
+
+    sum e_i^2 / (sum b)^2,        (sum e_i^2 + 2 sum e_i e_(i+1)) / (sum b)^2
 
 and the interval is R +- t s, the wider of the two. For the first t has n - 1 degrees of freedom.
 The second catches what pieces still share with the next, and is known less well: of its degrees
@@ -82,15 +87,22 @@ def ratio_spread(
     mean = sum(one.stop - one.start for one in cut) / len(cut)
     if len(cut) < LEAST:
         return Spread(None, mean, len(cut))
-    half = half_width(_piecewise(residuals, cut), confidence) / abs(total)
+    numerators, denominators = (
+        np.array([values[one].sum() for one in cut]) for values in (above, below)
+    )
+    total = denominators.sum()
+    if not (total and (denominators < total).all()):
+        return Spread(None, mean, len(cut))
+    errors = numerators - numerators.sum() / total * denominators
+    half = half_width(errors / (1 - denominators / total), confidence) / abs(total)
     return Spread(half, mean, len(cut))
 
 
 def half_width(errors: np.ndarray, confidence: float = CONFIDENCE) -> float:
-    """Half the interval of a sum whose `errors` (pieces,) sum to zero, as in the module's text."""
+    """Half the interval of a sum of (pieces,) whose errors are given, as in the module's text."""
     n = len(errors)
     squares, shared = float(errors @ errors), float(errors[:-1] @ errors[1:])
-    variances = np.array([squares, max(squares + 2 * shared, 0.0)]) * n / (n - 1)
+    variances = np.array([squares, max(squares + 2 * shared, 0.0)])
     freedom = np.array([n - 1, (n - 1) / (1 + 2 * (n - 1) / n)])
     return float((stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variances)).max())
 
@@ -138,12 +150,6 @@ def equal_pieces(runs: Sequence[slice], piece: int) -> list[slice]:
 
 
 # --- the parts ------------------------------------------------------------------------------------
-
-
-def _piecewise(values: np.ndarray, cut: Sequence[slice]) -> np.ndarray:
-    """(pieces,) sums about their mean, which is not zero where a short run was left out."""
-    sums = np.array([values[one].sum() for one in cut])
-    return sums - sums.mean()
 
 
 def _windowed(rho: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.signal import lfilter
 
 from spikeline.time_series import (
@@ -73,21 +74,34 @@ def test_a_run_of_one_second_is_no_piece_beside_one_of_five():
 
 
 def test_the_interval_is_the_hand_worked_one():
-    # Ratio 30 / 10 = 3, residuals 1, -1 in turn: sum e^2 = 10, of neighbours -9.
+    # Ratio 30 / 10 = 3; errors 1, -1 in turn, each divided by 1 - 1/10; s^2 = 10 / .81 / 10^2.
     above = 3 + np.tile([1.0, -1.0], 5)
     spread = ratio_spread(above, np.ones(10), [slice(0, 10)])
     assert spread.pieces == 10 and spread.piece == 1
-    # t of 9 degrees of freedom, from a printed table: 2.262; s^2 = 10/9 x 10 / 10^2.
-    assert spread.half == pytest.approx(2.262 * np.sqrt(10 / 9 * 10 / 100), rel=1e-3)
+    # t of 9 degrees of freedom, from a printed table: 2.262.
+    assert spread.half == pytest.approx(2.262 * np.sqrt(10 / 0.81 / 100), rel=1e-3)
+
+
+def test_a_piece_that_weighs_much_does_not_draw_the_ratio_to_itself():
+    # The ratio without the first piece is 0, with it 9 / 18: its error is how far it moves the sum.
+    above, below = np.zeros(10), np.ones(10)
+    above[0] = below[0] = 9.0
+    spread = ratio_spread(above, below, [slice(0, 10)])
+    first, others = (9 - 9 / 2) / (1 - 9 / 18), (0 - 1 / 2) / (1 - 1 / 18)
+    squares, shared = first**2 + 9 * others**2, first * others + 8 * others**2
+    assert squares + 2 * shared > 0
+    narrow, wide = np.sqrt(squares), np.sqrt(squares + 2 * shared)
+    freedom = 9 / (1 + 18 / 10)
+    expected = max(stats.t.ppf(0.975, 9) * narrow, stats.t.ppf(0.975, freedom) * wide) / 18
+    assert spread.half == pytest.approx(expected)
 
 
 def test_neighbours_that_agree_widen_the_interval():
-    # Squares 12, products of neighbours 11 - 2: s^2 = 12/11 x (12 + 18), and t has
+    # Squares 12, products of neighbours 11 - 2: s^2 = 12 + 18, and t has
     # 11 / (1 + 22/12) = 3.88 degrees of freedom, between 3.182 (3) and 2.776 (4).
     errors = np.repeat([1.0, -1.0], 6)
     half = half_width(errors)
-    scale = np.sqrt(12 / 11 * 30)
-    assert 2.776 * scale < half < 2.87 * scale
+    assert 2.776 * np.sqrt(30) < half < 2.87 * np.sqrt(30)
     assert half > half_width(np.tile([1.0, -1.0], 6))
 
 

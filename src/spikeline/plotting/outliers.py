@@ -24,24 +24,20 @@ MARGIN = 0.06
 _LINE = 8
 
 
-def floor(values: np.ndarray) -> float | None:
-    """The lowest score worth reading, or None where all are.
+def floor(values: np.ndarray) -> float:
+    """The lowest score worth reading.
 
     Args:
-        values: scores of any shape; what is not finite is left out.
+        values: one or more finite scores of any shape.
     """
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return None
-    middle, best = float(np.median(values)), float(values.max())
-    lowest = middle - FOLDS * max(best - middle, abs(middle), SMALLEST)
-    return None if values.min() >= lowest else lowest
+    middle, best = float(np.median(values)), float(np.max(values))
+    return middle - FOLDS * max(best - middle, abs(middle), SMALLEST)
 
 
 def keep_range(
     axes: Axes, table: pd.DataFrame, columns: Sequence[str | None], along: str
 ) -> float | None:
-    """Set the limits of an axis of scores to the range worth reading, if some lie below it.
+    """Set the limits of an axis of scores to the range worth reading, if some lie outside.
 
     Args:
         table: all rows that the axis is shared by.
@@ -49,18 +45,25 @@ def keep_range(
         along: "x" or "y".
 
     Returns:
-        The axis' lower end where scores lie below it, else None.
+        The axis' lower end if its limits were set, else None.
     """
-    found = [pd.to_numeric(table[name]).to_numpy(float) for name in columns if name in table]
-    values = np.nan_to_num(np.concatenate(found), nan=0.0) if found else np.zeros(0)
-    lowest = floor(values)
-    if lowest is None:
+    given = [name for name in columns if name in table]
+    if not given:
         return None
-    kept = values[values >= lowest]
+    values = np.nan_to_num(_numbers(table, given))
+    ends = _numbers(table, [f"{name}{end}" for name in given for end in ("_low", "_high")])
+    lowest, best = floor(values), float(values.max())
+    # Of an interval as wide as the whole range the rest says nothing more.
+    highest = 2 * best - lowest
+    every = np.concatenate([values, ends[np.isfinite(ends)]])
+    if every.min() >= lowest and every.max() <= highest:
+        return None
+    kept = np.clip(every, lowest, highest)
+    kept = kept[every >= lowest]
     low, high = min(float(kept.min()), 0.0), max(float(kept.max()), 0.0)
     margin = MARGIN * (high - low or SMALLEST)
-    # Below the lowest score that is kept there is room for an arrow and its number.
-    low, high = low - 3 * margin, high + margin
+    # Below the lowest score that is kept there is room for two arrows' numbers.
+    low, high = low - (4 if values.min() < lowest else 1) * margin, high + margin
     (axes.set_xlim if along == "x" else axes.set_ylim)(low, high)
     return low
 
@@ -112,3 +115,8 @@ def mark_below(
                 color=COLOURS[number],
                 zorder=6,
             )
+
+
+def _numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Of all these columns, one after the other; NaN where a cell is empty."""
+    return np.concatenate([pd.to_numeric(table[name]).to_numpy(float) for name in names])

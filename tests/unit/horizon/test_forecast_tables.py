@@ -219,7 +219,7 @@ def test_the_caption_tells_of_drift_where_the_test_is_one_stretch(recordings):
     table["bits_per_spike_test_null"] = table["bits_per_spike"] - 0.05
     assert "drift" not in caption(table)
     late = table.assign(blocks=table["sessions"])
-    assert "rates drift" in caption(late)
+    assert "rates drift until then" in caption(late)
     late["bits_per_spike_test_null"] = late["bits_per_spike"] - 0.019
     assert "drift" not in caption(late)
 

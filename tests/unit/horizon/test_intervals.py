@@ -88,9 +88,10 @@ def test_an_interval_of_several_sessions_is_wider_where_they_differ():
     # Sessions that agree by chance: what their own pieces allow is left.
     halves = [one.high - one.low for one in (pooled([series(row)]) for row in noise)]
     assert alike.high - alike.low == pytest.approx(np.hypot.reduce(halves) / 4)
-    # Scores 0, .5, 1, 1.5: t of 3 degrees of freedom is 3.182, their deviation .6455.
+    # Scores 0, .5, 1, 1.5: t of 3 degrees of freedom is 3.182; each weighs 1/4.
     assert unlike.score == pytest.approx(0.75)
-    assert unlike.high - 0.75 == pytest.approx(3.182 * 0.6455 / 2, rel=1e-3)
+    squares = 2 * 0.25**2 + 2 * 0.75**2
+    assert unlike.high - 0.75 == pytest.approx(3.182 * np.sqrt(squares) / 4 / 0.75, rel=1e-3)
     assert unlike.pieces == 48
 
 
@@ -103,16 +104,17 @@ def test_three_sessions_too_short_for_themselves_have_an_interval_and_two_have_n
 
 def test_two_sessions_say_little_of_a_third():
     found = pooled([series(np.full(12, 1.0)), series(np.full(12, 2.0))])
-    # t of one degree of freedom.
-    assert found.high - found.score == pytest.approx(12.706 * 0.05, rel=1e-3)
+    # t of one degree of freedom; scores .1 and .2, each half of their mean.
+    half = 12.706 * np.sqrt(2 * 0.05**2)
+    assert found.high - found.score == pytest.approx(half, rel=1e-3)
 
 
 def test_a_session_that_weighs_much_does_not_hide_how_far_others_are():
     heavy, light = series(np.full(12, 10.0), 100.0), series(np.full(12, 2.0), 10.0)
     found = pooled([heavy, light, light])
     shares = np.array([1200, 120, 120]) / 1440
-    residuals = shares * (np.array([0.1, 0.2, 0.2]) - found.score)
-    half = 4.3027 * np.sqrt((residuals**2 / (1 - shares)).sum())
+    residuals = shares * (np.array([0.1, 0.2, 0.2]) - found.score) / (1 - shares)
+    half = 4.3027 * np.sqrt((residuals**2).sum())
     assert found.high - found.score == pytest.approx(half, rel=1e-3)
 
 

@@ -46,7 +46,7 @@ def caption(table: pd.DataFrame) -> str:
 
 def _identified(name: str, rows: Sequence[dict[str, Any]]) -> str:
     sessions = int(rows[0]["sessions"])
-    scores = _listed([f"{row[SCORE]:.3f}{_interval(row, SCORE)}" for row in rows])
+    scores = _listed([f"{_number(row[SCORE])}{_interval(row, SCORE)}" for row in rows])
     short = not any(_known(row, SCORE) for row in rows)
     horizons = _listed([f"{row['horizon_ms']:g}" for row in rows])
     return (
@@ -67,24 +67,22 @@ def _compared(rows: Sequence[dict[str, Any]]) -> list[str]:
         return []
     if not known:
         return ["The test is too short for an interval of any difference from it."]
-    parts, told = [], set()
+    parts, unclear = [], dict(known)
     for side, word in ((1, "higher"), (-1, "lower")):
-        found = {k: [r for r in v if _side(r) == side] for k, v in known.items()}
+        found = {k: [row for row in v if _side(row) == side] for k, v in known.items()}
         found = {k: v for k, v in found.items() if v}
-        told |= set(found)
-        if found and len(known) <= MOST_NAMED:
+        unclear = {k: v for k, v in unclear.items() if k not in found}
+        if len(found) <= MOST_NAMED and (side > 0 or len(known) <= MOST_NAMED):
             parts += [f"{k} is {word} by {_by(v)}" for k, v in found.items()]
-        elif found:
-            name, most = max(found.items(), key=lambda one: max(abs(r[DIFFERENCE]) for r in one[1]))
-            most = [max(most, key=lambda row: abs(row[DIFFERENCE]))]
+        else:
+            name, rows = max(found.items(), key=lambda one: _farthest(one[1]))
+            most = [max(rows, key=lambda row: abs(row[DIFFERENCE]))]
             verb = "is" if len(found) == 1 else "are"
             which = "" if len(found) == 1 else "most: "
             parts.append(f"{len(found)} {verb} {word} ({which}{name}, by {_by(most)})")
-    unclear = [name for name in known if name not in told]
-    if unclear and len(known) <= MOST_NAMED:
-        parts.append(f"for {_listed(unclear)} no interval excludes zero")
-    elif unclear:
-        parts.append(f"for {len(unclear)} no interval excludes zero")
+    if unclear:
+        which = _listed(list(unclear)) if len(unclear) <= MOST_NAMED else str(len(unclear))
+        parts.append(f"for {which} no interval excludes zero")
     of = f"of {len(known)} others " if len(known) > MOST_NAMED else ""
     return [f"Compared with it on the same windows, {of}{'; '.join(parts)}."]
 
@@ -98,18 +96,22 @@ def _drift(rows: Sequence[dict[str, Any]]) -> list[str]:
     if abs(row[SCORE] - row[TEST_NULL]) <= DRIFT:
         return []
     return [
-        "Each session's test is one stretch, and rates drift before it: against the units' mean "
-        f"rates of the test itself {row['label']} scores {row[TEST_NULL]:.3f} at "
-        f"{row['horizon_ms']:g} ms, not {row[SCORE]:.3f}."
+        "Each session's test is one unbroken stretch, and rates drift until then: against the "
+        f"units' mean rates of the test itself {row['label']} scores {_number(row[TEST_NULL])} at "
+        f"{row['horizon_ms']:g} ms, not {_number(row[SCORE])}."
     ]
 
 
 def _by(rows: Sequence[dict[str, Any]]) -> str:
     parts = [
-        f"{abs(row[DIFFERENCE]):.3f}{_interval(row, DIFFERENCE)} at {row['horizon_ms']:g} ms"
+        f"{_number(abs(row[DIFFERENCE]))}{_interval(row, DIFFERENCE)} at {row['horizon_ms']:g} ms"
         for row in rows
     ]
     return _listed(parts)
+
+
+def _farthest(rows: Sequence[dict[str, Any]]) -> float:
+    return max(abs(row[DIFFERENCE]) for row in rows)
 
 
 def _side(row: dict[str, Any]) -> int:
@@ -126,7 +128,12 @@ def _known(row: dict[str, Any], name: str) -> bool:
 def _interval(row: dict[str, Any], name: str) -> str:
     if not _known(row, name):
         return ""
-    return f" [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+    return f" [{_number(row[f'{name}_low'])}, {_number(row[f'{name}_high'])}]"
+
+
+def _number(value: float) -> str:
+    # Adding 0 turns -0.0 into 0.0.
+    return f"{round(value, 3) + 0.0:.3f}" if abs(value) < 1000 else f"{value:.2g}"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -4,13 +4,13 @@ Within a session pieces of its test blocks vary, see spikeline/time_series.py. A
 of sessions like those it pools, so sessions are its outer level: with the share w_s that session s
 has in the pooled score R, its own score R_s, and S sessions,
 
-    between^2 = sum_s (w_s (R_s - R))^2 / (1 - w_s)        (t with S - 1 degrees of freedom)
-    within^2  = sum_s (w_s h_s)^2                          (h_s half the interval of R_s)
+    between^2 = sum_s (w_s (R_s - R) / (1 - w_s))^2     (t with S - 1 degrees of freedom)
+    within^2  = sum_s (w_s h_s)^2                       (h_s half the interval of R_s)
 
 and the interval has the wider of the two, so that sessions that agree by chance do not narrow it
-below what their own pieces allow. Divided by 1 - w_s, residuals of a session that weighs much are
-not too small (MacKinnon and White 1985, J. Econometrics 29:305, HC2). Three sessions or more have
-an interval even where each is too short for its own. Two are an interval's least: their t of 12.7
+below what their own pieces allow. R_s - R is divided by 1 - w_s, as R is drawn to a session that
+weighs much (MacKinnon and White 1985, J. Econometrics 29:305, HC3). Three sessions or more have an
+interval even where each is too short for its own. Two are an interval's least: their t of 12.7
 says how little two sessions tell of a third.
 
 Several seeds are averaged piece by piece first: they forecast the same windows.
@@ -156,7 +156,7 @@ def _half(scores: np.ndarray, shares: np.ndarray, spreads: Sequence[Spread]) -> 
     sessions = len(scores)
     if sessions == 1 or (sessions < ENOUGH and within is None) or (shares == 1).any():
         return within
-    residuals = shares * (scores - shares @ scores)
-    between = float(np.sqrt((residuals**2 / (1 - shares)).sum()))
+    residuals = shares * (scores - shares @ scores) / (1 - shares)
+    between = float(np.linalg.norm(residuals))
     between *= float(stats.t.ppf((1 + CONFIDENCE) / 2, sessions - 1))
     return between if within is None else max(between, within)
