@@ -142,7 +142,7 @@ def legend(figure: Figure, table: pd.DataFrame, measures: Sequence[Measure], cei
         ("control", measures[0].control_label, control_style),
         ("chance", "chance", {"linestyle": ":", "linewidth": 1.2}),
         ("ceiling", "infinite repetitions", ceiling_style),
-        ("difference", "interval includes zero", hollow),
+        ("difference", _hollow_label(table, measures), hollow),
     ):
         if any(numbers(table, getattr(measure, kind)) is not None for measure in measures):
             entries.append(Line2D([], [], color=GREY, label=label, **style))
@@ -157,6 +157,16 @@ def legend(figure: Figure, table: pd.DataFrame, measures: Sequence[Measure], cei
         columnspacing=1.4,
     )
     return lines
+
+
+def _hollow_label(table: pd.DataFrame, measures: Sequence[Measure]) -> str:
+    for name in (measure.difference for measure in measures):
+        values = numbers(table, name)
+        ends = None if values is None else interval(table, name)
+        known = np.zeros(len(table), bool) if ends is None else np.isfinite(ends[0])
+        if values is not None and (np.isfinite(values) & ~known).any():
+            return "interval includes zero, or there is none"
+    return "interval includes zero"
 
 
 def _band(axes: Axes, rows: pd.DataFrame, name: str, x: np.ndarray, colour: str) -> None:

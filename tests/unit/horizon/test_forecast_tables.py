@@ -180,7 +180,9 @@ def test_a_short_test_has_scores_and_differences_without_intervals(recordings):
     assert row["pieces"] == 9
     text = caption(table)
     assert "too short for an interval" in text and "[" not in text
-    draw(table, "conditions", "A title", text)
+    figure = draw(table, "conditions", "A title", text)
+    legend = {entry.get_text() for entry in figure.legends[0].get_texts()}
+    assert "interval includes zero, or there is none" in legend
 
 
 def test_the_other_null_stands_beside_the_score_and_its_interval(table):
@@ -218,7 +220,8 @@ def test_the_caption_tells_of_drift_where_the_test_is_one_stretch(recordings):
     table = two_models(recordings)
     table["bits_per_spike_test_null"] = table["bits_per_spike"] - 0.05
     assert "drift" not in caption(table)
-    late = table.assign(blocks=table["sessions"])
+    assert "drift" not in caption(table.assign(blocks=table["sessions"]))
+    late = table.assign(blocks=table["sessions"], windows=60_000 // table["horizon_ms"])
     assert "rates drift until then" in caption(late)
     late["bits_per_spike_test_null"] = late["bits_per_spike"] - 0.019
     assert "drift" not in caption(late)

@@ -20,6 +20,8 @@ TEST_NULL = f"{SCORE}_test_null"
 MOST_NAMED = 4
 # Bits per spike between the two nulls that are worth a word.
 DRIFT = 0.02
+# Seconds of a stretch that is no block of an interleaved split: such a short one differs by chance.
+STRETCH_S = 60
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -88,8 +90,14 @@ def _compared(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _drift(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Where the test is one stretch, after what was fitted, and its null says something else."""
-    late = [row for row in rows if row["row"] == REFERENCE and row["blocks"] == row["sessions"]]
+    """Where the test is one long stretch, as after all that was fitted, and its null differs."""
+    late = [
+        row
+        for row in rows
+        if row["row"] == REFERENCE
+        and row["blocks"] == row["sessions"]
+        and row["windows"] * row["horizon_ms"] >= 1000 * STRETCH_S * row["sessions"]
+    ]
     if not late:
         return []
     row = max(late, key=lambda row: abs(row[SCORE] - row[TEST_NULL]))
