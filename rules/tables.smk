@@ -2,7 +2,7 @@
 #
 # CONSUMES  results/evaluations/{model}/{subject}.json of every condition (config: ablations)
 #           results/forecasts/{model}.json, results/baselines/{session}.json
-# PRODUCES  results/ablation_{ablation}.tsv, .png; of the Bridge .categories.tsv, and .txt: in words
+# PRODUCES  results/ablation_{ablation}.tsv, .png; .txt: in words; of the Bridge .categories.tsv
 
 
 rule tabulate:
@@ -44,7 +44,7 @@ rule tabulate:
 
 
 rule tabulate_forecasts:
-    """Collect an ablation of forecasters with the baselines of the same sessions, and draw it."""
+    """Collect an ablation of forecasters with the baselines of the same sessions, draw and say it."""
     input:
         forecasts=asks(PLAN.ablations.forecasts),
         baselines=asks(PLAN.baselines),
@@ -55,6 +55,7 @@ rule tabulate_forecasts:
             category="Horizon",
             labels={"ablation": "{ablation}", "what": "table"},
         ),
+        caption="results/ablation_{ablation}.txt",
         figure=report(
             "results/ablation_{ablation}.png",
             caption="../workflow/report/forecasts.rst",
@@ -72,13 +73,15 @@ rule tabulate_forecasts:
         conditions=asks(PLAN.ablations.conditions_setting),
         title=asks(PLAN.ablations.title_arguments),
         rows=asks(lambda ablation: PLAN.config.entry("ablations", ablation)["rows"]),
+        reference=asks(PLAN.ablations.reference_arguments),
         seeds=asks(lambda ablation: PLAN.config.entry("ablations", ablation)["seeds"]),
         code=code("tabulate-forecasts"),
     shell:
         "spikeline tabulate-forecasts --forecasts {input.forecasts:q}"
         " --baselines {input.baselines:q} --conditions {params.conditions:q}"
         " --rows {params.rows} --seeds {params.seeds} {params.title:q}"
-        " --output {output.table:q} --figure {output.figure:q} 2> {log:q}"
+        " {params.reference:q} --output {output.table:q}"
+        " --caption {output.caption:q} --figure {output.figure:q} 2> {log:q}"
 
 
 rule tabulate_reconstructions:

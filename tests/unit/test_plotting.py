@@ -8,6 +8,7 @@ from PIL import Image
 
 from spikeline import plotting
 from spikeline.artifacts import provenance
+from spikeline.plotting import outliers
 
 MEASURES = [
     plotting.Measure("top1", "top-1", "control1", "chance1", "ceiling1", "difference1"),
@@ -214,3 +215,9 @@ def test_masking_has_a_line_for_each_mask_beside_ridge_and_the_mean():
     assert list(errors.lines[0].get_xdata()) == [0.15, 0.25, 0.5]
     assert {line.get_linestyle() for line in errors.lines} == {"-", "--", ":"}
     FigureCanvasAgg(figure).draw()
+
+
+def test_a_score_far_below_the_others_does_not_stretch_the_range():
+    values = np.array([0.3, 0.35, 0.4, 0.2, -0.1])
+    for with_outlier in (values, np.append(values, -1e13)):
+        assert -2 < outliers.floor(with_outlier) < -0.1

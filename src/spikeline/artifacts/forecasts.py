@@ -4,7 +4,7 @@ A JSON object; baselines and models write the same:
 
 | key | value |
 |---|---|
-| contract | "forecasts/1" |
+| contract | "forecasts/2" |
 | settings | of the evaluation |
 | facts | plain numbers about the model, such as its parameters |
 | sessions | {name: {role, source, units, forecasters}} |
@@ -12,7 +12,8 @@ A JSON object; baselines and models write the same:
 
 `role` is "seen", "held_out" or "-". `forecasters` is {label: {horizon in ms: Sums}}; labels are
 names of baselines, or "seed0", "seed1" ... for models, and "shuffled:seed0", "co_smoothing:seed0".
-Sums are kept per block and per unit, not as ratios, so that sessions pool and blocks resample.
+Sums are kept by the second and by the unit, not as ratios, so that sessions pool, and a table can
+form the pieces of its intervals as long as its scores are correlated.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ import numpy as np
 from spikeline.artifacts.formats import json_file
 from spikeline.errors import InputError
 
-CONTRACT = "forecasts/1"
+CONTRACT = "forecasts/2"
 ROLES = ("seen", "held_out", "-")
 NLLS = ("nll", "null_nll", "test_null_nll", "spikes")
+STEPS = (*NLLS, "bins", "squared_error", "variation")
 # Nats per block or unit: a ten-thousandth of a spike's information is far below any difference.
 DECIMALS = 4
 
@@ -41,9 +43,12 @@ class Sums:
     Attributes:
         windows: forecast windows scored.
         bins: bins scored, windows x bins of a window.
-        blocks: {nll, null_nll, test_null_nll, spikes}, each (pieces,) float64: nats, nats, nats,
-            spikes, summed over all units and the windows of a piece of some 5 s of a test block.
-        units: the same keys, each (units,) float64, summed over all windows; and `correlation`,
+        blocks: each (steps,) float64, summed over the windows that begin in a step of a block, a
+            second or one window if that is longer, and over all units: `nll`, `null_nll` and
+            `test_null_nll` in nats; `spikes`; `squared_error` of the rates and `variation` of the
+            counts about their unit's mean, both in squared counts. `bins` (not times units) is 0
+            in the one empty step that stands between two blocks.
+        units: NLLS, each (units,) float64, summed over all windows; and `correlation`,
             each unit's correlation between rate and count over bins, NaN where either is constant.
         r2: share of the counts' variance about each unit's own mean that the rates explain, pooled.
     """
@@ -119,7 +124,7 @@ def check(forecasts: Forecasts, where: str) -> None:
 
 def _check_sums(sums: Sums, units: int, where: str) -> None:
     for group, values in (("blocks", sums.blocks), ("units", sums.units)):
-        keys = NLLS if group == "blocks" else (*NLLS, "correlation")
+        keys = STEPS if group == "blocks" else (*NLLS, "correlation")
         length = len(values["nll"]) if group == "blocks" else units
         for key in keys:
             if values[key].shape != (length,):
@@ -162,7 +167,7 @@ def _sums_to_json(sums: Sums) -> dict[str, Any]:
         "windows": int(sums.windows),
         "bins": int(sums.bins),
         "r2": _number(sums.r2),
-        "blocks": {key: [_number(v) for v in sums.blocks[key]] for key in NLLS},
+        "blocks": {key: [_number(v) for v in sums.blocks[key]] for key in STEPS},
         "units": {key: [_number(v) for v in sums.units[key]] for key in (*NLLS, "correlation")},
     }
 
@@ -176,7 +181,7 @@ def _sums_from_json(content: Mapping[str, Any]) -> Sums:
         windows=int(content["windows"]),
         bins=int(content["bins"]),
         r2=float("nan") if r2 is None else float(r2),
-        blocks={key: array(content["blocks"][key]) for key in NLLS},
+        blocks={key: array(content["blocks"][key]) for key in STEPS},
         units={key: array(content["units"][key]) for key in (*NLLS, "correlation")},
     )
 

@@ -177,6 +177,8 @@ def _horizons_side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         name = f"{row['horizon_ms']:g} ms"
         wide |= {f"{name}{end}": row[f"bits_per_spike{end}"] for end in ("", "_low", "_high")}
         if row["horizon_ms"] == longest:
+            for end in ("", "_low", "_high"):
+                wide[f"difference {name}{end}"] = row.get(f"difference{end}")
             for control in ("shuffled", "co_smoothing"):
                 wide[f"{control} {name}"] = row.get(control)
     return pd.DataFrame(list(rows.values()))
@@ -213,6 +215,8 @@ def _as_text(row: Mapping[str, Any], column: str, interval: bool) -> str:
     if value is None or math.isnan(value):
         return ""
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
+    if low is None or math.isnan(low):
+        low = None
     if low is None and (isinstance(value, int) or (value > 1 and float(value).is_integer())):
         return str(int(value))
     if not interval or low is None:

@@ -11,14 +11,19 @@ from spikeline.errors import InputError
 from spikeline.statistics import RESAMPLES
 
 
-def add_table(parser: argparse.ArgumentParser, title: str = "") -> None:
-    """What every table has: `--output`, `--figure` with its `--title`, `--resamples`."""
+def add_table(parser: argparse.ArgumentParser, title: str = "", *, resampled: bool = True) -> None:
+    """What every table has: `--output`, `--figure` with its `--title`.
+
+    Args:
+        resampled: its intervals are of a bootstrap, with `--resamples`.
+    """
     parser.add_argument("--title", default=title, help="of the figure")
     parser.add_argument("--output", required=True, metavar="FILE.tsv", help="table")
     parser.add_argument("--figure", required=True, metavar="FILE.png", help="figure")
-    parser.add_argument(
-        "--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap ({RESAMPLES})"
-    )
+    if resampled:
+        parser.add_argument(
+            "--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap ({RESAMPLES})"
+        )
 
 
 def resamples_of(options: argparse.Namespace) -> int:

@@ -1,13 +1,16 @@
-"""Collect the forecasts of an ablation in a table (TSV) and a figure (PNG), next to baselines."""
+"""Collect forecasts and their baselines in a table (TSV), a figure (PNG) and a caption (text)."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from spikeline import plotting
 from spikeline.artifacts import forecasts, provenance, tables
+from spikeline.artifacts.files import write_text
 from spikeline.cli._options import start_log
-from spikeline.cli._tables import add_conditions, add_table, conditions_of, resamples_of
+from spikeline.cli._tables import add_conditions, add_table, conditions_of
+from spikeline.horizon.scores.captions import caption
 from spikeline.horizon.scores.figures import draw
 from spikeline.horizon.scores.tables import forecast_table
 
@@ -25,28 +28,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the figure sets side by side",
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="take the first N of a model (all)")
-    add_table(parser)
+    parser.add_argument(
+        "--reference", metavar="NAME", help="condition or baseline to compare with (the first)"
+    )
+    parser.add_argument(
+        "--caption", metavar="FILE.txt", help="what the table shows, in sentences (OUTPUT's .txt)"
+    )
+    add_table(parser, resampled=False)
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
     conditions = conditions_of(options)
-    resamples = resamples_of(options)
     table = forecast_table(
         [forecasts.read(path) for path in options.forecasts],
         conditions,
         [forecasts.read(path) for path in options.baselines],
         options.seeds,
-        resamples,
+        options.reference,
     )
     settings = {
         "conditions": conditions,
         "rows": options.rows,
         "title": options.title,
-        "resamples": resamples,
         "seeds": options.seeds,
+        "reference": options.reference,
     }
     record = provenance.describe(__name__, settings, [*options.forecasts, *options.baselines])
-    figure = draw(table, options.rows, options.title)
+    text = caption(table)
+    figure = draw(table, options.rows, options.title, text)
     tables.write(options.output, table, record)
+    beside = options.caption or Path(options.output).with_suffix(".txt")
+    write_text(beside, text + "\n")
+    provenance.write_beside(beside, record)
     plotting.save(options.figure, figure, record)

@@ -44,6 +44,10 @@ class Ablations:
             raise InputError(f"{where}: the key 'subjects' is missing")
         if system == "horizon" and (groups or entry.get("subjects")):
             raise InputError(f"{where}: forecasters have a cohort, not 'subjects'")
+        if system in _OF_SUBJECTS and entry.get("reference"):
+            raise InputError(
+                f"{where}: decoders are compared with the first of them, not 'reference'"
+            )
         return system
 
     def _conditions(self, ablation: str) -> list[dict[str, Any]]:
@@ -150,6 +154,9 @@ class Ablations:
 
     def title_arguments(self, ablation: str) -> list[str]:
         return flag("--title", self.config.entry("ablations", ablation)["title"])
+
+    def reference_arguments(self, ablation: str) -> list[str]:
+        return flag("--reference", self.config.entry("ablations", ablation)["reference"])
 
     def evaluations(self, ablation: str) -> list[str]:
         """The evaluations that a Bridge table collects, in the order of its conditions."""

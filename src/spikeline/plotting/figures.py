@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_path
-from spikeline.plotting import marks
+from spikeline.plotting import marks, outliers
 from spikeline.plotting.style import GREY, SHARES, STYLE, Measure, numbers
 
 DIFFERENCE = "difference from reference\n(paired, 95 % interval)"
@@ -57,7 +57,8 @@ def conditions_figure(
         title: of the figure.
         value_labels: label of the value axis for each subject, with N.
         conditions_label: what the conditions are.
-        shares: scores lie in 0..1; else the axis takes their range, with a line at 0.
+        shares: scores lie in 0..1; else the axis takes the range worth reading, with a line at 0,
+            and arrows mark what lies below it.
         caption: text below the panels.
     """
     table = table.assign(condition=list(labels))
@@ -81,6 +82,8 @@ def conditions_figure(
                 axes.xaxis.set_major_locator(FixedLocator(SHARES))
             else:
                 axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+                places = [where + offset for offset in offsets]
+                _within((axes, beside), table, rows, measures, places, "x")
             axes.set_xlabel(value_labels[subject])
             axes.set_title(subject, loc="left")
             axes.set_ylim(len(conditions) - 0.45, -0.55)
@@ -141,6 +144,8 @@ def curves_figure(
                 axes.yaxis.set_major_locator(FixedLocator(SHARES))
             else:
                 axes.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+                places = [rows["x"].to_numpy()] * len(measures)
+                _within((axes, below), table, rows, measures, places, "y")
             (axes if below is None else below).set_xlabel(x_label)
             axes.set_ylabel(value_labels[subject])
             axes.set_title(subject, loc="left")
@@ -156,6 +161,26 @@ def save(path: str | os.PathLike[str], figure: Figure, record: Mapping[str, Any]
     FigureCanvasAgg(figure)
     with matplotlib.rc_context(STYLE), atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={provenance.KEY: provenance.dumps(record)})
+
+
+def _within(
+    panels: Sequence[Axes | None],
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    measures: Sequence[Measure],
+    places: Sequence[np.ndarray],
+    along: str,
+) -> None:
+    """Keep scores and differences of one subject to the range worth reading.
+
+    Args:
+        table: of all subjects, which share the axes; rows: of this one.
+    """
+    columns = [m.column for m in measures], [m.difference for m in measures]
+    for axes, names in zip(panels, columns, strict=True):
+        end = None if axes is None else outliers.keep_range(axes, table, names, along)
+        if end is not None:
+            outliers.mark_below(axes, rows, measures, names, places, end, along)
 
 
 def _by_subject(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

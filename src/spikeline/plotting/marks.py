@@ -95,12 +95,14 @@ def score_curve(axes: Axes, rows: pd.DataFrame, measure: Measure, number: int) -
 def difference_points(
     axes: Axes, rows: pd.DataFrame, measure: Measure, y: np.ndarray, number: int
 ) -> None:
-    """Paired differences at heights `y`: filled where the interval excludes zero, else hollow."""
+    """Paired differences at heights `y`: filled where an interval excludes zero, else hollow."""
     values = numbers(rows, measure.difference)
     if values is None:
         return
     colour, marker = COLOURS[number], MARKERS[number]
-    axes.hlines(y, *interval(rows, measure.difference), color=colour, linewidth=1.6, zorder=3)
+    ends = interval(rows, measure.difference)
+    if ends is not None:
+        axes.hlines(y, *ends, color=colour, linewidth=1.6, zorder=3)
     for chosen, face in _by_certainty(rows, measure.difference, colour):
         style = {"marker": marker, "linestyle": "", "markersize": 5.5, "markerfacecolor": face}
         axes.plot(values[chosen], y[chosen], color=colour, zorder=4, **style)
@@ -140,7 +142,7 @@ def legend(figure: Figure, table: pd.DataFrame, measures: Sequence[Measure], cei
         ("control", measures[0].control_label, control_style),
         ("chance", "chance", {"linestyle": ":", "linewidth": 1.2}),
         ("ceiling", "infinite repetitions", ceiling_style),
-        ("difference", "interval includes zero", hollow),
+        ("difference", _hollow_label(table, measures), hollow),
     ):
         if any(numbers(table, getattr(measure, kind)) is not None for measure in measures):
             entries.append(Line2D([], [], color=GREY, label=label, **style))
@@ -157,6 +159,16 @@ def legend(figure: Figure, table: pd.DataFrame, measures: Sequence[Measure], cei
     return lines
 
 
+def _hollow_label(table: pd.DataFrame, measures: Sequence[Measure]) -> str:
+    for name in (measure.difference for measure in measures):
+        values = numbers(table, name)
+        ends = None if values is None else interval(table, name)
+        known = np.zeros(len(table), bool) if ends is None else np.isfinite(ends[0])
+        if values is not None and (np.isfinite(values) & ~known).any():
+            return "interval includes zero, or there is none"
+    return "interval includes zero"
+
+
 def _band(axes: Axes, rows: pd.DataFrame, name: str, x: np.ndarray, colour: str) -> None:
     ends = interval(rows, name)
     if ends is not None:
@@ -166,7 +178,10 @@ def _band(axes: Axes, rows: pd.DataFrame, name: str, x: np.ndarray, colour: str)
 def _by_certainty(
     rows: pd.DataFrame, name: str, colour: str
 ) -> tuple[tuple[np.ndarray, str], tuple[np.ndarray, str]]:
-    """Rows whose interval excludes zero and those whose includes it, each with its filling."""
-    low, high = interval(rows, name)
+    """Rows whose interval excludes zero and those whose does not, or have none; their fillings."""
+    ends = interval(rows, name)
+    if ends is None:
+        return (np.zeros(len(rows), bool), colour), (np.ones(len(rows), bool), "white")
+    low, high = ends
     excludes = (low > 0) | (high < 0)
     return (excludes, colour), (~excludes, "white")

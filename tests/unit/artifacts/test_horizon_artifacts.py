@@ -143,6 +143,9 @@ def test_forecasts_come_back_with_their_scores(tmp_path):
     other = session.forecasters["seed0"]["100"]
     assert pooled_bits(other) == pytest.approx(pooled_bits(one), abs=1e-4)
     assert unit_bits(other) == pytest.approx(unit_bits(one), abs=1e-4, nan_ok=True)
+    assert set(other.blocks) == set(one.blocks) == set(forecasts.STEPS)
+    for key in forecasts.STEPS:
+        np.testing.assert_allclose(other.blocks[key], one.blocks[key], atol=1e-4)
     assert other.r2 == pytest.approx(one.r2, abs=1e-4)
     assert np.isnan(other.units["correlation"][2])
     assert (other.windows, other.bins) == (8, 40)
@@ -161,10 +164,10 @@ def test_forecasts_that_are_not_finite_or_of_another_role_are_refused(tmp_path):
 
 def test_a_file_that_is_no_forecast_is_refused(tmp_path):
     path = tmp_path / "f.json"
-    for text, words in (("{", "not JSON"), ('{"contract": "evaluations/1"}', "forecasts/1")):
+    for text, words in (("{", "not JSON"), ('{"contract": "evaluations/1"}', "forecasts/2")):
         path.write_text(text)
         with pytest.raises(InputError, match=words):
             forecasts.read(path)
-    path.write_text('{"contract": "forecasts/1", "settings": {}, "facts": {}}')
+    path.write_text('{"contract": "forecasts/2", "settings": {}, "facts": {}}')
     with pytest.raises(InputError, match="sessions"):
         forecasts.read(path)

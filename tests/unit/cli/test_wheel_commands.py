@@ -188,8 +188,8 @@ def test_a_decoding_that_breaks_the_contract_is_named(tmp_path):
     path.write_text("{")
     with pytest.raises(InputError, match=r"d.json: not JSON or truncated"):
         decodings.read(path)
-    path.write_text('{"contract": "forecasts/1"}')
-    with pytest.raises(InputError, match="holds 'forecasts/1', expected 'decodings/1'"):
+    path.write_text('{"contract": "forecasts/2"}')
+    with pytest.raises(InputError, match="holds 'forecasts/2', expected 'decodings/1'"):
         decodings.read(path)
     one = decoded(0)
     short = {**one.decoders, "ridge": replace(one.decoders["ridge"], sse=np.ones(2))}

@@ -1,4 +1,4 @@
-"""Tables of forecasts: pooling, seeds, roles, baselines."""
+"""Tables of forecasts: pooling, seeds, roles, baselines, pairs, captions and figures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from spikeline.artifacts import tables
 from spikeline.artifacts.forecasts import Forecasts, SessionForecasts
 from spikeline.errors import InputError
 from spikeline.horizon.scores.bits_per_spike import bits_per_spike, score_sums
+from spikeline.horizon.scores.captions import caption
 from spikeline.horizon.scores.figures import draw
 from spikeline.horizon.scores.tables import forecast_table
 from spikeline.statistics import bootstrap_mean, bootstrap_ratio
 
+BLOCKS, WINDOWS = 12, 3
 HORIZONS = {"100": 5, "1000": 50}
 
 
@@ -23,20 +25,24 @@ def recordings():
     random = np.random.default_rng(0)
     found = {}
     for name, units in (("a", 3), ("b", 5), ("c", 4)):
-        rates = random.gamma(2, 0.2, (12, 1, units)) + np.zeros((12, 50, units))
+        windows = BLOCKS * WINDOWS
+        rates = random.gamma(2, 0.2, (windows, 1, units)) + np.zeros((windows, 50, units))
         counts = random.poisson(rates)
         seeds = [rates * random.lognormal(0, 0.1, rates.shape) for _ in range(2)]
         found[name] = counts, seeds, counts.mean(axis=(0, 1)) * 1.1
     return found
 
 
-def session(recordings, name, role, labels):
+def session(recordings, name, role, labels, blocks=BLOCKS):
     counts, seeds, null = recordings[name]
-    blocks = np.repeat(np.arange(4), 3)
+    windows = blocks * WINDOWS
+    counts, seeds = counts[:windows], [rates[:windows] for rates in seeds]
+    # An empty step between blocks.
+    steps = np.arange(windows) + np.repeat(np.arange(blocks), WINDOWS)
 
     def sums(rates):
         return {
-            h: score_sums(rates[:, :n], counts[:, :n], null, blocks) for h, n in HORIZONS.items()
+            h: score_sums(rates[:, :n], counts[:, :n], null, steps) for h, n in HORIZONS.items()
         }
 
     rates = {"seed0": seeds[0], "seed1": seeds[1], "running_mean": np.full_like(seeds[0], 0.4)}
@@ -58,7 +64,7 @@ def table(recordings):
     )
     plain = [Forecasts({}, {n: session(recordings, n, "-", ["running_mean"])}) for n in "abc"]
     conditions = [{"model": "net@identity=mean", "varied": {"identity": "mean"}}]
-    return forecast_table([model], conditions, plain, resamples=50)
+    return forecast_table([model], conditions, plain)
 
 
 def only(table, **values):
@@ -102,7 +108,7 @@ def test_baselines_take_the_role_of_the_session_and_have_no_seeds(table):
 def test_fewer_seeds_can_be_taken(recordings):
     one = Forecasts({}, {"c": session(recordings, "c", "held_out", ["seed0", "seed1"])})
     plain = [Forecasts({}, {"c": session(recordings, "c", "-", ["running_mean"])})]
-    table = forecast_table([one], [{"model": "m", "varied": {}}], plain, seeds=1, resamples=10)
+    table = forecast_table([one], [{"model": "m", "varied": {}}], plain, seeds=1)
     counts, seeds, null = recordings["c"]
     row = only(table, model="m", session="c", horizon_ms=1000)
     assert row["bits_per_spike"] == pytest.approx(bits_per_spike(seeds[0], counts, null))
@@ -133,6 +139,130 @@ def test_every_figure_draws_model_and_baseline(table, rows):
     for axes in figure.axes:
         words |= {text.get_text() for text in axes.get_yticklabels()}
     assert {"mean", "running mean"} <= words
+
+
+def test_a_table_with_two_models_compares_both_and_the_baselines_with_the_first(recordings):
+    table = two_models(recordings)
+    first, second, mean = (
+        only(table, model=name, session="c", horizon_ms=1000)
+        for name in ("first", "second", "running_mean")
+    )
+    assert [row["row"] for row in (first, second, mean)] == ["reference", "model", "baseline"]
+    assert first["difference"] is None
+    for row in (second, mean):
+        expected = row["bits_per_spike"] - first["bits_per_spike"]
+        assert row["difference"] == pytest.approx(expected)
+        assert row["difference_low"] < expected < row["difference_high"]
+    assert mean["difference_high"] < 0
+    assert second["pieces"] == second["difference_pieces"] == BLOCKS
+    assert second["piece_s"] == WINDOWS
+
+
+def test_the_reference_may_be_a_baseline(recordings):
+    table = two_models(recordings, reference="running_mean")
+    row = only(table, model="running_mean", session="c", horizon_ms=1000)
+    assert row["row"] == "reference" and row["difference"] is None
+    first = only(table, model="first", session="c", horizon_ms=1000)
+    assert first["row"] == "model" and first["difference_low"] > 0
+
+
+def test_an_unknown_reference_is_refused_with_those_that_there_are(recordings):
+    with pytest.raises(InputError, match=r"reference: 'third'.*first, second, running_mean"):
+        two_models(recordings, reference="third")
+
+
+def test_a_short_test_has_scores_and_differences_without_intervals(recordings):
+    table = two_models(recordings, blocks=9)
+    for column in ("bits_per_spike", "difference", "r2"):
+        row = only(table, model="second", session="c", horizon_ms=1000)
+        assert row[column] is not None
+        assert row[f"{column}_low"] is None and row[f"{column}_high"] is None
+    assert row["pieces"] == 9
+    text = caption(table)
+    assert "too short for an interval" in text and "[" not in text
+    figure = draw(table, "conditions", "A title", text)
+    legend = {entry.get_text() for entry in figure.legends[0].get_texts()}
+    assert "interval includes zero, or there is none" in legend
+
+
+def test_the_other_null_stands_beside_the_score_and_its_interval(table):
+    columns = list(table.columns)
+    place = columns.index("bits_per_spike")
+    assert columns[place : place + 4] == [
+        "bits_per_spike",
+        "bits_per_spike_low",
+        "bits_per_spike_high",
+        "bits_per_spike_test_null",
+    ]
+
+
+def test_the_caption_tells_who_is_lower_only_where_the_interval_excludes_zero(recordings):
+    table = two_models(recordings)
+    row = only(table, model="running_mean", session="all", horizon_ms=1000)
+    numbers = (
+        f"{-row['difference']:.3f} [{row['difference_low']:.3f}, {row['difference_high']:.3f}]"
+    )
+    text = caption(table)
+    assert "running mean is lower by" in text and f"{numbers} at 1000 ms" in text
+    unclear = table.assign(difference_high=0.01)
+    assert "lower" not in caption(unclear) and "no interval excludes zero" in caption(unclear)
+
+
+def test_with_many_forecasters_the_caption_counts_them(recordings):
+    table = two_models(recordings)
+    rows = table[table["model"] == "running_mean"]
+    more = [rows.assign(model=f"mean_{k}", difference=rows["difference"] - k) for k in range(5)]
+    text = caption(pd.concat([table, *more]))
+    assert "of 7 others" in text and "6 are lower (most: mean 4, by" in text
+
+
+def test_the_caption_tells_of_drift_where_the_test_is_one_stretch(recordings):
+    table = two_models(recordings)
+    table["bits_per_spike_test_null"] = table["bits_per_spike"] - 0.05
+    assert "drift" not in caption(table)
+    assert "drift" not in caption(table.assign(blocks=table["sessions"]))
+    late = table.assign(blocks=table["sessions"], windows=60_000 // table["horizon_ms"])
+    assert "rates drift until then" in caption(late)
+    late["bits_per_spike_test_null"] = late["bits_per_spike"] - 0.019
+    assert "drift" not in caption(late)
+
+
+@pytest.mark.parametrize("rows", ["conditions", "horizons", "sessions"])
+def test_every_figure_has_a_panel_of_paired_differences(recordings, rows):
+    table = two_models(recordings)
+    labels = {axes.get_xlabel() + axes.get_ylabel() for axes in draw(table, rows, "T").axes}
+    assert any("difference from reference" in label for label in labels)
+
+
+@pytest.mark.parametrize("rows", ["conditions", "horizons", "sessions"])
+def test_a_figure_keeps_to_scores_worth_reading_and_points_to_the_others(recordings, rows):
+    table = two_models(recordings)
+    bad = table["model"] == "running_mean"
+    for end in ("", "_low", "_high"):
+        for name in ("bits_per_spike", "difference"):
+            table.loc[bad, f"{name}{end}"] = -1.3e13
+    figure = draw(table, rows, "A title")
+    for axes in figure.axes:
+        assert min(*axes.get_xlim(), *axes.get_ylim()) > -20
+    arrows = [text for axes in figure.axes for text in axes.texts if "-1.3e+13" in text.get_text()]
+    assert arrows
+
+
+def two_models(recordings, reference=None, blocks=BLOCKS):
+    forecasts = [
+        Forecasts({}, {"c": session(recordings, "c", "held_out", [label], blocks)})
+        for label in ("seed0", "seed1")
+    ]
+    forecasts[1] = Forecasts({}, {"c": renamed(forecasts[1].sessions["c"], {"seed1": "seed0"})})
+    plain = [Forecasts({}, {"c": session(recordings, "c", "-", ["running_mean"], blocks)})]
+    conditions = [{"model": name, "varied": {}} for name in ("first", "second")]
+    return forecast_table(forecasts, conditions, plain, reference=reference)
+
+
+def renamed(one, labels):
+    return SessionForecasts(
+        one.role, one.source, one.units, {labels[k]: v for k, v in one.forecasters.items()}
+    )
 
 
 def test_the_ratio_of_sums_is_the_mean_where_each_denominator_is_one():

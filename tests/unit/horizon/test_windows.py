@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from spikeline.errors import InputError
-from spikeline.horizon.scores.windows import bins_of, blocks, forecast_starts, gather, split_mask
+from spikeline.horizon.scores.windows import (
+    bins_of,
+    blocks,
+    forecast_starts,
+    gather,
+    split_mask,
+    step_s,
+)
 
 
 def random_domains(seed: int) -> np.ndarray:
@@ -26,20 +33,26 @@ def test_windows_never_overlap_and_never_cross_blocks(seed, length, split):
     assert (inside == inside[:, :1]).all()
     assert split_mask(domains, split)[covered].all()
     assert (np.diff(starts) >= length).all()
-    # Contiguity within a block, and every block tiled from its own start to the last that fits.
-    assert (np.diff(starts)[np.diff(index) == 0] == length).all()
+    # Every block is tiled from its own start to the last window that fits.
     long = [(a, b) for a, b in blocks(domains, split) if b - a >= length]
-    assert len(long) == index.max() + 1 == len(np.unique(index))
-    for number, (start, end) in enumerate(long):
-        own = starts[index == number]
+    # A step is a second or one window, and one number is left out between two blocks.
+    runs = np.split(np.arange(len(starts)), np.flatnonzero(np.diff(index) > 1) + 1)
+    assert len(runs) == len(long)
+    for (start, end), run in zip(long, runs, strict=True):
+        own, steps = starts[run], index[run]
         assert own[0] == start and end - length < own[-1] + length <= end
+        assert (np.diff(own) == length).all()
+        assert (steps - steps[0] == (own - start) // max(50, length)).all()
 
 
-def test_a_long_block_is_scored_in_pieces_of_some_five_seconds():
-    domains = np.repeat([3, 0, 3], [1000, 50, 600]).astype(np.uint8)
-    starts, index = forecast_starts(domains, "test", 50)
-    assert np.bincount(index).tolist() == [5, 5, 5, 5, 5, 5, 2]
-    assert starts[index == 4].min() == 1050
+def test_windows_are_numbered_by_the_second_with_a_gap_between_blocks():
+    domains = np.repeat([3, 0, 3], [120, 50, 60]).astype(np.uint8)
+    starts, steps = forecast_starts(domains, "test", 25)
+    assert starts.tolist() == [0, 25, 50, 75, 170, 195]
+    assert steps.tolist() == [0, 0, 1, 1, 3, 3]
+    # Windows longer than a second are a step each.
+    assert forecast_starts(domains, "test", 60)[1].tolist() == [0, 1, 3]
+    assert step_s(0.1) == 1 and step_s(1.2) == 1.2
 
 
 def test_train_next_to_valid_without_a_guard_are_two_blocks_of_the_fit_domain():

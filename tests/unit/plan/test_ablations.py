@@ -147,6 +147,10 @@ def test_a_config_may_name_the_tables_that_are_made_without_a_target(given):
         ({"models": ["mlp"]}, "the key 'subjects' is missing"),
         ({"groups": [{"models": ["units"], "subjects": ["monkeyF"]}]}, "have a cohort"),
         ({"models": ["units"], "subjects": ["monkeyF"]}, "forecasters have a cohort"),
+        (
+            {"models": ["mlp"], "subjects": ["monkeyF"], "reference": "mlp"},
+            "compared with the first of them",
+        ),
         ({"models": ["mpl"], "subjects": ["monkeyF"]}, "did you mean 'mlp'"),
     ],
 )

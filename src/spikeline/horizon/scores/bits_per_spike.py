@@ -98,6 +98,8 @@ class Scorer:
         self.windows = 0
         self.bins = np.zeros(blocks)
         self.nll, self.null_nll, self.spikes, self.factorials = (np.zeros(shape) for _ in range(4))
+        # Of each block: squared errors of the rates, and squared counts.
+        self.errors, self.squares = np.zeros(blocks), np.zeros(blocks)
         # Of each unit: rates, squared rates, rate times count, squared counts.
         self.moments = np.zeros((4, len(self.null)))
 
@@ -138,10 +140,13 @@ class Scorer:
         np.add.at(self.factorials, block_index, _log_factorials(counts).sum(axis=1))
         np.add.at(self.bins, block_index, bins)
         self.windows += windows
+        rate2 = span * np.einsum("whu,whu->wu", rates, rates)
+        product = np.einsum("whu,whu->wu", rates, met, dtype=np.float64)
+        count2 = np.einsum("whu,whu->wu", counts, counts, dtype=np.float64)
+        np.add.at(self.errors, block_index, (count2 - 2 * product + rate2).sum(axis=1))
+        np.add.at(self.squares, block_index, count2.sum(axis=1))
         self.moments[0] += span * rates.sum(axis=(0, 1))
-        self.moments[1] += span * np.einsum("whu,whu->u", rates, rates)
-        self.moments[2] += np.einsum("whu,whu->u", rates, met, dtype=np.float64)
-        self.moments[3] += np.einsum("whu,whu->u", counts, counts, dtype=np.float64)
+        self.moments[1:] += np.stack([rate2, product, count2]).sum(axis=1)
 
     def sums(self) -> Sums:
         """What was added so far.
@@ -161,11 +166,17 @@ class Scorer:
             "test_null_nll": test_null + self.factorials,
             "spikes": self.spikes,
         }
+        variation = self.squares - 2 * self.spikes @ mean + self.bins * (mean @ mean)
         correlation, r2 = self._agreement(bins, mean)
         return Sums(
             windows=self.windows,
             bins=int(bins),
-            blocks={key: values.sum(axis=1) for key, values in parts.items()},
+            blocks={
+                **{key: values.sum(axis=1) for key, values in parts.items()},
+                "bins": self.bins,
+                "squared_error": self.errors,
+                "variation": variation,
+            },
             units={
                 **{key: values.sum(axis=0) for key, values in parts.items()},
                 "correlation": correlation,
@@ -217,12 +228,6 @@ def unit_bits(sums: Sums, null: str = "null") -> np.ndarray:
         gain = sums.units[f"{null}_nll"] - sums.units["nll"]
         bits = gain / sums.units["spikes"] / LOG2
     return np.where(sums.units["spikes"] > 0, bits, np.nan)
-
-
-def block_bits(sums: Sums, null: str = "null") -> tuple[np.ndarray, np.ndarray]:
-    """(blocks,) gains in bits and (blocks,) spikes: resample both, then divide their sums."""
-    gain = (sums.blocks[f"{null}_nll"] - sums.blocks["nll"]) / LOG2
-    return gain, sums.blocks["spikes"]
 
 
 # --- the pieces ----------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from spikeline.artifacts import tables
 from spikeline.horizon.scores.tables import POOLED
 
 ROLES = {"held_out": "sessions never seen", "seen": "test blocks of training sessions"}
-VALUE = "bits per spike against the unit's training mean\n(95 % interval)"
+VALUE = "bits per spike against\nthe unit's training mean (95 % interval)"
 # Baselines that get a line of their own while there is room, most telling first.
 LINES = ("oracle", "poisson_glm", "running_mean", "reference_rate", "poisson_glm_reference")
-SCORE = "bits_per_spike"
+SCORE, DIFFERENCE = "bits_per_spike", "difference"
 
 
-def draw(table: pd.DataFrame, rows: str, title: str) -> Any:
+def draw(table: pd.DataFrame, rows: str, title: str, caption: str = "") -> Any:
     """The figure of a table of forecasts.
 
     Args:
@@ -26,33 +26,40 @@ def draw(table: pd.DataFrame, rows: str, title: str) -> Any:
         rows: "conditions" (one row each, one mark per horizon), "horizons" (one curve per
             forecaster over the horizon) or "sessions" (one row each, one mark per forecaster).
         title: of the figure.
+        caption: text below the panels.
 
     Returns:
         A matplotlib Figure.
     """
-    table = table.assign(label=_labels(table))
+    table = table.assign(label=labels(table))
     if rows == "sessions":
-        return _by_session(table, title)
+        return _by_session(table, title, caption)
     pooled = table[table["session"] == POOLED]
     pooled = pooled.assign(subject=pooled["role"].map(ROLES))
     pooled = pooled.sort_values("role", key=lambda role: role != "held_out", kind="stable")
     values = dict.fromkeys(ROLES.values(), VALUE)
     if rows == "horizons":
         wide = _wide(pooled, ["subject", "horizon_ms"], _lines(table))
-        measures = [plotting.Measure(name, name.replace("_", " ")) for name in _lines(table)]
         return plotting.curves_figure(
-            wide, wide["horizon_ms"], measures, title, values, "forecast window (ms)", shares=False
+            wide,
+            wide["horizon_ms"],
+            [_measure(name) for name in _lines(table)],
+            title,
+            values,
+            "forecast window (ms)",
+            shares=False,
+            caption=caption,
         )
     pooled = pooled.assign(mark=pooled["horizon_ms"].map(str))
     horizons = sorted(pooled["mark"].unique(), key=int)
     wide = _wide(pooled.assign(name=pooled["label"]), ["subject", "name"], horizons, "mark")
-    measures = [plotting.Measure(name, f"{name} ms") for name in horizons]
+    measures = [_measure(name, f"{name} ms") for name in horizons]
     return plotting.conditions_figure(
-        wide, list(wide["name"]), measures, title, values, shares=False
+        wide, list(wide["name"]), measures, title, values, shares=False, caption=caption
     )
 
 
-def _by_session(table: pd.DataFrame, title: str) -> Any:
+def _by_session(table: pd.DataFrame, title: str, caption: str) -> Any:
     """A panel for the shortest and the longest horizon."""
     horizons = sorted({int(h) for h in table["horizon_ms"]})
     horizons = list(dict.fromkeys([horizons[0], horizons[-1]]))
@@ -63,29 +70,34 @@ def _by_session(table: pd.DataFrame, title: str) -> Any:
     )
     names = _lines(table)
     wide = _wide(single, ["subject", "name"], names)
-    measures = [plotting.Measure(name, name.replace("_", " ")) for name in names]
+    measures = [_measure(name) for name in names]
     values = dict.fromkeys(wide["subject"], VALUE)
     return plotting.conditions_figure(
-        wide, list(wide["name"]), measures, title, values, "session", shares=False
+        wide, list(wide["name"]), measures, title, values, "session", shares=False, caption=caption
     )
 
 
-def _labels(table: pd.DataFrame) -> list[str]:
+def labels(table: pd.DataFrame) -> list[str]:
     """A condition by its varied settings where there are any; a baseline by its name."""
     varied = tables.varied_columns(table)
     trained = table["seeds"].astype(float) > 0
     entries = table.loc[trained, "model"].str.partition("@")[0].unique()
-    labels = []
+    found = []
     for row, is_trained in zip(table.to_dict("records"), trained, strict=True):
         values = [str(row[name]) for name in varied if row[name] != ""]
         same = is_trained and values and len(entries) == 1
         parts = [f"{k} {v}" for k, v in zip(varied, values, strict=False)] if len(varied) > 1 else (
             values
         )  # fmt: skip
-        labels.append(" ".join(parts) if same else row["model"].replace("_", " "))
-    return labels if len(set(zip(labels, table["model"], strict=True))) == len(set(labels)) else (
+        found.append(" ".join(parts) if same else row["model"].replace("_", " "))
+    return found if len(set(zip(found, table["model"], strict=True))) == len(set(found)) else (
         list(table["model"])
     )  # fmt: skip
+
+
+def _measure(column: str, label: str = "") -> plotting.Measure:
+    label = label or column.replace("_", " ")
+    return plotting.Measure(column, label, difference=f"{column}_{DIFFERENCE}")
 
 
 def _lines(table: pd.DataFrame) -> list[str]:
@@ -107,4 +119,5 @@ def _wide(
             wide = rows.setdefault(place, dict(zip(keys, place, strict=True)))
             for end in ("", "_low", "_high"):
                 wide[f"{row[mark]}{end}"] = row[f"{SCORE}{end}"]
+                wide[f"{row[mark]}_{DIFFERENCE}{end}"] = row[f"{DIFFERENCE}{end}"]
     return pd.DataFrame(list(rows.values()))

@@ -11,8 +11,8 @@ from spikeline.artifacts.counts import BIN_S, TEST, TRAIN, VALID
 from spikeline.errors import InputError
 
 SPLITS = {"train": (TRAIN,), "valid": (VALID,), "test": (TEST,), "fit": (TRAIN, VALID)}
-# Blocks are scored in pieces of 5 s, which a bootstrap resamples: a short session has few blocks.
-PIECE_BINS = round(5 / BIN_S)
+# Scores are kept by the second: a table chooses how long the pieces of its intervals are.
+SECOND_BINS = round(1 / BIN_S)
 # Of a session, how far away a control takes its histories: no simple fraction, so that it does not
 # follow a rhythm of the recording.
 SHIFT = 0.382
@@ -55,8 +55,9 @@ def forecast_starts(domains: np.ndarray, split: str, length: int) -> tuple[np.nd
     window reaches across two blocks.
 
     Returns:
-        starts (windows,) int64 in order of time, and the piece (windows,) int64 of some 5 s that
-        each begins in, numbered from 0; no piece reaches across two blocks.
+        starts (windows,) int64 in order of time, and the step (windows,) int64 of its block that
+        each begins in: of a second, or of one window where that is longer. Steps are numbered from
+        0, and one number is left out between two blocks, so that their sums show where one ends.
 
     Raises:
         InputError: no block of the split holds a window.
@@ -67,13 +68,16 @@ def forecast_starts(domains: np.ndarray, split: str, length: int) -> tuple[np.nd
         raise InputError(
             f"domains: no block of the {split} domain holds {length} bins; the session is short"
         )
-    pieces = [(number, step) for number, found in enumerate(starts) for step in _steps(found)]
-    return np.concatenate(starts), np.unique(pieces, axis=0, return_inverse=True)[1].reshape(-1)
+    steps, first = [], 0
+    for found in starts:
+        steps.append(first + (found - found[0]) // max(SECOND_BINS, length))
+        first = int(steps[-1][-1]) + 2
+    return np.concatenate(starts), np.concatenate(steps)
 
 
-def _steps(starts: np.ndarray) -> list[int]:
-    """The piece of a block that each window begins in."""
-    return ((starts - starts[0]) // PIECE_BINS).tolist()
+def step_s(length_s: float) -> float:
+    """Seconds of a step of `forecast_starts`, of windows of `length_s` seconds."""
+    return max(SECOND_BINS * BIN_S, length_s)
 
 
 def elsewhere(starts: np.ndarray, bins: int) -> np.ndarray:
