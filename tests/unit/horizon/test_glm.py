@@ -49,7 +49,7 @@ def bits(fitted, counts, domains, ms):
 def test_a_bands_weights_are_those_of_scikit_learn_on_the_same_windows(band, gain):
     counts, _ = coupled(6000, units=4)
     train, valid = masks(halves(6000))
-    bands, fit = LeadBands(25), train | valid
+    bands, fit = LeadBands([25]), train | valid
     means = fit_running_mean(counts, train, valid, bands, BIN_S) if gain else None
     fitted = fit_glm(counts, train, valid, bands, BIN_S, means)
     starts, stride = bands.starts(fit, band, glm.MOST_WINDOWS)
@@ -74,7 +74,7 @@ def test_a_bands_weights_are_those_of_scikit_learn_on_the_same_windows(band, gai
 def test_nothing_at_or_after_a_windows_start_changes_its_forecast():
     counts, _ = coupled(3000)
     domains = halves(3000)
-    bands = LeadBands(10)
+    bands = LeadBands([10])
     means = fit_running_mean(counts, *masks(domains), bands, BIN_S)
     changed = counts.copy()
     changed[2500:] = 9
@@ -92,7 +92,7 @@ def test_what_comes_after_the_fit_changes_no_weight():
     counts, _ = coupled(3000)
     domains = halves(3000)
     changed = np.where((domains == 3)[:, None], 9, counts).astype(np.uint8)
-    found, same = (fit_glm(c, *masks(domains), LeadBands(10), BIN_S) for c in (counts, changed))
+    found, same = (fit_glm(c, *masks(domains), LeadBands([10]), BIN_S) for c in (counts, changed))
     assert found.choices == same.choices
     for one, other in zip(found.weights, same.weights, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -102,7 +102,7 @@ def test_what_comes_after_the_fit_changes_no_weight():
 def test_it_finds_most_of_what_can_be_known_and_nothing_in_shifted_history():
     counts, true = coupled()
     domains = halves(len(counts))
-    bands = LeadBands(50)
+    bands = LeadBands([50])
     found = fit_glm(counts, *masks(domains), bands, BIN_S)
     null = training_mean(counts, domains)
 
@@ -128,7 +128,7 @@ def test_the_gain_on_a_running_mean_follows_rates_that_drift():
     rng = np.random.default_rng(5)
     drift = np.cumsum(rng.normal(0, 0.015, rates.shape), axis=0)
     counts = rng.poisson(rates * np.exp(drift)).clip(0, 255).astype(np.uint8)
-    domains, bands = halves(15_000), LeadBands(10)
+    domains, bands = halves(15_000), LeadBands([10])
     means = fit_running_mean(counts, *masks(domains), bands, BIN_S)
     gain = fit_glm(counts, *masks(domains), bands, BIN_S, means)
     plain = fit_glm(counts, *masks(domains), bands, BIN_S)
@@ -143,7 +143,7 @@ def test_rates_far_outside_what_was_fitted_stay_within_the_bounds():
     counts[:4500, 0] = 0
     counts[[100, 1700], 0] = 1
     counts[4500:, 0] = 20
-    fitted = fit_glm(counts, *masks(halves(6000)), LeadBands(50), BIN_S)
+    fitted = fit_glm(counts, *masks(halves(6000)), LeadBands([50]), BIN_S)
     rates = fitted.rates(counts, np.arange(4500, 5900, 20))
     assert np.isfinite(rates).all() and (rates > 0).all()
     # at most one spike was seen in 100 ms, so twice two are believed
@@ -155,5 +155,5 @@ def test_one_unit_and_a_silent_unit_are_fitted_too():
     domains = halves(3000)
     counts[:, 1] = 0
     for some in (counts, counts[:, :1]):
-        rates = fit_glm(some, *masks(domains), LeadBands(5), BIN_S).rates(some, np.array([2000]))
+        rates = fit_glm(some, *masks(domains), LeadBands([5]), BIN_S).rates(some, np.array([2000]))
         assert np.isfinite(rates).all() and (rates > 0).all()

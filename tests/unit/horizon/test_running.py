@@ -13,7 +13,7 @@ from spikeline.horizon.baselines.lead_bands import LeadBands, spikes_before
 from spikeline.horizon.baselines.running import BOXCAR_S, EXPONENTIAL_S, fit_running_mean
 
 BIN_S = 0.02
-BANDS = LeadBands(10)
+BANDS = LeadBands([10])
 
 
 def masks(bins: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from spikeline.horizon.forecaster.lead_bins import lead_bin_edges
 from spikeline.horizon.spike_history import decays, traces
 
-BANDS = 6
+# A band ends at most this many times later than it begins, but for the first.
+_GROWTH = 2.5
 # Windows of a band start this part of its width apart: nearer ones add little.
 _OVERLAP = 2
 # Rates expanded at once.
@@ -21,22 +21,26 @@ _RATES = 1 << 22
 
 
 class LeadBands:
-    """Bands of bins after a start, as far as the longest horizon.
+    """Bands of bins after a start: the first is one bin, and each horizon ends with a band.
 
     Attributes:
         ends: (bands,) int64, the bin behind the last of each, counted from the start.
         spans: [(first bin, bin behind the last)] of each.
     """
 
-    def __init__(self, longest: int, most: int = BANDS):
+    def __init__(self, horizons: Sequence[int]):
         """
         Args:
-            longest: bins of the longest horizon.
-            most: bands at most.
+            horizons: bins of the windows that are forecast.
         """
-        edges = lead_bin_edges(longest, most)
-        self.ends = edges[1:]
-        self.spans = [(int(a), int(b)) for a, b in pairwise(edges)]
+        ends = [1]
+        for horizon in sorted(horizons):
+            while horizon > _GROWTH * ends[-1]:
+                ends.append(round(_GROWTH * ends[-1]))
+            if horizon > ends[-1]:
+                ends.append(horizon)
+        self.ends = np.array(ends, np.int64)
+        self.spans = list(pairwise([0, *ends]))
 
     def __len__(self) -> int:
         return len(self.spans)

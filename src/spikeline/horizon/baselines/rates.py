@@ -78,9 +78,9 @@ def score_baselines(
     """
     values, domains = counts.counts, counts.domains
     null = training_mean(values, domains)
-    longest = max(bins_of(ms, counts.bin_s) for ms in horizons_ms)
+    lengths = [bins_of(ms, counts.bin_s) for ms in horizons_ms]
     result = Baselines(facts={"leakage_windows": 0})
-    for label, baseline, facts in _fitted(counts, longest, progress):
+    for label, baseline, facts in _fitted(counts, lengths, progress):
         result.sums[label] = score_horizons(
             partial(baseline.forecasts, values), values, domains, null, horizons_ms, counts.bin_s
         )
@@ -91,7 +91,7 @@ def score_baselines(
                     label: partial(baseline.forecasts, given.counts)
                 },
                 counts,
-                longest,
+                max(lengths),
                 counts.session,
             )
     if true_rates is not None:
@@ -118,12 +118,12 @@ def reference_rate(counts: np.ndarray, reference: tuple[int, int]) -> np.ndarray
 
 
 def _fitted(
-    counts: Counts, longest: int, progress: Callable[[str], None]
+    counts: Counts, lengths: Sequence[int], progress: Callable[[str], None]
 ) -> Iterator[tuple[str, Baseline, dict[str, Any]]]:
-    """Label, baseline and what was chosen for each; longest: bins of the longest horizon."""
+    """Label, baseline and what was chosen for each; lengths: bins of each horizon."""
     values, bin_s = counts.counts, counts.bin_s
     train, valid = (split_mask(counts.domains, split) for split in ("train", "valid"))
-    bands = LeadBands(longest)
+    bands = LeadBands(lengths)
     yield "training_mean", _Constant(training_mean(values, counts.domains)), {}
     yield "reference_rate", _Constant(reference_rate(values, counts.reference)), {}
     progress("running_mean")
