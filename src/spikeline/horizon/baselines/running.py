@@ -10,7 +10,8 @@ before the session's first bin a window finds the mean of the fit.
 
 Weights maximise the Poisson likelihood by expectation maximisation (Shepp and Vardi 1982, IEEE
 Trans. Med. Imaging 1, whose emission tomography has the same form). First one set p_k for all
-units; from there each unit's own, drawn to it as if c more spikes had been shared out as p says:
+units; from there each unit's own, drawn to it as if c more spikes had come and been shared out as
+p says:
 
     w_uk <- ( w_uk sum_t n_ut y_uk / r_u + c p_k ) / ( sum_t y_uk + c )
 
@@ -104,24 +105,27 @@ def fit_running_mean(
     learnt, final = (_Fit(counts, total, mask, bands, bin_s) for mask in (train, train | valid))
     judged = _Fit(counts, total, valid, bands, bin_s, learnt.mean)
     weights: tuple[list, list] = [], []
-    together, draws = [], []
+    together: tuple[list, list] = [], []
+    draws = []
     for band in range(len(bands)):
         known, seen = learnt.windows(band)
         later, came = judged.windows(band)
         shares = _together(known, seen)
         tried = [_alone(known, seen, shares, draw) for draw in DRAWS]
         best = int(np.argmin([_loss(later, came, found) for found in tried]))
+        together[0].append(shares)
         weights[0].append(tried[best])
         known, seen = final.windows(band)
-        together.append(_together(known, seen))
-        weights[1].append(_alone(known, seen, together[-1], DRAWS[best]))
+        shares = _together(known, seen)
+        together[1].append(shares)
+        weights[1].append(_alone(known, seen, shares, DRAWS[best]))
         draws.append(DRAWS[best])
     return tuple(
         RunningMean(
-            bands, one.mean, np.stack(found), np.stack(together), np.array(draws),
+            bands, one.mean, np.stack(own), np.stack(shares), np.array(draws),
             rate_bounds(counts, one.mask, bands.widths, bin_s), bin_s,
         )
-        for one, found in zip((learnt, final), weights, strict=True)
+        for one, own, shares in zip((learnt, final), weights, together, strict=True)
     )  # fmt: skip
 
 
