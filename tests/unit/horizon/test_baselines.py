@@ -13,20 +13,20 @@ from spikeline.artifacts import forecasts, true_rates
 from spikeline.artifacts.counts import BIN_S, Counts
 from spikeline.cli import main
 from spikeline.errors import InputError
+from spikeline.horizon.baselines.glm import PENALTIES
 from spikeline.horizon.baselines.rates import (
-    RUNNING_S,
-    RUNNING_WEIGHTS,
     Baselines,
     reference_rate,
-    running_mean,
     score_baselines,
 )
+from spikeline.horizon.baselines.running import DRAWS, RunningMean
 from spikeline.horizon.scores.bits_per_spike import pooled_bits
-from spikeline.horizon.scores.windows import forecast_starts
 from spikeline.horizon.sessions.binning import bin_counts, bin_domains
 
-# Of the real recording: bits/spike at 100, 200, 500 and 1000 ms of a plain Poisson regression.
-REFERENCE = {"100": 0.204, "200": 0.149, "500": 0.101, "1000": 0.057}
+# Of the real recording, bits/spike: of a Poisson regression for each lead band, fitted again on all
+# of the fit, and of the best running mean of one window and no other part.
+REFERENCE = {"100": 0.234, "200": 0.183, "500": 0.118, "1000": 0.083}
+SINGLE_WINDOW = {"100": 0.106, "200": 0.077, "500": 0.043, "1000": 0.036}
 
 
 def session(values: np.ndarray, cut, reference: tuple[int, int], name: str = "one") -> Counts:
@@ -68,7 +68,8 @@ def scored(drifting) -> Baselines:
 def test_the_oracle_is_above_the_regression_above_the_running_mean_above_the_null(scored):
     found = {label: pooled_bits(sums["100"]) for label, sums in scored.sums.items()}
     assert found["oracle"] > found["poisson_glm"] > found["running_mean"] > 0
-    assert found["training_mean"] == 0
+    assert found["oracle"] > found["running_glm"] > found["running_mean"]
+    assert found["training_mean"] == pooled_bits(scored.sums["training_mean"]["1000"]) == 0
     assert found["poisson_glm_reference"] < found["poisson_glm"]
     assert found["poisson_glm_shuffled"] < 0.01
     assert found["reference_rate"] < found["running_mean"]
@@ -82,9 +83,14 @@ def test_farther_horizons_are_harder_for_all_but_the_oracle(scored):
 
 
 def test_what_validation_chose_is_among_the_facts(scored):
-    assert scored.facts["running_mean_seconds_100"] in RUNNING_S
-    assert scored.facts["running_mean_weight_1000"] in RUNNING_WEIGHTS
-    assert scored.facts["poisson_glm_penalty_100"] > 0
+    facts = scored.facts
+    assert facts["running_mean_draw_20"] in DRAWS and facts["running_mean_draw_1000"] in DRAWS
+    assert (
+        0.02 < facts["running_mean_age_s_20"] < 150 and 0 < facts["running_mean_fit_weight_20"] < 1
+    )
+    for label in ("poisson_glm", "running_glm", "poisson_glm_reference", "poisson_glm_shuffled"):
+        assert facts[f"{label}_penalty_20"] in PENALTIES
+        assert facts[f"{label}_longest_s_1000"] in (5, 10, 100)
 
 
 def test_the_reference_rate_is_drawn_to_the_population_and_positive_for_silent_units():
@@ -96,15 +102,40 @@ def test_the_reference_rate_is_drawn_to_the_population_and_positive_for_silent_u
     assert (reference_rate(values[50:], (0, 50)) > 0).all()
 
 
-def test_the_running_mean_knows_no_bin_of_its_window(drifting):
-    values = drifting[0].counts
-    domains = session(values, blocks(240.0, kind="chronological"), (0, 3000)).domains
-    changed = values.copy()
-    before, facts = running_mean(values, domains, {100: 5}, 0.02)
-    changed[forecast_starts(domains, "test", 5)[0][-1] :] = 50
-    after, same = running_mean(changed, domains, {100: 5}, 0.02)
-    assert facts == same
-    np.testing.assert_array_equal(before[100], after[100])
+def test_forecasts_of_every_baseline_but_controls_were_checked_for_leaks(scored):
+    # three windows each of two means, the running mean and three regressions
+    assert scored.facts["leakage_windows"] == 3 * 6
+
+
+def test_a_baseline_that_knows_the_future_is_an_error(drifting, monkeypatch):
+    honest = RunningMean.rates
+
+    def leaking(self, counts, starts):
+        return honest(self, counts, starts) + 0.001 * counts[starts]
+
+    monkeypatch.setattr(RunningMean, "rates", leaking)
+    with pytest.raises(InputError, match=r"one: running_mean: .* it knows the future"):
+        score_baselines(drifting[0], (100,))
+
+
+def test_what_the_test_domain_holds_changes_no_choice_and_no_fit(drifting):
+    """Of the control alone, whose history comes from anywhere."""
+    counts = drifting[0]
+    cut = blocks(240.0, kind="chronological")
+    first = session(counts.counts, cut, (0, 3000))
+    values = counts.counts.copy()
+    values[first.domains == 3] += 2
+    found, other = (
+        score_baselines(one, (100,)) for one in (first, session(values, cut, (0, 3000)))
+    )
+    chosen, again = (
+        {key: value for key, value in one.facts.items() if "shuffled" not in key}
+        for one in (found, other)
+    )
+    assert chosen == again and len(chosen) > 20
+    for label in ("reference_rate", "running_mean", "poisson_glm", "running_glm"):
+        scores = [pooled_bits(one.sums[label]["100"]) for one in (found, other)]
+        assert scores[0] != scores[1]
 
 
 def test_a_session_that_is_nearly_silent_is_scored_without_infinities():
@@ -130,8 +161,8 @@ def test_scores_of_a_counts_file_are_a_forecasts_file(tmp_path, drifting, capsys
     (found,) = forecasts.read(tmp_path / "b.json").sessions.values()
     assert found.role == "-" and found.units == 10 and found.source == "arrays"
     assert list(found.forecasters) == [
-        "training_mean", "reference_rate", "running_mean", "poisson_glm", "poisson_glm_reference",
-        "poisson_glm_shuffled", "oracle",
+        "training_mean", "reference_rate", "running_mean", "poisson_glm", "running_glm",
+        "poisson_glm_reference", "poisson_glm_shuffled", "oracle",
     ]  # fmt: skip
     # Two seconds late on the simulation's clock, and still the truth of these bins.
     assert pooled_bits(found.forecasters["oracle"]["200"]) > 0.05
@@ -186,7 +217,10 @@ def test_a_real_recording_gives_the_reference_table(real_data):
         label: {ms: pooled_bits(sums) for ms, sums in horizons.items()}
         for label, horizons in found.sums.items()
     }
-    assert bits["poisson_glm"] == pytest.approx(REFERENCE, abs=0.01)
-    for ms, least in {"100": 0.072, "200": 0.061, "500": 0.033, "1000": 0.034}.items():
-        assert least < bits["running_mean"][ms] < bits["poisson_glm"][ms]
-    assert max(bits["poisson_glm_shuffled"].values()) < 0
+    for ms, least in REFERENCE.items():
+        assert bits["poisson_glm"][ms] > least - 0.002
+        assert bits["poisson_glm"][ms] > bits["running_mean"][ms] > SINGLE_WINDOW[ms]
+        assert bits["running_glm"][ms] > bits["poisson_glm"][ms]
+        # rates of 30 s of reference would go anywhere without bounds
+        assert bits["poisson_glm_reference"][ms] > -0.1
+    assert max(bits["poisson_glm_shuffled"].values()) < 0.01

@@ -1,30 +1,42 @@
-"""Poisson regression of a unit's next counts on its own recent history and the population's.
+r"""Poisson regression of a unit's next counts on its own recent history and the population's.
 
-For each horizon, the log of unit u's mean count per bin over the window that starts at bin t is
+The log of unit u's mean count per bin over a lead band, t being the bin that the window starts at,
+is
 
-    log m_u + b_u + w_u . own_u(t) + v_u . shared(t)
+    log m_u + b_u + w_u . own_u(t) + v_u . shared(t)  [ + g_u log(r_u(t) / m_u) ]
 
-with m_u the unit's training mean, own_u its log traces under exponential windows of 0.04, 0.2, 1
-and 5 s, and shared the first 20 principal components of all units' fastest trace. Nothing at or
-after t enters. Weights maximise the Poisson likelihood on training windows with a quadratic penalty
-(b_u goes free), which is lowered step by step from a strong one; the step that forecasts the
-validation windows best, pooled over units, is kept: early stopping.
+with m_u the unit's mean over the fit, own_u its log traces under exponential windows, and shared
+the first 20 principal components of all units' fastest trace. Nothing at or after t enters. The
+term in brackets is that of the gain on a running mean r (horizon/baselines/running.py), which rates
+that drift ask for: g is drawn to 1, every other weight to 0.
+
+Weights maximise the Poisson likelihood on windows of train with a quadratic penalty (b_u goes
+free), which is lowered step by step from a strong one. For each band, the penalty and the time
+constants that forecast the windows of valid best, pooled over units, are kept; the weights are then
+fitted again on train and valid. Rates keep to what the fit justifies (horizon/rate_bounds.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from spikeline.artifacts.counts import TRAIN, VALID
+from spikeline.horizon.baselines.lead_bands import LeadBands, means_before, spikes_before
+from spikeline.horizon.baselines.running import RunningMean
 from spikeline.horizon.poisson_regression import Prior, fit_poisson, log_ratios
+from spikeline.horizon.rate_bounds import RateBounds, rate_bounds
 from spikeline.horizon.scores.bits_per_spike import training_mean
-from spikeline.horizon.scores.windows import blocks, split_mask
-from spikeline.horizon.spike_history import log_trace, running_mean
+from spikeline.horizon.spike_history import log_trace
 
-TIME_CONSTANTS_S = (0.04, 0.2, 1.0, 5.0)
+# Each set is tried; the longest needs a recording of many times 100 s.
+TIME_CONSTANTS_S = (
+    (0.04, 0.2, 1.0, 5.0),
+    (0.04, 0.1, 0.3, 1.0, 3.0, 10.0),
+    (0.04, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+)
+CONSTANTS_S = tuple(sorted({seconds for some in TIME_CONSTANTS_S for seconds in some}))
 COMPONENTS = 20
 PENALTIES = (10_000.0, 1000.0, 300.0, 100.0, 30.0, 10.0)
 # A free constant would be singular for a unit without a spike.
@@ -32,162 +44,270 @@ CONSTANT_PENALTY = 1e-3
 ITERATIONS = 25
 # Nats that another step would gain at most.
 TOLERANCE = 1e-2
-# Windows of one horizon start this part of their length apart: nearer ones add little.
-STARTS_PER_WINDOW = 5
-# Numbers of own history held at once.
-CHUNK = 1 << 24
+# Windows of a band to fit on.
+MOST_WINDOWS = 20_000
+# Log rates relative to the mean whose exponential is still a number; bounds follow.
+_HIGHEST = 50.0
+# Steps that share one curvature, the costly part.
+RENEW_EVERY = 3
 
 
 @dataclass(frozen=True)
-class GlmForecast:
-    """Rates of one horizon.
+class Choice:
+    """What validation chose for a band: time constants, and the penalty."""
 
-    Attributes:
-        rates: (windows, 1, units) float32 expected counts per bin, held over the window.
-        penalty: the one that validation chose.
-    """
-
-    rates: np.ndarray
+    time_constants_s: Sequence[float]
     penalty: float
 
 
-def forecast_rates(
+@dataclass(frozen=True)
+class Glm:
+    """A fitted regression.
+
+    Attributes:
+        bands: of the forecast.
+        features: what it reads.
+        weights: of each band, (units, 1 + own + shared).
+        choices: of each band.
+        bounds: of the rates of each band.
+    """
+
+    bands: LeadBands
+    features: Features
+    weights: Sequence[np.ndarray]
+    choices: Sequence[Choice]
+    bounds: RateBounds
+
+    def rates(self, counts: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """(bands, windows, units) float32 expected counts per bin after bins `starts`.
+
+        Args:
+            counts: (bins, units); what lies at or after a start is not read for it.
+        """
+        features = self.features
+        found = np.empty((len(self.bands), len(starts), counts.shape[1]), np.float32)
+        known = features.before(counts, starts)
+        for band, (weights, choice) in enumerate(zip(self.weights, self.choices, strict=True)):
+            own = known.own(choice.time_constants_s, band)
+            ratios = log_ratios(own, known.shared, weights)
+            found[band] = np.exp(np.minimum(ratios, _HIGHEST)) * features.mean
+            self.bounds.clip(found[band], band)
+        return found
+
+    def forecasts(
+        self, counts: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """See `scores.tiled.Forecast`."""
+        return self.bands.expanded(self.rates(counts, starts), lengths)
+
+
+def fit_glm(
     counts: np.ndarray,
-    domains: np.ndarray,
-    starts: Mapping[int, np.ndarray],
+    train: np.ndarray,
+    valid: np.ndarray,
+    bands: LeadBands,
     bin_s: float,
+    running: tuple[RunningMean, RunningMean] | None = None,
     history: np.ndarray | None = None,
-) -> dict[int, GlmForecast]:
-    """Rates that a GLM fitted on this session's training domain forecasts.
+) -> Glm:
+    """Choose penalty and time constants on validation bins, then fit on train and valid.
 
     Args:
-        counts: (bins, units).
-        domains: (bins,) uint8: fitted on train, stopped on valid.
-        starts: {bins of the window: (windows,) first bins to forecast from}.
+        counts: (bins, units). Bins outside are read as the history of bins inside, no more.
+        train, valid: (bins,) bool.
+        bin_s: length of a bin in seconds.
+        running: what the regression is the gain of, as `fit_running_mean` returns it.
         history: (bins, units) to read the history from, instead of the counts; a control.
-
-    Raises:
-        InputError: no training or no validation bin.
     """
     history = counts if history is None else history
-    train = split_mask(domains, "train")
-    split_mask(domains, "valid")
-    mean = training_mean(history, domains, "train")
-    base = training_mean(counts, domains, "train")
-    fast = _log_trace(history, mean, TIME_CONSTANTS_S[0], bin_s)
-    shared = _shared(_standardised(fast, train), train)
+    total, fit = spikes_before(counts), train | valid
     rows = {
-        length: tuple(_window_rows(domains, code, length) for code in (TRAIN, VALID))
-        for length in starts
+        name: [bands.starts(mask, band, MOST_WINDOWS) for band in range(len(bands))]
+        for name, mask in (("train", train), ("valid", valid), ("fit", fit))
     }
-    units = counts.shape[1]
-    step = max(1, CHUNK // (len(counts) * (1 + len(TIME_CONSTANTS_S))))
-    losses = {length: np.zeros(len(PENALTIES)) for length in starts}
-    found: dict[int, list[list[np.ndarray]]] = {length: [] for length in starts}
-    for first in range(0, units, step):
-        part = slice(first, first + step)
-        own = np.empty((len(TIME_CONSTANTS_S), len(counts), len(base[part])), np.float32)
-        for place, seconds in enumerate(TIME_CONSTANTS_S):
-            trace = _log_trace(history[:, part], mean[part], seconds, bin_s)
-            own[place] = _standardised(trace, train)
-        total = np.zeros((len(counts) + 1, own.shape[2]), np.int64)
-        np.cumsum(counts[:, part], axis=0, out=total[1:])
-        offset = np.log(base[part])
-        for length, wanted in starts.items():
-            loss, rates = _path(own, shared, total, offset, rows[length], wanted, length)
-            losses[length] += loss
-            found[length].append(rates)
-    result = {}
-    for length in starts:
-        best = int(losses[length].argmin())
-        rates = np.concatenate([path[best] for path in found[length]], axis=1)
-        result[length] = GlmForecast(rates[:, None], PENALTIES[best])
-    return result
-
-
-# --- the pieces ----------------------------------------------------------------------------------
-
-
-def _path(
-    own: np.ndarray,
-    shared: np.ndarray,
-    total: np.ndarray,
-    offset: np.ndarray,
-    rows: tuple[np.ndarray, np.ndarray],
-    wanted: np.ndarray,
-    length: int,
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Validation loss of each penalty, and each one's (windows, units) rates from `wanted`.
-
-    Args:
-        own: (constants, bins, units); shared: (bins, components).
-        total: (bins + 1, units) spikes before each bin.
-        offset: (units,) log of the training mean.
-        rows: first bins of the training and of the validation windows.
-    """
-    train, valid = rows
-    known = own[:, train], shared[train], _means(total, train, length), offset
-    seen = _means(total, valid, length)
-    losses, rates, weights = np.zeros(len(PENALTIES)), [], None
-    for place, strength in enumerate(PENALTIES):
-        # Windows are fewer than bins: each stands for as many bins as lie between their starts.
-        penalty = np.full(1 + len(own) + shared.shape[1], strength / _stride(length))
-        penalty[0] = CONSTANT_PENALTY
-        prior = Prior(np.zeros(len(penalty)), 1 / penalty)
-        weights, _ = fit_poisson(
-            *known, prior, steps=ITERATIONS, start=weights, tolerance=TOLERANCE
+    of_train, of_fit = (None, None) if running is None else running
+    features = Features.of(history, train, _union(rows["train"]), bin_s, of_train)
+    known = {name: features.before(history, _union(rows[name])) for name in ("train", "valid")}
+    choices = [
+        _chosen(
+            known,
+            {name: (*rows[name][band], bands.means(total, rows[name][band][0], band))
+             for name in known},
+            band,
         )
-        forecast = _log_rates(own, shared, offset, weights, valid)
-        losses[place] = (np.exp(forecast) - seen * forecast).sum(dtype=np.float64)
-        rates.append(np.exp(_log_rates(own, shared, offset, weights, wanted)))
-    return losses, rates
+        for band in range(len(bands))
+    ]  # fmt: skip
+    features = Features.of(history, fit, _union(rows["fit"]), bin_s, of_fit)
+    found = features.before(history, _union(rows["fit"]))
+    weights = []
+    for band, choice in enumerate(choices):
+        starts, stride = rows["fit"][band]
+        part = found.at(starts)
+        own, seen = part.own(choice.time_constants_s, band), bands.means(total, starts, band)
+        weights.append(_fitted(part, own, seen, choice.penalty / stride, None))
+    bounds = rate_bounds(counts, fit, bands.widths, bin_s)
+    return Glm(bands, features, weights, choices, bounds)
 
 
-def _log_rates(
-    own: np.ndarray, shared: np.ndarray, offset: np.ndarray, weights: np.ndarray, rows: np.ndarray
+# --- what it reads --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Features:
+    """How traces of a session become predictors: with mean 0 and deviation 1 over the fit.
+
+    Attributes:
+        mean: (units,) float32 mean count per bin over the fit.
+        centre, deviation: (constants, 1, units) of the log traces under CONSTANTS_S.
+        axes: (units, components) of the standardised fastest trace, scaled.
+        bin_s: length of a bin in seconds.
+        running: what the regression is the gain of.
+    """
+
+    mean: np.ndarray
+    centre: np.ndarray
+    deviation: np.ndarray
+    axes: np.ndarray
+    bin_s: float
+    running: RunningMean | None
+
+    @classmethod
+    def of(
+        cls,
+        counts: np.ndarray,
+        fit: np.ndarray,
+        starts: np.ndarray,
+        bin_s: float,
+        running: RunningMean | None,
+    ) -> Features:
+        """Those of the bins of a fit, (bins,) bool, scaled over windows that begin at `starts`."""
+        mean = training_mean(counts, fit.astype(np.uint8), "train").astype(np.float32)
+        traces = _log_traces(counts, mean, starts, bin_s)
+        centre = traces.mean(axis=1, keepdims=True)
+        deviation = np.maximum(traces.std(axis=1, keepdims=True), 1e-6)
+        axes = _axes((traces[0] - centre[0]) / deviation[0])
+        return cls(mean, centre, deviation, axes, bin_s, running)
+
+    def before(self, counts: np.ndarray, starts: np.ndarray) -> Known:
+        """Predictors before bins `starts`, ascending."""
+        traces = _log_traces(counts, self.mean, starts, self.bin_s)
+        traces -= self.centre
+        traces /= self.deviation
+        running = None
+        if self.running is not None:
+            running = np.log(self.running.rates(counts, starts) / self.mean)
+        return Known(starts, self.mean, traces, traces[0] @ self.axes, running)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Predictors before some bins.
+
+    Attributes:
+        starts: (windows,) bins, ascending.
+        mean: (units,) mean count per bin over the fit.
+        traces: (constants, windows, units) under CONSTANTS_S.
+        shared: (windows, components).
+        running: (bands, windows, units) log of a running mean relative to the mean, or None.
+    """
+
+    starts: np.ndarray
+    mean: np.ndarray
+    traces: np.ndarray
+    shared: np.ndarray
+    running: np.ndarray | None
+
+    def at(self, starts: np.ndarray) -> Known:
+        """Those of some of the windows, by their bins."""
+        rows = np.searchsorted(self.starts, starts)
+        running = None if self.running is None else self.running[:, rows]
+        return Known(starts, self.mean, self.traces[:, rows], self.shared[rows], running)
+
+    def own(self, time_constants_s: Sequence[float], band: int) -> np.ndarray:
+        """(own, windows, units) predictors of each unit's own; the running mean's comes last."""
+        own = self.traces[[CONSTANTS_S.index(seconds) for seconds in time_constants_s]]
+        return own if self.running is None else np.concatenate([own, self.running[band][None]])
+
+
+def _log_traces(
+    counts: np.ndarray, mean: np.ndarray, starts: np.ndarray, bin_s: float
 ) -> np.ndarray:
-    return log_ratios(own[:, rows], shared[rows], weights) + offset.astype(np.float32)
+    """(constants, windows, units) float32; the pseudo-count is each unit's mean."""
+    return log_trace(
+        means_before(counts, mean, starts, CONSTANTS_S, bin_s), mean, pseudo_count=mean
+    )
 
 
-def _log_trace(counts: np.ndarray, mean: np.ndarray, seconds: float, bin_s: float) -> np.ndarray:
-    """(bins, units) float32 log traces; the pseudo-count is each unit's mean."""
-    mean = mean.astype(np.float32)
-    return log_trace(running_mean(counts, mean, seconds, bin_s), mean, pseudo_count=mean)
-
-
-def _standardised(values: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and deviation 1 over the training rows."""
-    mean, std = values[train].mean(axis=0), values[train].std(axis=0)
-    values -= mean
-    values /= np.maximum(std, 1e-6)
-    return values
-
-
-def _shared(values: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """(bins, components): principal components in the scale of the first, so later ones shrink.
+def _axes(values: np.ndarray) -> np.ndarray:
+    """(units, components): principal axes, in the scale of the first so that later ones shrink.
 
     Args:
-        values: (bins, units) standardised.
-        train: (bins,) bool, the bins that the components are taken from.
+        values: (windows, units) standardised.
     """
-    known = values[train]
-    _, axes = np.linalg.eigh((known.T @ known).astype(np.float64))
-    scores = values @ axes[:, ::-1][:, :COMPONENTS].astype(np.float32)
-    return scores / max(float(scores[train, 0].std()), 1e-6)
+    _, axes = np.linalg.eigh((values.T @ values).astype(np.float64))
+    axes = axes[:, ::-1][:, :COMPONENTS].astype(np.float32)
+    return axes / max(float((values @ axes[:, 0]).std()), 1e-6)
 
 
-def _stride(length: int) -> int:
-    return max(1, length // STARTS_PER_WINDOW)
+# --- fitting --------------------------------------------------------------------------------------
 
 
-def _window_rows(domains: np.ndarray, code: int, length: int) -> np.ndarray:
-    """First bins of overlapping windows that lie wholly in a block of one domain."""
-    split = {TRAIN: "train", VALID: "valid"}[code]
-    stride = _stride(length)
-    rows = [np.arange(a, b - length + 1, stride) for a, b in blocks(domains, split)]
-    return np.concatenate(rows)
+def _union(rows: Sequence[tuple[np.ndarray, int]]) -> np.ndarray:
+    return np.unique(np.concatenate([starts for starts, _ in rows]))
 
 
-def _means(total: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
-    """(rows, units) float32 mean count per bin of the windows from `rows`."""
-    return ((total[rows + length] - total[rows]) / np.float32(length)).astype(np.float32)
+def _chosen(known: dict[str, Known], rows: dict[str, tuple], band: int) -> Choice:
+    """Penalty and time constants of a band.
+
+    The penalty falls until the validation windows are forecast worse; with more time constants it
+    begins a step above the best so far.
+
+    Args:
+        known: predictors of all windows, of train and valid.
+        rows: of each, starts of the band's windows, the bins between them, their mean counts.
+    """
+    (starts, stride, seen), (ahead, _, came) = rows["train"], rows["valid"]
+    part, later = known["train"].at(starts), known["valid"].at(ahead)
+    best, first = (np.inf, None), 0
+    for constants in TIME_CONSTANTS_S:
+        own, own_later, weights = part.own(constants, band), later.own(constants, band), None
+        before = np.inf
+        for strength in PENALTIES[first:]:
+            weights = _fitted(part, own, seen, strength / stride, weights)
+            forecast = log_ratios(own_later, later.shared, weights)
+            rates = np.exp(np.minimum(forecast, _HIGHEST)) * later.mean
+            loss = float((rates - came * forecast).sum(dtype=np.float64))
+            if loss < best[0]:
+                best = loss, Choice(constants, strength)
+            if loss > before:
+                break
+            before = loss
+        first = max(0, PENALTIES.index(best[1].penalty) - 1)
+    return best[1]
+
+
+def _fitted(
+    known: Known,
+    own: np.ndarray,
+    seen: np.ndarray,
+    penalty: float,
+    start: np.ndarray | None,
+) -> np.ndarray:
+    """(units, 1 + own + shared) weights of a band; seen: (windows, units) mean counts."""
+    size = 1 + len(own) + known.shared.shape[1]
+    centre, strength = np.zeros(size), np.full(size, penalty)
+    strength[0] = CONSTANT_PENALTY
+    if known.running is not None:
+        centre[len(own)] = 1.0
+    weights, _ = fit_poisson(
+        own,
+        known.shared,
+        seen,
+        np.log(known.mean),
+        Prior(centre, 1 / strength),
+        steps=ITERATIONS,
+        start=start,
+        tolerance=TOLERANCE,
+        renew_every=RENEW_EVERY,
+    )
+    return weights

@@ -4,35 +4,51 @@
 |---|---|
 | training_mean | its mean over the fit domain (train and valid): the null, 0 bits by definition |
 | reference_rate | its rate in the reference window: (n + 1/2) / (T + 1/2/mu), mu all units' mean |
-| running_mean | (1 - w) of its exponential mean over the recent past and w of its training mean |
+| running_mean | its own mixture of windows over the recent past, see horizon/baselines/running.py |
 | poisson_glm | of a regression on recent history, see horizon/baselines/glm.py |
-| poisson_glm_reference | the same, fitted on the reference window alone |
+| running_glm | the running mean times the gain of such a regression |
+| poisson_glm_reference | poisson_glm, fitted on the reference window alone |
 | poisson_glm_shuffled | the same as poisson_glm on history from far away: a control |
 | oracle | the true rates, bin by bin, where a simulation kept them |
 
-What is known ends where the window starts. Regressions are fitted on train and stopped on valid;
-time constant and weight of the running mean are those that forecast valid best, for each horizon.
+What is known ends where the window starts. What there is to choose is chosen on valid, for each
+lead band; the rest is then fitted on train and valid. The reference window's last fifth chooses for
+poisson_glm_reference, and all of it fits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
-from spikeline.artifacts.counts import NO_DOMAIN, TRAIN, VALID, Counts
+from spikeline.artifacts.counts import Counts
 from spikeline.artifacts.forecasts import Sums
-from spikeline.horizon import spike_history
-from spikeline.horizon.baselines import glm
-from spikeline.horizon.scores.bits_per_spike import score_sums, training_mean
-from spikeline.horizon.scores.windows import bins_of, elsewhere, forecast_starts, gather
+from spikeline.horizon.baselines import running
+from spikeline.horizon.baselines.glm import Glm, fit_glm
+from spikeline.horizon.baselines.lead_bands import LeadBands
+from spikeline.horizon.baselines.running import RunningMean, fit_running_mean
+from spikeline.horizon.scores.bits_per_spike import training_mean
+from spikeline.horizon.scores.leakage import check_causal
+from spikeline.horizon.scores.tiled import score_horizons
+from spikeline.horizon.scores.windows import bins_of, elsewhere, gather, split_mask
 
-RUNNING_S = (0.04, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-RUNNING_WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
-# Of the reference window: the rest stops the fit.
+# Of the reference window: the rest chooses.
 REFERENCE_FIT = 0.8
+# Of the baselines: what knows the future by design, or takes its history from anywhere.
+NOT_CAUSAL = ("oracle", "poisson_glm_shuffled")
+
+
+class Baseline(Protocol):
+    """A fitted baseline."""
+
+    def forecasts(
+        self, counts: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rates from any counts (bins, units) of the session; see `scores.tiled.Forecast`."""
 
 
 @dataclass
@@ -49,7 +65,7 @@ def score_baselines(
     true_rates: np.ndarray | None = None,
     progress: Callable[[str], None] = lambda label: None,
 ) -> Baselines:
-    """Score every baseline on the session's test windows.
+    """Score every baseline on the session's test windows, after a check that it is causal.
 
     Args:
         counts: of one session.
@@ -58,43 +74,31 @@ def score_baselines(
         progress: called with the label of each baseline as it starts.
 
     Raises:
-        InputError: a domain is missing or too short for a window.
+        InputError: a domain is missing or too short for a window; a baseline knows the future.
     """
     values, domains = counts.counts, counts.domains
-    lengths = {ms: bins_of(ms, counts.bin_s) for ms in horizons_ms}
-    tiled = {ms: forecast_starts(domains, "test", length) for ms, length in lengths.items()}
-    seen = {ms: gather(values, starts, lengths[ms]) for ms, (starts, _) in tiled.items()}
     null = training_mean(values, domains)
-    result = Baselines()
-
-    def score(label: str, rates: Mapping[int, np.ndarray]) -> None:
-        result.sums[label] = {
-            str(ms): score_sums(rates[ms], seen[ms], null, tiled[ms][1]) for ms in lengths
-        }
-
-    def constant(rate: np.ndarray) -> dict[int, np.ndarray]:
-        return {ms: np.broadcast_to(rate, (len(seen[ms]), 1, len(rate))) for ms in lengths}
-
-    score("training_mean", constant(null))
-    score("reference_rate", constant(reference_rate(values, counts.reference)))
-    progress("running_mean")
-    running, chosen = running_mean(values, domains, lengths, counts.bin_s)
-    score("running_mean", running)
-    result.facts.update(chosen)
-    starts = {lengths[ms]: tiled[ms][0] for ms in lengths}
-    fits = {
-        "poisson_glm": (domains, None),
-        "poisson_glm_reference": (_reference_domains(counts), None),
-        "poisson_glm_shuffled": (domains, values[elsewhere(np.arange(len(values)), len(values))]),
-    }
-    for label, (used, history) in fits.items():
-        progress(label)
-        found = glm.forecast_rates(values, used, starts, counts.bin_s, history)
-        score(label, {ms: found[lengths[ms]].rates for ms in lengths})
-        for ms, length in lengths.items():
-            result.facts[f"{label}_penalty_{ms}"] = found[length].penalty
+    lengths = [bins_of(ms, counts.bin_s) for ms in horizons_ms]
+    result = Baselines(facts={"leakage_windows": 0})
+    for label, baseline, facts in _fitted(counts, lengths, progress):
+        result.sums[label] = score_horizons(
+            partial(baseline.forecasts, values), values, domains, null, horizons_ms, counts.bin_s
+        )
+        result.facts.update({f"{label}_{key}": value for key, value in facts.items()})
+        if label not in NOT_CAUSAL:
+            result.facts["leakage_windows"] += check_causal(
+                lambda given, label=label, baseline=baseline: {
+                    label: partial(baseline.forecasts, given.counts)
+                },
+                counts,
+                max(lengths),
+                counts.session,
+            )
     if true_rates is not None:
-        score("oracle", {ms: gather(true_rates, tiled[ms][0], lengths[ms]) for ms in lengths})
+        result.sums["oracle"] = score_horizons(
+            partial(_Oracle().forecasts, true_rates),
+            values, domains, null, horizons_ms, counts.bin_s,
+        )  # fmt: skip
     return result
 
 
@@ -110,41 +114,107 @@ def reference_rate(counts: np.ndarray, reference: tuple[int, int]) -> np.ndarray
     return (number + 0.5) / (end - start + 0.5 / population)
 
 
-def running_mean(
-    counts: np.ndarray, domains: np.ndarray, lengths: Mapping[int, int], bin_s: float
-) -> tuple[dict[int, np.ndarray], dict[str, float]]:
-    """Rates of the best running mean at each horizon, and its time constant and weight.
-
-    Returns:
-        {ms: (windows, 1, units)} at the test windows, and plain facts.
-    """
-    known = training_mean(counts, domains, "train")
-    mean = training_mean(counts, domains)
-    valid = {ms: forecast_starts(domains, "valid", n)[0] for ms, n in lengths.items()}
-    test = {ms: forecast_starts(domains, "test", n)[0] for ms, n in lengths.items()}
-    seen = {ms: gather(counts, valid[ms], n).mean(axis=1) for ms, n in lengths.items()}
-    best: dict[int, tuple[float, float, float, np.ndarray]] = {}
-    for seconds in RUNNING_S:
-        trace = spike_history.running_mean(counts, known.astype(np.float32), seconds, bin_s)
-        for ms in lengths:
-            for weight in RUNNING_WEIGHTS:
-                rates = (1 - weight) * trace[valid[ms]] + weight * known
-                loss = float((rates - seen[ms] * np.log(rates)).sum())
-                if ms not in best or loss < best[ms][0]:
-                    best[ms] = loss, seconds, weight, trace[test[ms]]
-    rates, facts = {}, {}
-    for ms, (_, seconds, weight, recent) in best.items():
-        rates[ms] = ((1 - weight) * recent + weight * mean)[:, None]
-        facts[f"running_mean_seconds_{ms}"] = seconds
-        facts[f"running_mean_weight_{ms}"] = weight
-    return rates, facts
+# --- the pieces -----------------------------------------------------------------------------------
 
 
-def _reference_domains(counts: Counts) -> np.ndarray:
-    """Domains as if the reference window were all that is known: most to fit, the rest to stop."""
+def _fitted(
+    counts: Counts, lengths: Sequence[int], progress: Callable[[str], None]
+) -> Iterator[tuple[str, Baseline, dict[str, Any]]]:
+    """Label, baseline and what was chosen for each; lengths: bins of each horizon."""
+    values, bin_s = counts.counts, counts.bin_s
+    train, valid = (split_mask(counts.domains, split) for split in ("train", "valid"))
+    bands = LeadBands(lengths)
+    yield "training_mean", _Constant(training_mean(values, counts.domains)), {}
+    yield "reference_rate", _Constant(reference_rate(values, counts.reference)), {}
+    progress("running_mean")
+    means = fit_running_mean(values, train, valid, bands, bin_s)
+    yield "running_mean", means[1], _facts_of_mean(means[1])
+    progress("poisson_glm")
+    glm = fit_glm(values, train, valid, bands, bin_s)
+    yield "poisson_glm", glm, _facts_of_glm(glm)
+    progress("running_glm")
+    glm = fit_glm(values, train, valid, bands, bin_s, means)
+    yield "running_glm", glm, _facts_of_glm(glm)
+    progress("poisson_glm_reference")
+    glm = fit_glm(values, *_reference_masks(counts), bands, bin_s)
+    yield "poisson_glm_reference", glm, _facts_of_glm(glm)
+    progress("poisson_glm_shuffled")
+    far = _FromFarAway(fit_glm(values, train, valid, bands, bin_s, history=_far_away(values)))
+    yield "poisson_glm_shuffled", far, _facts_of_glm(far.glm)
+
+
+def _facts_of_mean(fitted: RunningMean) -> dict[str, float]:
+    """Of each band, by the ms that it ends at: mean age of the windows, weight of the fit, draw."""
+    facts = {}
+    for ms, shares, draw in zip(
+        _ends_ms(fitted.bands, fitted.bin_s), fitted.together, fitted.draws, strict=True
+    ):
+        facts[f"age_s_{ms}"] = running.mean_age_s(shares)
+        facts[f"fit_weight_{ms}"] = float(shares[-1] / shares.sum())
+        facts[f"draw_{ms}"] = float(draw)
+    return facts
+
+
+def _facts_of_glm(fitted: Glm) -> dict[str, float]:
+    """Of each band, by the ms that it ends at: the penalty, and the longest time constant."""
+    facts = {}
+    for ms, choice in zip(
+        _ends_ms(fitted.bands, fitted.features.bin_s), fitted.choices, strict=True
+    ):
+        facts[f"penalty_{ms}"] = choice.penalty
+        facts[f"longest_s_{ms}"] = max(choice.time_constants_s)
+    return facts
+
+
+def _ends_ms(bands: LeadBands, bin_s: float) -> list[int]:
+    return [round(end * bin_s * 1000) for end in bands.ends]
+
+
+def _reference_masks(counts: Counts) -> tuple[np.ndarray, np.ndarray]:
+    """Bins to fit on and to choose on, as if the reference window were all that is known."""
     start, end = counts.reference
     middle = start + max(1, round(REFERENCE_FIT * (end - start)))
-    domains = np.full(len(counts.domains), NO_DOMAIN, np.uint8)
-    domains[start:middle] = TRAIN
-    domains[middle:end] = VALID
-    return domains
+    bins = np.arange(len(counts.domains))
+    return (start <= bins) & (bins < middle), (middle <= bins) & (bins < end)
+
+
+def _far_away(counts: np.ndarray) -> np.ndarray:
+    """Counts of bins far away, bin by bin."""
+    return counts[elsewhere(np.arange(len(counts)), len(counts))]
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """One rate for each unit."""
+
+    rate: np.ndarray
+
+    def forecasts(
+        self, counts: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            yield rows, np.broadcast_to(self.rate, (len(rows), int(length), len(self.rate)))
+
+
+class _Oracle:
+    """The true rates themselves, given in place of the counts."""
+
+    def forecasts(
+        self, counts: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            yield rows, gather(counts, starts[rows], int(length))
+
+
+@dataclass(frozen=True)
+class _FromFarAway:
+    """A regression that reads the history of another moment."""
+
+    glm: Glm
+
+    def forecasts(
+        self, counts: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return self.glm.forecasts(_far_away(counts), starts, lengths)

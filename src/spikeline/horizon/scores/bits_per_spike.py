@@ -235,7 +235,8 @@ def unit_bits(sums: Sums, null: str = "null") -> np.ndarray:
 
 def _floored(rates: np.ndarray) -> np.ndarray:
     """A float64 copy without zeros; never the caller's own array."""
-    rates = np.array(rates, np.float64)
+    # in one order of axes, so that rates equal to the null's have equal sums, to the last digit
+    rates = np.array(rates, np.float64, order="C")
     if not np.isfinite(rates).all():
         raise InputError("forecast rates are NaN or infinite; train with a lower learning rate")
     rates[rates <= 0] = MINIMUM_RATE

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from spikeline.artifacts.counts import Counts
     from spikeline.artifacts.embeddings import Embeddings
     from spikeline.artifacts.features import Features
+    from spikeline.horizon.forecaster.batches import Geometry, Recording
     from spikeline.horizon.forecaster.checkpoint import TrainedForecaster
+    from spikeline.horizon.forecaster.network import Forecaster
     from spikeline.horizon.regression.checkpoint import SessionRegression
 
 # {label: {horizon in ms, as text: sums}}
@@ -69,6 +71,9 @@ class EvaluatedForecaster(Protocol):
 
     def check(self, session: Session) -> None:
         """Raise InputError where it cannot forecast a session in the role it is given."""
+
+    def forecasts_of(self, session: Session) -> dict[str, Forecast]:
+        """{label: forecasts} of every seed, from the session's counts as they are given."""
 
     def score(self, session: Session) -> Scores:
         """Sums of every seed, its controls and its co-smoothing."""
@@ -132,10 +137,13 @@ class RegressionForecaster:
                 f"{where}: its units are not those that {file} was fitted on; fit again"
             )
 
+    def forecasts_of(self, session: Session) -> dict[str, Forecast]:
+        one = self.regressions[session.name]
+        return {"seed0": partial(one.regression.forecasts, session.counts.counts)}
+
     def score(self, session: Session) -> Scores:
-        one, counts = self.regressions[session.name], session.counts
-        forecast = partial(one.regression.forecasts, counts.counts)
-        return _labelled(_tiled(forecast, counts, self.horizons_ms), 0)
+        forecast = self.forecasts_of(session)["seed0"]
+        return _labelled(_tiled(forecast, session.counts, self.horizons_ms), 0)
 
 
 class NetworkForecaster:
@@ -202,16 +210,38 @@ class NetworkForecaster:
             found |= _labelled(self._score(one, session), one.seed)
         return found
 
+    def forecasts_of(self, session: Session) -> dict[str, Forecast]:
+        from spikeline.horizon.forecaster.prediction import forecast
+
+        return {
+            f"seed{one.seed}": partial(forecast, *self._network(one, session))
+            for one in self.networks
+        }
+
     def _score(self, one: TrainedForecaster, session: Session) -> Scores:
-        from spikeline.horizon.forecaster.batches import Geometry
         from spikeline.horizon.forecaster.prediction import co_smoothing, forecast
+
+        counts, shuffled = session.counts, one.settings["shuffle_history"]
+        network = self._network(one, session)
+        found = _tiled(partial(forecast, *network), counts, self.horizons_ms, shuffled)
+        if self.groups and not shuffled:
+            null = training_mean(counts.counts, counts.domains)
+            longest = [max(self.horizons_ms)]
+            found["co_smoothing:"] = co_smoothing(*network, null, longest, one.bin_s, self.groups)
+        return found
+
+    def _network(
+        self, one: TrainedForecaster, session: Session
+    ) -> tuple[Forecaster, Recording, Geometry]:
+        """A network, the session as it reads it, and how it cuts windows."""
+        from spikeline.horizon.forecaster.batches import Geometry
         from spikeline.horizon.forecaster.recordings import build_recording
         from spikeline.horizon.forecaster.starting import with_updates
 
-        settings, counts = one.settings, session.counts
+        settings = one.settings
         geometry = Geometry.of(settings, one.bin_s, self.device)
         recording = build_recording(
-            counts,
+            session.counts,
             session.features,
             decay=geometry.decay,
             mean_rate=one.mean_rate,
@@ -220,16 +250,9 @@ class NetworkForecaster:
             embeddings=self.embeddings if "image" in _modalities(one) else (),
             mapped=self.mapped,
         )
-        shuffled = settings["shuffle_history"]
-        if not shuffled:
+        if not settings["shuffle_history"]:
             recording = with_updates(recording, one.model.shared, geometry)
-        network = (one.model, recording, geometry)
-        found = _tiled(partial(forecast, *network), counts, self.horizons_ms, shuffled)
-        if self.groups and not shuffled:
-            null = training_mean(counts.counts, counts.domains)
-            longest = [max(self.horizons_ms)]
-            found["co_smoothing:"] = co_smoothing(*network, null, longest, one.bin_s, self.groups)
-        return found
+        return one.model, recording, geometry
 
 
 # --- the pieces -----------------------------------------------------------------------------------
