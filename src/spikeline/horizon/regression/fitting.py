@@ -8,6 +8,9 @@ The gain of a lead bin is the one that maximises the likelihood of windows left 
 folds of the fit: 1 if the regressions believe in themselves rightly, less if they go too far, more
 if their priors hold them back.
 
+What else is read is chosen for each lead bin by the same windows left out: traces of minutes, which
+follow slow changes of gain, and covariates of behaviour. "validated" tries with and without.
+
 Windows overlap by half. Where a lead bin would have more than `most_windows`, starts are thinned to
 every n-th bin of the fit, so that hours cost what minutes do; traces still pass over all bins.
 """
@@ -17,10 +20,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from spikeline.horizon.regression.covariates import Behaviour, Covariates
 from spikeline.horizon.regression.empirical_bayes import fit_with_learned_prior
 from spikeline.horizon.regression.histories import Histories
 from spikeline.horizon.regression.model import Regression
@@ -36,9 +41,13 @@ _MOST_GAIN, _GAIN_STEPS = 1.5, 20
 
 
 def fit_regression(
-    counts: np.ndarray, fit: np.ndarray, bin_s: float, settings: Mapping[str, Any]
+    counts: np.ndarray,
+    fit: np.ndarray,
+    bin_s: float,
+    settings: Mapping[str, Any],
+    behaviour: Behaviour | None = None,
 ) -> Regression:
-    """Fit a session's regressions and calibrate them.
+    """Fit a session's regressions, choose what they read, and calibrate them.
 
     Args:
         counts: (bins, units) whole numbers, mapped or not. Bins outside the fit are read as the
@@ -46,38 +55,70 @@ def fit_regression(
         fit: (bins,) bool, the bins to learn from.
         bin_s: length of a bin in seconds.
         settings: complete ones of the step fit-regression, see the config schema.
+        behaviour: of the same bins; None where nothing is known.
 
     Raises:
         InputError: too few bins to learn from.
     """
     windows = Windows.of(int(fit.sum()), bin_s, settings)
     windows.check(fit)
+    slow = _slow_traces(settings, fit.sum() * bin_s)
+    starts = windows.all_starts(fit)
     known = Histories.before(
         counts,
-        windows.all_starts(fit),
-        settings["own_traces_s"],
+        starts,
+        [*settings["own_traces_s"], *slow],
         settings["population_traces_s"],
         bin_s,
     )
-    data = _Data(counts, bin_s, known, windows, settings)
-    regression = _fit(data, fit)
+    data = _Data(
+        counts,
+        bin_s,
+        known,
+        windows,
+        settings,
+        len(slow),
+        *_animal(behaviour, fit, starts, windows, bin_s, settings),
+    )
+    options = _options(data)
+    lead_bins = len(windows.lead_bins)
     if not settings["folds"]:
-        return regression
-    left_out: list[list[_LeftOut]] = [[] for _ in windows.lead_bins]
+        return _fit(data, fit, [options[0]] * lead_bins)
+    folds = []
     for fold in np.array_split(np.flatnonzero(fit), settings["folds"]):
         mask = np.zeros_like(fit)
         mask[fold] = True
         windows.check(mask)
         windows.check(fit & ~mask)
-        part = _fit(data, fit & ~mask)
-        for found, scored in zip(left_out, _leave_out(data, part, mask), strict=True):
-            found.append(scored)
-    gains = np.array([_gain(found) for found in left_out])
-    log.info("gains of the lead bins: %s", " ".join(f"{gain:.2f}" for gain in gains))
-    return replace(regression, gains=gains)
+        folds.append(mask)
+    # {what is read: of each lead bin, what was left out}
+    tried = {one: _left_out(data, fit, folds, one) for one in options}
+    chosen, gains = [], []
+    for place in range(lead_bins):
+        scored = {one: _calibrated(found[place]) for one, found in tried.items()}
+        best = max(options, key=lambda one, scored=scored: scored[one][1])
+        chosen.append(best)
+        gains.append(scored[best][0])
+        log.info(
+            "lead bin %d: gain %.2f; %s",
+            place,
+            gains[-1],
+            "  ".join(f"{one} {value:+.1f}" for one, (_, value) in scored.items()),
+        )
+    return replace(_fit(data, fit, chosen), gains=np.array(gains))
 
 
 # --- the pieces -----------------------------------------------------------------------------------
+
+
+class _Reads(NamedTuple):
+    """What a lead bin's regressions read besides recent history."""
+
+    slow: bool
+    behaviour: bool
+
+    def __str__(self) -> str:
+        return "+".join(name for name, on in self._asdict().items() if on) or "history"
 
 
 @dataclass(frozen=True)
@@ -87,6 +128,11 @@ class _Data:
     known: Histories
     windows: Windows
     settings: Mapping[str, Any]
+    # Of the own traces, the last so many are slow.
+    slow: int
+    covariates: Covariates | None
+    # (lead bins, starts of `known`, covariates)
+    animal: np.ndarray
 
     def places(self, starts: np.ndarray) -> np.ndarray:
         """Where these starts lie among the histories."""
@@ -107,8 +153,46 @@ class _Data:
         return self.settings["temper_long" if long else "temper_short"] * overlap
 
 
-def _fit(data: _Data, mask: np.ndarray) -> Regression:
-    """Regressions on the bins of a mask, all gains 1."""
+def _slow_traces(settings: Mapping[str, Any], fit_s: float) -> list[float]:
+    """Time constants of slow traces: those that pass at least twice within the fit."""
+    if settings["slow_traces"] == "never":
+        return []
+    return [one for one in settings["slow_traces_s"] if 2 * one <= fit_s]
+
+
+def _animal(
+    behaviour: Behaviour | None,
+    fit: np.ndarray,
+    starts: np.ndarray,
+    windows: Windows,
+    bin_s: float,
+    settings: Mapping[str, Any],
+) -> tuple[Covariates | None, np.ndarray]:
+    """Covariates, and what they are before each start; none where behaviour is not read."""
+    nothing = np.zeros((len(windows.lead_bins), len(starts), 0), np.float32)
+    if behaviour is None or settings["behaviour"] == "never":
+        return None, nothing
+    covariates = Covariates.fitted(behaviour, fit, bin_s)
+    if covariates is None:
+        return None, nothing
+    ends = [end for _, end in windows.lead_bins]
+    return covariates, covariates.at_leads(behaviour, starts, ends, bin_s)
+
+
+def _options(data: _Data) -> list[_Reads]:
+    """What may be read, the least first; without folds that choose, what is always read."""
+    there = {"slow_traces": data.slow > 0, "behaviour": data.covariates is not None}
+    each = []
+    for name, exists in there.items():
+        asked = data.settings[name]
+        each.append(
+            [False, True] if exists and asked == "validated" else [exists and asked == "always"]
+        )
+    return [_Reads(*one) for one in product(*each)]
+
+
+def _fit(data: _Data, mask: np.ndarray, reads: Sequence[_Reads]) -> Regression:
+    """Regressions on the bins of a mask, all gains 1; `reads` is of each lead bin."""
     settings, windows = data.settings, data.windows
     rate = training_mean(data.counts, mask.astype(np.uint8), "train")
     own, population = data.known.own(rate), data.known.population(rate)
@@ -120,10 +204,18 @@ def _fit(data: _Data, mask: np.ndarray) -> Regression:
     for place, (first, end) in enumerate(windows.lead_bins):
         starts = windows.of_lead_bin(mask, place)
         rows, totals = data.places(starts), data.totals(starts, (first, end))
-        known, offset = own[:, rows], np.log(rate * (end - first))
-        how = data.temper(place), settings["iterations"]
-        fitted = [fit_with_learned_prior(known, s[rows], totals, offset, *how)[0] for s in shared]
-        weights.append(_averaged(fitted, 1 + len(own)))
+        used = len(own) if reads[place].slow else len(own) - data.slow
+        animal = data.animal[place, rows, : None if reads[place].behaviour else 0]
+        known, offset = own[:used, rows], np.log(rate * (end - first))
+        how = data.temper(place), settings["iterations"], animal.shape[1]
+        fitted = [
+            fit_with_learned_prior(
+                known, np.concatenate([animal, s[rows]], axis=1), totals, offset, *how
+            )[0]
+            for s in shared
+        ]
+        averaged = _averaged(fitted, 1 + used + animal.shape[1])
+        weights.append(_spread(averaged, used, animal.shape[1], len(own), data.animal.shape[2]))
     return Regression(
         mean_rate=rate,
         centre=centre,
@@ -131,10 +223,26 @@ def _fit(data: _Data, mask: np.ndarray) -> Regression:
         weights=np.stack(weights).astype(np.float32),
         gains=np.ones(len(weights)),
         ends=np.array([end for _, end in windows.lead_bins], np.int64),
-        own_s=np.array(settings["own_traces_s"], np.float64),
+        own_s=data.known.own_s,
         population_s=np.array(settings["population_traces_s"], np.float64),
         bin_s=data.bin_s,
+        covariates=data.covariates,
     )
+
+
+def _spread(weights: np.ndarray, used: int, does: int, own: int, covariates: int) -> np.ndarray:
+    """(units, 1 + own + covariates + shared) weights, 0 for predictors that were not read.
+
+    Args:
+        weights: (units, 1 + used + does + shared), of the first `used` own predictors and of the
+            first `does` covariates.
+    """
+    places = [*range(1 + used), *(1 + own + k for k in range(does))]
+    shared = weights.shape[1] - len(places)
+    places += [1 + own + covariates + k for k in range(shared)]
+    whole = np.zeros((len(weights), 1 + own + covariates + shared))
+    whole[:, places] = weights
+    return whole
 
 
 def _members(data: _Data, mask: np.ndarray, population: np.ndarray) -> list[np.ndarray]:
@@ -179,17 +287,40 @@ class _LeftOut:
     expected: np.ndarray
 
 
+def _left_out(
+    data: _Data, fit: np.ndarray, folds: Sequence[np.ndarray], reads: _Reads
+) -> list[list[_LeftOut]]:
+    """Of each lead bin, each fold as the others forecast it."""
+    found: list[list[_LeftOut]] = [[] for _ in data.windows.lead_bins]
+    for mask in folds:
+        part = _fit(data, fit & ~mask, [reads] * len(found))
+        for kept, scored in zip(found, _leave_out(data, part, mask), strict=True):
+            kept.append(scored)
+    return found
+
+
 def _leave_out(data: _Data, regression: Regression, mask: np.ndarray) -> Iterator[_LeftOut]:
     """One for each lead bin, from windows that lie in the mask as a whole."""
     rate = regression.mean_rate
     inside = data.windows.starts(mask, 0, 1)
-    known = data.known.at(data.places(inside))
-    ratios = regression.ratios_of(known.own(rate), known.population(rate))
+    rows = data.places(inside)
+    known = data.known.at(rows)
+    ratios = regression.ratios_of(known.own(rate), known.population(rate), data.animal[:, rows])
     for place, (first, end) in enumerate(data.windows.lead_bins):
         starts = data.windows.whole(mask, place)
         kept = np.searchsorted(inside, starts)
         expected = rate.astype(np.float32) * (end - first)
         yield _LeftOut(data.totals(starts, (first, end)), ratios[place, kept], expected)
+
+
+def _calibrated(left_out: Sequence[_LeftOut]) -> tuple[float, float]:
+    """The gain of `_gain`, and the log likelihood there, in nats above that of the mean rates."""
+    gain, value = _gain(left_out), 0.0
+    for one in left_out:
+        value += float(gain * (one.counts * one.ratios).sum(dtype=np.float64))
+        rates = one.expected * np.expm1(gain * one.ratios)
+        value -= float(rates.sum(dtype=np.float64))
+    return gain, value
 
 
 def _gain(left_out: Sequence[_LeftOut]) -> float:

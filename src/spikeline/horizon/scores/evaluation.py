@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spikeline.artifacts.forecasts import SessionForecasts, Sums
 from spikeline.errors import InputError
+from spikeline.horizon.regression.covariates import Behaviour
 from spikeline.horizon.scores.bits_per_spike import training_mean
 from spikeline.horizon.scores.tiled import Forecast, score_horizons
 from spikeline.horizon.sessions.loading import image_facts
@@ -134,7 +135,8 @@ class RegressionForecaster:
 
     def score(self, session: Session) -> Scores:
         one, counts = self.regressions[session.name], session.counts
-        forecast = partial(one.regression.forecasts, counts.counts)
+        behaviour = Behaviour.of(counts) if one.regression.covariates is not None else None
+        forecast = partial(one.regression.forecasts, counts.counts, behaviour=behaviour)
         return _labelled(_tiled(forecast, counts, self.horizons_ms), 0)
 
 
