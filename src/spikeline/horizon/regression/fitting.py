@@ -9,7 +9,8 @@ folds of the fit: 1 if the regressions believe in themselves rightly, less if th
 if their priors hold them back.
 
 What else is read is chosen for each lead bin by the same windows left out: traces of minutes, which
-follow slow changes of gain, and covariates of behaviour. "validated" tries with and without.
+follow slow changes of gain, covariates of behaviour, and each unit's gain of late
+(online_gain.py). "validated" tries with and without.
 
 Windows overlap by half. Where a lead bin would have more than `most_windows`, starts are thinned to
 every n-th bin of the fit, so that hours cost what minutes do; traces still pass over all bins.
@@ -20,6 +21,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ from spikeline.horizon.regression.covariates import Behaviour, Covariates
 from spikeline.horizon.regression.empirical_bayes import fit_with_learned_prior
 from spikeline.horizon.regression.histories import Histories
 from spikeline.horizon.regression.model import Regression
+from spikeline.horizon.regression.online_gain import expected, gains, totals, whole_seconds
 from spikeline.horizon.regression.subspaces import principal_components, reduced_rank
 from spikeline.horizon.regression.windows import Windows
 from spikeline.horizon.scores.bits_per_spike import training_mean
@@ -71,19 +74,15 @@ def fit_regression(
         settings["population_traces_s"],
         bin_s,
     )
-    data = _Data(
-        counts,
-        bin_s,
-        known,
-        windows,
-        settings,
-        len(slow),
-        *_animal(behaviour, fit, starts, windows, bin_s, settings),
-    )
+    covariates = None
+    if behaviour is not None and settings["behaviour"] != "never":
+        covariates = Covariates.fitted(behaviour, fit, bin_s)
+    data = _Data(counts, bin_s, known, windows, settings, len(slow), covariates, behaviour)
     options = _options(data)
     lead_bins = len(windows.lead_bins)
     if not settings["folds"]:
-        return _fit(data, fit, [options[0]] * lead_bins)
+        reads = [options[0]] * lead_bins
+        return _without_idle(_fit(data, fit, reads), data.slow, reads)
     folds = []
     for fold in np.array_split(np.flatnonzero(fit), settings["folds"]):
         mask = np.zeros_like(fit)
@@ -91,21 +90,20 @@ def fit_regression(
         windows.check(mask)
         windows.check(fit & ~mask)
         folds.append(mask)
-    # {what is read: of each lead bin, what was left out}
-    tried = {one: _left_out(data, fit, folds, one) for one in options}
-    chosen, gains = [], []
+    tried = {one: _tried(data, fit, folds, one) for one in options}
+    chosen = []
     for place in range(lead_bins):
-        scored = {one: _calibrated(found[place]) for one, found in tried.items()}
-        best = max(options, key=lambda one, scored=scored: scored[one][1])
+        best = max(options, key=lambda one, place=place: tried[one][place].value)
         chosen.append(best)
-        gains.append(scored[best][0])
-        log.info(
-            "lead bin %d: gain %.2f; %s",
-            place,
-            gains[-1],
-            "  ".join(f"{one} {value:+.1f}" for one, (_, value) in scored.items()),
-        )
-    return replace(_fit(data, fit, chosen), gains=np.array(gains))
+        told = "  ".join(f"{one} {found[place]}" for one, found in tried.items())
+        log.info("lead bin %d reads %s: %s", place, best, told)
+    found = [tried[one][place] for place, one in enumerate(chosen)]
+    return replace(
+        _without_idle(_fit(data, fit, chosen), data.slow, chosen),
+        gains=np.array([one.gain for one in found]),
+        online_s=np.array([one.online_s for one in found], np.float64),
+        online_spikes=np.array([one.online_spikes for one in found], np.float64),
+    )
 
 
 # --- the pieces -----------------------------------------------------------------------------------
@@ -131,8 +129,31 @@ class _Data:
     # Of the own traces, the last so many are slow.
     slow: int
     covariates: Covariates | None
-    # (lead bins, starts of `known`, covariates)
-    animal: np.ndarray
+    behaviour: Behaviour | None
+
+    @cached_property
+    def animal(self) -> np.ndarray:
+        """(lead bins, starts of `known`, covariates) float32."""
+        return self.animal_before(self.known.starts)
+
+    def animal_before(self, starts: np.ndarray) -> np.ndarray:
+        """(lead bins, windows, covariates) float32; no columns where behaviour is not read."""
+        if self.covariates is None:
+            return np.zeros((len(self.windows.lead_bins), len(starts), 0), np.float32)
+        ends = [end for _, end in self.windows.lead_bins]
+        return self.covariates.at_leads(self.behaviour, starts, ends, self.bin_s)
+
+    @cached_property
+    def seconds(self) -> _Seconds:
+        """What is known before each second of the session, and the spikes that came in it."""
+        last = int(self.known.starts.max()) + 1
+        starts = whole_seconds(last, self.bin_s)
+        constants = self.known.own_s, self.settings["population_traces_s"]
+        return _Seconds(
+            Histories.before(self.counts, starts, *constants, self.bin_s),
+            self.animal_before(starts),
+            totals(self.counts, starts, self.bin_s),
+        )
 
     def places(self, starts: np.ndarray) -> np.ndarray:
         """Where these starts lie among the histories."""
@@ -158,25 +179,6 @@ def _slow_traces(settings: Mapping[str, Any], fit_s: float) -> list[float]:
     if settings["slow_traces"] == "never":
         return []
     return [one for one in settings["slow_traces_s"] if 2 * one <= fit_s]
-
-
-def _animal(
-    behaviour: Behaviour | None,
-    fit: np.ndarray,
-    starts: np.ndarray,
-    windows: Windows,
-    bin_s: float,
-    settings: Mapping[str, Any],
-) -> tuple[Covariates | None, np.ndarray]:
-    """Covariates, and what they are before each start; none where behaviour is not read."""
-    nothing = np.zeros((len(windows.lead_bins), len(starts), 0), np.float32)
-    if behaviour is None or settings["behaviour"] == "never":
-        return None, nothing
-    covariates = Covariates.fitted(behaviour, fit, bin_s)
-    if covariates is None:
-        return None, nothing
-    ends = [end for _, end in windows.lead_bins]
-    return covariates, covariates.at_leads(behaviour, starts, ends, bin_s)
 
 
 def _options(data: _Data) -> list[_Reads]:
@@ -225,9 +227,24 @@ def _fit(data: _Data, mask: np.ndarray, reads: Sequence[_Reads]) -> Regression:
         ends=np.array([end for _, end in windows.lead_bins], np.int64),
         own_s=data.known.own_s,
         population_s=np.array(settings["population_traces_s"], np.float64),
+        online_s=np.zeros(len(weights)),
+        online_spikes=np.zeros(len(weights)),
         bin_s=data.bin_s,
         covariates=data.covariates,
     )
+
+
+def _without_idle(regression: Regression, slow: int, reads: Sequence[_Reads]) -> Regression:
+    """The regression without slow traces, or covariates, that no lead bin reads."""
+    own, idle = len(regression.own_s), []
+    changed: dict[str, Any] = {}
+    if not any(one.slow for one in reads):
+        idle += range(1 + own - slow, 1 + own)
+        changed["own_s"] = regression.own_s[: own - slow]
+    if regression.covariates is not None and not any(one.behaviour for one in reads):
+        idle += range(1 + own, 1 + own + len(regression.covariates.mean))
+        changed["covariates"] = None
+    return replace(regression, weights=np.delete(regression.weights, idle, axis=2), **changed)
 
 
 def _spread(weights: np.ndarray, used: int, does: int, own: int, covariates: int) -> np.ndarray:
@@ -275,28 +292,83 @@ def _averaged(weights: Sequence[np.ndarray], own: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class _Seconds:
+    """Before each second of the session: what is known, what the animal does, what came in it."""
+
+    known: Histories
+    animal: np.ndarray
+    came: np.ndarray
+
+
+@dataclass(frozen=True)
 class _LeftOut:
     """Windows of a lead bin that were left out: what was forecast, and what came.
 
     Attributes:
+        starts: (windows,) bins.
         counts, ratios: (windows, units); expected: (units,) counts at the mean rate.
     """
 
+    starts: np.ndarray
     counts: np.ndarray
     ratios: np.ndarray
     expected: np.ndarray
 
 
-def _left_out(
+@dataclass(frozen=True)
+class _Tried:
+    """How well a lead bin forecast what was left out.
+
+    Attributes:
+        value: log likelihood, in nats above that of the mean rates.
+        gain: of its log rates.
+        online_s, online_spikes: of the units' gains of late, 0 for none.
+    """
+
+    value: float
+    gain: float
+    online_s: float = 0.0
+    online_spikes: float = 0.0
+
+    def __str__(self) -> str:
+        online = f", online {self.online_s:g} s" if self.online_s else ""
+        return f"{self.value:+.1f} (gain {self.gain:.2f}{online})"
+
+
+def _tried(
     data: _Data, fit: np.ndarray, folds: Sequence[np.ndarray], reads: _Reads
-) -> list[list[_LeftOut]]:
-    """Of each lead bin, each fold as the others forecast it."""
-    found: list[list[_LeftOut]] = [[] for _ in data.windows.lead_bins]
-    for mask in folds:
-        part = _fit(data, fit & ~mask, [reads] * len(found))
-        for kept, scored in zip(found, _leave_out(data, part, mask), strict=True):
-            kept.append(scored)
-    return found
+) -> list[_Tried]:
+    """Of each lead bin, how the other folds forecast each, with the best of gains of late."""
+    settings, lead_bins = data.settings, range(len(data.windows.lead_bins))
+    parts = [_fit(data, fit & ~mask, [reads] * len(lead_bins)) for mask in folds]
+    by_fold = [list(_leave_out(data, *one)) for one in zip(parts, folds, strict=True)]
+    left_out = [[found[place] for found in by_fold] for place in lead_bins]
+    calibration = np.array([_gain(found) for found in left_out])
+    best = [
+        _Tried(_value(found, gain), gain) for found, gain in zip(left_out, calibration, strict=True)
+    ]
+    if settings["online_gain"] == "never":
+        return best
+    if settings["online_gain"] == "always":
+        best = [replace(one, value=-np.inf) for one in best]
+    forecast = [_forecast_seconds(data, replace(part, gains=calibration)) for part in parts]
+    for how in product(settings["online_gain_s"], settings["online_gain_spikes"]):
+        for place, found in enumerate(left_out):
+            late = [
+                gains(data.seconds.came, expects, one.starts, data.bin_s, *how)
+                for one, expects in zip(found, forecast, strict=True)
+            ]
+            value = _value(found, calibration[place], late)
+            if value > best[place].value:
+                best[place] = _Tried(value, calibration[place], *how)
+    return best
+
+
+def _forecast_seconds(data: _Data, regression: Regression) -> np.ndarray:
+    """(seconds, units) spikes that a regression expects in each second of the session."""
+    known, rate = data.seconds.known, regression.mean_rate
+    ratios = regression.ratios_of(known.own(rate), known.population(rate), data.seconds.animal)
+    return expected(rate * np.exp(ratios), regression.ends, data.bin_s)
 
 
 def _leave_out(data: _Data, regression: Regression, mask: np.ndarray) -> Iterator[_LeftOut]:
@@ -309,18 +381,26 @@ def _leave_out(data: _Data, regression: Regression, mask: np.ndarray) -> Iterato
     for place, (first, end) in enumerate(data.windows.lead_bins):
         starts = data.windows.whole(mask, place)
         kept = np.searchsorted(inside, starts)
-        expected = rate.astype(np.float32) * (end - first)
-        yield _LeftOut(data.totals(starts, (first, end)), ratios[place, kept], expected)
+        mean = rate.astype(np.float32) * (end - first)
+        yield _LeftOut(starts, data.totals(starts, (first, end)), ratios[place, kept], mean)
 
 
-def _calibrated(left_out: Sequence[_LeftOut]) -> tuple[float, float]:
-    """The gain of `_gain`, and the log likelihood there, in nats above that of the mean rates."""
-    gain, value = _gain(left_out), 0.0
-    for one in left_out:
-        value += float(gain * (one.counts * one.ratios).sum(dtype=np.float64))
-        rates = one.expected * np.expm1(gain * one.ratios)
-        value -= float(rates.sum(dtype=np.float64))
-    return gain, value
+def _value(
+    left_out: Sequence[_LeftOut], gain: float, late: Sequence[np.ndarray] | None = None
+) -> float:
+    """Log likelihood of what was left out, in nats above that of the mean rates.
+
+    Args:
+        late: (windows, units) gains of late of each of `left_out`; None means 1.
+    """
+    value = 0.0
+    for one, factor in zip(left_out, late or [None] * len(left_out), strict=True):
+        ratios = gain * one.ratios
+        if factor is not None:
+            ratios = ratios + np.log(factor)
+        value += float((one.counts * ratios).sum(dtype=np.float64))
+        value -= float((one.expected * np.expm1(ratios)).sum(dtype=np.float64))
+    return value
 
 
 def _gain(left_out: Sequence[_LeftOut]) -> float:

@@ -22,10 +22,12 @@ from spikeline.horizon.poisson_regression import log_ratios
 from spikeline.horizon.regression.covariates import Behaviour, Covariates
 from spikeline.horizon.regression.empirical_bayes import HIGHEST_LOG_RATIO
 from spikeline.horizon.regression.histories import Histories
+from spikeline.horizon.regression.online_gain import expected, gains, totals, whole_seconds
 
 # The arrays that make up a regression, and those of its covariates, if it has any.
 ARRAYS = (
     "mean_rate", "centre", "directions", "weights", "gains", "ends", "own_s", "population_s",
+    "online_s", "online_spikes",
 )  # fmt: skip
 COVARIATES = tuple(field.name for field in fields(Covariates))
 # Rates expanded at once.
@@ -45,6 +47,8 @@ class Regression:
         gains: (lead bins,) a.
         ends: (lead bins,) int64, bins after the start at which each lead bin ends.
         own_s, population_s: (constants,) seconds.
+        online_s, online_spikes: (lead bins,) time constant in seconds and prior of each unit's
+            gain of late (online_gain.py); 0 seconds for none.
         bin_s: length of a bin in seconds.
         covariates: of the animal's behaviour; None where none is read.
     """
@@ -57,6 +61,8 @@ class Regression:
     ends: np.ndarray
     own_s: np.ndarray
     population_s: np.ndarray
+    online_s: np.ndarray
+    online_spikes: np.ndarray
     bin_s: float
     covariates: Covariates | None = None
 
@@ -82,9 +88,7 @@ class Regression:
         Raises:
             InputError: the counts are of other units.
         """
-        levels = self.mean_rate.astype(np.float32) * np.exp(
-            self.log_ratios(counts, starts, behaviour)
-        )
+        levels = self.levels(counts, starts, behaviour)
         for length in np.unique(lengths):
             lead_bin = np.searchsorted(self.ends, np.arange(length), "right")
             lead_bin = np.minimum(lead_bin, len(self.ends) - 1)
@@ -93,6 +97,25 @@ class Regression:
             for first in range(0, len(rows), size):
                 batch = rows[first : first + size]
                 yield batch, levels[:, batch][lead_bin].transpose(1, 0, 2)
+
+    def levels(
+        self, counts: np.ndarray, starts: np.ndarray, behaviour: Behaviour | None = None
+    ) -> np.ndarray:
+        """(lead bins, windows, units) float32 expected counts per bin."""
+        starts = np.asarray(starts)
+        seconds = np.zeros(0, np.int64)
+        if self.online_s.any() and len(starts):
+            seconds = whole_seconds(int(starts.max()), self.bin_s)
+        ratios = self.log_ratios(counts, np.concatenate([starts, seconds]), behaviour)
+        rates = self.mean_rate.astype(np.float32) * np.exp(ratios)
+        found = rates[:, : len(starts)]
+        if len(seconds):
+            came = totals(counts, seconds, self.bin_s)
+            forecast = expected(rates[:, len(starts) :], self.ends, self.bin_s)
+            for level, *how in zip(found, self.online_s, self.online_spikes, strict=True):
+                if how[0]:
+                    level *= gains(came, forecast, starts, self.bin_s, *how)
+        return found
 
     def log_ratios(
         self, counts: np.ndarray, starts: np.ndarray, behaviour: Behaviour | None = None
