@@ -5,6 +5,8 @@
 #           resources/twins/{twin}/simulation/      behaving: every session's arrays and true rates
 #           resources/twins/{twin}/alf/             behaving: an ALF tree with ONE's cache tables
 #           resources/twins/{twin}/nwb/             behaving: a filled cache of AllenSDK
+#           resources/twins/{twin}/*.npy            place_cells: spikes and tracking as plain arrays
+#           resources/twins/{twin}/rates.h5         place_cells: the true rates
 
 
 rule simulate_ventral:
@@ -88,3 +90,27 @@ rule write_nwb:
     shell:
         "client {input.environment:q} write-nwb --simulation {input.simulation:q}"
         " --output {output:q} 2> {log:q}"
+
+
+rule simulate_place_cells:
+    """Simulate half an hour of place cells that drift, as plain arrays, with the true rates."""
+    output:
+        times="resources/twins/{twin}/spikes.times.npy",
+        clusters="resources/twins/{twin}/spikes.clusters.npy",
+        timestamps="resources/twins/{twin}/tracking.times.npy",
+        position="resources/twins/{twin}/tracking.position.npy",
+        rates="resources/twins/{twin}/rates.h5",
+    log:
+        "logs/simulate_place_cells/{twin}.log",
+    wildcard_constraints:
+        twin=PLAN.named("twins", "place_cells"),
+    resources:
+        mem=scaled(2),
+        runtime=minutes(20),
+    params:
+        folder="resources/twins/{twin}",
+        settings=asks(lambda twin: PLAN.sources.settings("simulate-place-cells", "twins", twin)),
+        code=code("simulate-place-cells"),
+    shell:
+        "spikeline simulate-place-cells --settings {params.settings:q} --output {params.folder:q}"
+        " 2> {log:q}"

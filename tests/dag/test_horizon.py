@@ -67,6 +67,27 @@ def test_a_session_more_in_a_cohort_is_the_only_one_that_is_fitted(finished):
     assert "evaluate_forecaster" in jobs.values()
 
 
+def test_a_session_of_simulated_arrays_is_made_from_its_twin_alone(fresh):
+    plan = fresh.plan("results/forecasts/walks.json", "results/baselines/walker.json")
+    assert plan.rules == {
+        "simulate_place_cells": 1, "convert_spikes": 1, "validate": 1, "bin_spikes": 1,
+        "fit_regression": 1, "evaluate_forecaster": 1, "score_baselines": 1,
+    }  # fmt: skip
+    assert (
+        "--rates resources/twins/walks/rates.h5"
+        in fresh.snakemake("-n", "-p", "--", "results/baselines/walker.json").text
+    )
+
+
+def test_place_cells_are_planned_as_shipped(shipped):
+    plan = shipped.snakemake(
+        "-n", "--configfile", "config/place_cells.yaml", "--", "results/ablation_behaviour.tsv"
+    )
+    assert plan.status == 0, plan.text[-3000:]
+    assert plan.rules["simulate_place_cells"] == plan.rules["score_baselines"] == 2
+    assert plan.rules["fit_regression"] == 4 and "build_environment" not in plan.rules
+
+
 @pytest.fixture
 def shipped(fresh, repository):
     """The configs as they are shipped, in a copy of the workflow."""

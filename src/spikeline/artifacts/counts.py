@@ -54,6 +54,10 @@ CONTRACT = Contract(
             "mean velocity, delayed so that it knows nothing of the future; NaN where unknown",
         ),
         Field(
+            "position", "float32", ("bins", "axes"),
+            "mean position, in the source's unit, as late as the velocity; NaN where unknown",
+        ),
+        Field(
             "images", "int32", ("bins",),
             f"row of image_names on screen in mid-bin, {NO_IMAGE} blank, {UNKNOWN_IMAGE} unknown",
         ),
@@ -72,6 +76,8 @@ CONTRACT = Contract(
         Field("behaviour_kind", "str", (), "what moved, '' where there is no behaviour"),
         Field("reference", "int64", (2,), "first bin of the window, and the one after its last"),
     ),
+    # Without behaviour there is no position.
+    optional=("position",),
     may_be_empty=("images",),
     rules=(_check_codes, _check_times),
 )  # fmt: skip
@@ -94,11 +100,13 @@ class Counts:
     behaviour_kind: str = ""
     bin_s: float = BIN_S
     origin_s: float = 0.0
+    position: np.ndarray | None = None
 
 
 def write(path: str | os.PathLike[str], counts: Counts, record: Mapping[str, Any]) -> None:
     """Check against the contract and write with provenance."""
-    CONTRACT.write(path, vars(counts), record)
+    values = {name: value for name, value in vars(counts).items() if value is not None}
+    CONTRACT.write(path, values, record)
 
 
 def read(path: str | os.PathLike[str], mapped: bool = False) -> Counts:

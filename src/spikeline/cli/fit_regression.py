@@ -16,6 +16,7 @@ from spikeline.artifacts.counts import Counts
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.horizon.regression import checkpoint
+from spikeline.horizon.regression.covariates import Behaviour
 from spikeline.horizon.regression.fitting import fit_regression
 from spikeline.horizon.scores.windows import split_mask
 
@@ -35,7 +36,9 @@ def run(options: argparse.Namespace) -> None:
     session = counts_artifact.read(options.counts, mapped=True)
     try:
         known = _known_bins(session, options.role)
-        regression = fit_regression(session.counts, known, session.bin_s, settings)
+        regression = fit_regression(
+            session.counts, known, session.bin_s, settings, Behaviour.of(session)
+        )
     except InputError as error:
         raise InputError(f"{options.counts}: {error}") from None
     fitted = checkpoint.SessionRegression(

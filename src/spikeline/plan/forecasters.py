@@ -10,6 +10,7 @@ from spikeline.errors import InputError
 from spikeline.plan.cohorts import Cohorts
 from spikeline.plan.config import Config, as_settings
 from spikeline.plan.decoders import check_system
+from spikeline.plan.locations import flag
 from spikeline.plan.sources import Sources
 from spikeline.settings.schema import unknown
 from spikeline.settings.steps import STEPS, selected
@@ -165,7 +166,9 @@ class Forecasters:
     def rates_arguments(self, session: str) -> list[str]:
         """Where a simulated session's true rates are; none of a real one."""
         simulation = self.sources.true_rates(session)
-        return ["--rates", f"{simulation}/{session}.rates.h5"] if simulation else []
+        if not simulation or simulation.endswith(".h5"):
+            return flag("--rates", simulation)
+        return ["--rates", f"{simulation}/{session}.rates.h5"]
 
     # --- checks -----------------------------------------------------------------------------------
 

@@ -23,6 +23,10 @@ _DATASET_OF = {
 }
 _TWIN_OF = {"datalad": "ventral", "one": "behaving", "allen": "behaving"}
 _TWIN_FOLDER = {"one": "alf", "allen": "nwb"}
+# What rule simulate_place_cells writes, apart from the true rates.
+PLACE_CELL_ARRAYS = (
+    "spikes.times.npy", "spikes.clusters.npy", "tracking.times.npy", "tracking.position.npy",
+)  # fmt: skip
 
 
 class Sources(Subjects):
@@ -111,10 +115,35 @@ class Sources(Subjects):
         """A local file that an entry names; none where it names none, or an address.
 
         Raises:
-            InputError: it does not exist.
+            InputError: it does not exist, and is none that a twin will write.
         """
-        path = self.config.entry(section, name).get(key)
-        return local_file(path, f"config {section}.{name}.{key}") if path else []
+        entry = self.config.entry(section, name)
+        path, where = entry.get(key), f"config {section}.{name}.{key}"
+        if not path:
+            return []
+        if not entry.get("twin"):
+            return local_file(path, where)
+        if path not in PLACE_CELL_ARRAYS:
+            raise InputError(
+                f"{where}: {path!r} is no file of a simulated recording; known are "
+                f"{list(PLACE_CELL_ARRAYS)}"
+            )
+        return f"{self._recorded(name)}/{path}"
+
+    def _recorded(self, session: str) -> str:
+        """The folder of the twin whose arrays a session is.
+
+        Raises:
+            InputError: the twin is unknown or of another kind.
+        """
+        twin = self.config.entry("sessions", session)["twin"]
+        kind = self.config.entry("twins", twin)["kind"]
+        if kind != "place_cells":
+            raise InputError(
+                f"config sessions.{session}.twin: expected a twin of kind 'place_cells', got "
+                f"{twin!r} of kind {kind!r}"
+            )
+        return f"resources/twins/{twin}"
 
     def own_arguments(self, section: str, name: str, **options: str) -> list[str]:
         """`--option path` for each of these files that the config names.
@@ -165,6 +194,8 @@ class Sources(Subjects):
     def true_rates(self, session: str) -> Files:
         """The simulation that kept the rates of a session; none for a real recording."""
         entry = self.config.entry("sessions", session)
+        if entry.get("twin"):
+            return f"{self._recorded(session)}/rates.h5"
         name = entry.get("dataset")
         twin = self.config.entry("datasets", name).get("twin") if name else None
         return f"resources/twins/{twin}/simulation" if twin else []
@@ -172,7 +203,9 @@ class Sources(Subjects):
     def recording(self, session: str) -> Any:
         """What tells recordings apart, whatever the sessions are called."""
         entry = self.config.entry("sessions", session)
-        return entry.get("times") or (entry["dataset"], str(entry["session"]))
+        if entry["kind"] == "arrays":
+            return entry["twin"], entry["times"]
+        return entry["dataset"], str(entry["session"])
 
     # --- stimuli and encoders ---------------------------------------------------------------------
 

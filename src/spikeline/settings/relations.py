@@ -80,6 +80,10 @@ def _bad_units_ascend(min_bad_units: int, max_bad_units: int) -> Broken:
     return _at_least("max_bad_units", max_bad_units, "min_bad_units", min_bad_units)
 
 
+def _slow_gain_ascends(slow_gain_minutes: Sequence[float]) -> Broken:
+    return _at_least("slow_gain_minutes", slow_gain_minutes[1], "its first", slow_gain_minutes[0])
+
+
 def _pictures_are_wide(image_height: int, image_width: int) -> Broken:
     return _at_least("image_width", image_width, "image_height", image_height)
 
@@ -312,7 +316,9 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
         _bad_units_ascend,
         _pictures_are_wide,
         _sessions_to_simulate,
+        _slow_gain_ascends,
     ),
+    ("twins", "place_cells"): (_slow_gain_ascends,),
     ("subjects", "tvsd"): (_published_windows_ascend,),
     ("windows", None): (
         _window_of_time_ascends,

@@ -83,6 +83,7 @@ _PRETRAINED = (
 STEPS: dict[str, tuple[Part, ...]] = {
     "simulate-ventral": (Part("twins", ("ventral",), without=("kind",)),),
     "simulate-behaving": (Part("twins", ("behaving",), without=("kind",)),),
+    "simulate-place-cells": (Part("twins", ("place_cells",), without=("kind",)),),
     "convert-tvsd": (Part("subjects", ("tvsd",), ("regions",)),),
     "convert-trials": (
         Part("subjects", ("tvsd",), ("regions", "trial_bin_ms", "published_windows")),

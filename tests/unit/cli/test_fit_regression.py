@@ -19,6 +19,7 @@ from spikeline.horizon.scores.bits_per_spike import pooled_bits
 SETTINGS = settings(
     "fit-regression",
     lead_bins_ms=[20, 100, 200],
+    slow_traces="never",
     principal_components=3,
     reduced_ranks=[2],
     rank_ridges=[3],

@@ -103,7 +103,11 @@ def test_a_setting_out_of_its_choices_is_refused_when_the_config_is_read(planned
     [
         ("role", ("fits", "same"), "unknown session 'same'"),
         ("role", ("units", "mouse"), "expected a model of kind regression, got 'forecaster'"),
-        ("training_inputs", ("fits",), "expected a model of kind forecaster or shared_glm, got 'regression'"),
+        (
+            "training_inputs",
+            ("fits",),
+            "expected a model of kind forecaster or shared_glm, got 'regression'",
+        ),
         ("evaluation_inputs", ("mlp",), "'mlp': is of the Bridge; expected one of the Horizon"),
         ("features", ("three", 9), "'three' has 2 training sessions, not 9"),
     ],

@@ -174,3 +174,25 @@ def test_captions_that_a_trained_encoder_needs_must_be_named(plan):
     assert plan.sources.captions_file("pictures") == "captions.tsv"
     with pytest.raises(InputError, match="has no captions"):
         plan.sources.captions_file("own")
+
+
+def test_arrays_of_a_twin_lie_in_its_folder_and_need_not_be_there_yet(planned):
+    plan = planned({})
+    assert plan.sources.file("sessions", "walker", "times") == (
+        "resources/twins/walks/spikes.times.npy"
+    )
+    assert plan.sources.true_rates("walker") == "resources/twins/walks/rates.h5"
+    assert plan.sources.true_rates("rat") == []
+    assert plan.sources.recording("walker") != plan.sources.recording("rat")
+
+
+def test_arrays_of_a_twin_of_another_kind_or_name_are_refused(planned):
+    walker = {"kind": "arrays", "twin": "behaving", "times": "spikes.times.npy", "clusters": "c"}
+    plan = planned({"sessions": {"walker": walker}})
+    with pytest.raises(
+        InputError, match=r"sessions\.walker\.twin: expected a twin of kind 'place_"
+    ):
+        plan.sources.file("sessions", "walker", "times")
+    plan = planned({"sessions": {"walker": {**walker, "twin": "walks", "times": "other.npy"}}})
+    with pytest.raises(InputError, match=r"'other\.npy' is no file of a simulated recording"):
+        plan.sources.file("sessions", "walker", "times")

@@ -79,12 +79,13 @@ def test_the_true_rates_predict_the_counts_and_no_unit_is_favoured(sessions):
             assert spikes.sum() == pytest.approx(expected.sum(), rel=0.02)
 
 
-def test_the_true_rates_are_worth_a_few_tenths_of_a_bit_per_spike(sessions):
+def test_the_true_rates_are_worth_about_half_a_bit_per_spike(sessions):
     for name in ("ibl_01", "ibl_02", "allen_01"):
         n, rate = counts(sessions[name]), sessions[name].rates.astype(float)
         null = n.mean(axis=0)
         gain = (n * np.log(rate / null) - rate + null).sum() / n.sum() / np.log(2)
-        assert 0.15 < gain < 0.45
+        # Half of it the slow gains and the bursts.
+        assert 0.3 < gain < 0.65
 
 
 def test_a_poor_session_has_few_good_units_among_many(sessions):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeline.artifacts.formats import safetensors_file
-from spikeline.horizon.regression.model import ARRAYS, Regression
+from spikeline.horizon.regression.covariates import Covariates
+from spikeline.horizon.regression.model import ARRAYS, COVARIATES, Regression
 
-CONTRACT = "regression/2"
+CONTRACT = "regression/3"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ def save(
         "bin_s": fitted.regression.bin_s,
     }
     arrays = {name: getattr(fitted.regression, name) for name in ARRAYS}
+    covariates = fitted.regression.covariates
+    if covariates is not None:
+        arrays |= {name: getattr(covariates, name) for name in COVARIATES}
     safetensors_file.write(path, CONTRACT, arrays, description, record)
 
 
@@ -70,10 +74,17 @@ def load(path: str | os.PathLike[str]) -> SessionRegression:
     """
     facts, arrays = safetensors_file.read(path, CONTRACT)
     with safetensors_file.whole(path):
+        covariates = None
+        if COVARIATES[0] in arrays:
+            covariates = Covariates(**{name: arrays[name] for name in COVARIATES})
         return SessionRegression(
             facts["session"],
             facts["role"],
             facts["unit_ids"],
             facts["settings"],
-            Regression(**{name: arrays[name] for name in ARRAYS}, bin_s=facts["bin_s"]),
+            Regression(
+                **{name: arrays[name] for name in ARRAYS},
+                bin_s=facts["bin_s"],
+                covariates=covariates,
+            ),
         )

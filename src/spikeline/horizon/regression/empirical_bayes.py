@@ -19,6 +19,8 @@ from spikeline.horizon.poisson_regression import Prior, fit_poisson
 
 # Before any unit was seen: a unit's own traces together move its log rate about half as much.
 _OWN_MEAN, _VARIANCE, _CONSTANT_VARIANCE = 0.5, 0.05, 1.0
+# A place field's bump may move the log rate by more than a direction of the population.
+_COVARIATE_VARIANCE = 0.2
 _LEAST_VARIANCE = 1e-6
 # Log rates over a unit's mean that are believed, and how far one step may move any.
 HIGHEST_LOG_RATIO = 5.0
@@ -27,12 +29,14 @@ _LONGEST_STEP = 2.0
 _RENEW_EVERY = 3
 
 
-def vague_prior(own: int, shared: int) -> Prior:
-    """The prior that learning starts from, for so many predictors of a unit's own and shared."""
+def vague_prior(own: int, shared: int, covariates: int = 0) -> Prior:
+    """The prior that learning starts from, for so many predictors of a unit's own and shared; the
+    first so many of the shared are covariates of behaviour."""
     mean = np.zeros(1 + own + shared)
     mean[1 : 1 + own] = _OWN_MEAN / max(own, 1)
     variance = np.full(len(mean), _VARIANCE)
     variance[0] = _CONSTANT_VARIANCE
+    variance[1 + own : 1 + own + covariates] = _COVARIATE_VARIANCE
     return Prior(mean, variance)
 
 
@@ -58,11 +62,13 @@ def fit_with_learned_prior(
     offset: np.ndarray,
     temper: float,
     steps: int,
+    covariates: int = 0,
 ) -> tuple[np.ndarray, Prior]:
     """Weights of all units, by Newton steps between which the prior is learned.
 
     Args:
         own, shared, targets, offset, temper, steps: see `fit_poisson`.
+        covariates: the first so many shared predictors are an animal's behaviour.
 
     Returns:
         weights (units, 1 + own + shared) float64, constant first, and the prior.
@@ -72,7 +78,7 @@ def fit_with_learned_prior(
         shared,
         targets,
         offset,
-        vague_prior(len(own), shared.shape[1]),
+        vague_prior(len(own), shared.shape[1], covariates),
         steps=steps,
         temper=temper,
         limit=HIGHEST_LOG_RATIO,

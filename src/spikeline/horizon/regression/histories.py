@@ -27,6 +27,7 @@ class Histories:
         starts: (windows,) bins.
         own_traces, population_traces: (constants, windows, units) spikes.
         own_weights, population_weights: (constants, windows) of their windows.
+        own_s: (constants,) seconds, of a unit's own.
     """
 
     starts: np.ndarray
@@ -34,6 +35,7 @@ class Histories:
     own_weights: np.ndarray
     population_traces: np.ndarray
     population_weights: np.ndarray
+    own_s: np.ndarray
 
     @classmethod
     def before(
@@ -49,12 +51,13 @@ class Histories:
         found, decay = traces(counts, starts, constants, bin_s), decays(np.array(constants), bin_s)
         weights = window_weights(np.asarray(starts), decay[:, None]).astype(np.float32)
         k = len(own_s)
-        return cls(np.asarray(starts), found[:k], weights[:k], found[k:], weights[k:])
+        times = np.array(own_s, np.float64)
+        return cls(np.asarray(starts), found[:k], weights[:k], found[k:], weights[k:], times)
 
     def at(self, places: np.ndarray) -> Histories:
         """Those of some of the windows."""
-        windows = (getattr(self, field.name)[:, places] for field in fields(self)[1:])
-        return Histories(self.starts[places], *windows)
+        windows = (getattr(self, field.name)[:, places] for field in fields(self)[1:-1])
+        return Histories(self.starts[places], *windows, self.own_s)
 
     def own(self, mean_rate: np.ndarray) -> np.ndarray:
         """(constants, windows, units) float32 log traces; `mean_rate` (units,) counts per bin."""

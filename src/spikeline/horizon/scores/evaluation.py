@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spikeline.artifacts.forecasts import SessionForecasts, Sums
 from spikeline.errors import InputError
+from spikeline.horizon.regression.covariates import Behaviour
 from spikeline.horizon.scores.bits_per_spike import training_mean
 from spikeline.horizon.scores.tiled import Forecast, score_horizons
 from spikeline.horizon.sessions.loading import image_facts
@@ -138,8 +139,9 @@ class RegressionForecaster:
             )
 
     def forecasts_of(self, session: Session) -> dict[str, Forecast]:
-        one = self.regressions[session.name]
-        return {"seed0": partial(one.regression.forecasts, session.counts.counts)}
+        one, counts = self.regressions[session.name], session.counts
+        behaviour = Behaviour.of(counts) if one.regression.covariates is not None else None
+        return {"seed0": partial(one.regression.forecasts, counts.counts, behaviour=behaviour)}
 
     def score(self, session: Session) -> Scores:
         forecast = self.forecasts_of(session)["seed0"]

@@ -61,10 +61,20 @@ def binned_session(data: Data, where: str) -> Counts:
 def _behaviour(data: Data, bins: int) -> dict[str, Any]:
     if not data.has_nested_attribute("behaviour.velocity"):
         return {"behaviour": np.full(bins, np.nan, np.float32), "behaviour_kind": ""}
-    velocity = bin_velocity(data.behaviour.timestamps, data.behaviour.velocity, bins, BIN_S)
-    ahead, rate = data.session.behaviour_look_ahead_s, data.behaviour.sampling_rate
-    velocity = delayed(velocity, delay_bins(float(ahead), float(rate), BIN_S))
-    return {"behaviour": velocity, "behaviour_kind": str(data.session.behaviour_kind)}
+    known = data.behaviour
+    ahead, rate = float(data.session.behaviour_look_ahead_s), float(known.sampling_rate)
+    delay = delay_bins(ahead, rate, BIN_S)
+
+    def binned(samples: np.ndarray) -> np.ndarray:
+        return delayed(bin_velocity(known.timestamps, samples, bins, BIN_S), delay)
+
+    position = np.asarray(known.position)
+    columns = position.reshape(len(position), -1).T
+    return {
+        "behaviour": binned(known.velocity),
+        "behaviour_kind": str(data.session.behaviour_kind),
+        "position": np.stack([binned(column) for column in columns], axis=1),
+    }
 
 
 def _images(data: Data, bins: int) -> dict[str, Any]:
@@ -151,7 +161,7 @@ def _bins_of(times: np.ndarray, bin_s: float) -> np.ndarray:
 def bin_velocity(
     timestamps: np.ndarray, velocity: np.ndarray, bins: int, bin_s: float
 ) -> np.ndarray:
-    """Mean velocity of the samples in each bin.
+    """Mean velocity, or position, of the samples in each bin.
 
     A bin between two samples takes the line between them; NaN where samples are NaN, and before
     the first and after the last.

@@ -13,6 +13,12 @@ from spikeline.simulate.behaving.screen import Schedule, schedule
 from spikeline.simulate.behaving.settings import BIN_S, BehavingSettings, Plan
 from spikeline.simulate.behaving.spikes import draw_spikes, expected_counts
 from spikeline.simulate.behaving.unit_types import TRACKS, Units, draw_units
+from spikeline.simulate.slow_changes import population_bursts, presence, slow_gain
+
+# Log rate that a population burst adds to a unit.
+BURST_HEIGHT = 0.8
+# Of the log gain, so that no bin overflows.
+_LARGEST_GAIN = 1.6
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,10 @@ def simulate(plan: Plan, settings: BehavingSettings, pictures: np.ndarray) -> Se
         stimulus = shared.of_pictures(screen, drive, settings.scenes, bins)
     latents = shared.draw_latents(rng, settings, wheel or running, stimulus)
     expected = shared.rates(rng, units, latents, settings)
+    # From generators of their own, so that a twin without them is what it would be anyway.
+    expected = _as_recorded(
+        np.random.default_rng([settings.seed, 4, int(ibl), plan.number]), expected, settings
+    )
     events = expected / (1 + units.burst.sum(axis=1))
     trains = [
         draw_spikes(rng, events[:, u], units.regularity[u], units.burst[u], BIN_S)
@@ -89,3 +99,22 @@ def simulate(plan: Plan, settings: BehavingSettings, pictures: np.ndarray) -> Se
         screen=screen,
         rates=truth.astype(np.float32),
     )
+
+
+def _as_recorded(
+    rng: np.random.Generator, expected: np.ndarray, settings: BehavingSettings
+) -> np.ndarray:
+    """Expected counts (bins, units) with what real sessions have: slow gain, units that come and
+    go, population bursts, and a rate of the whole session; the mean of each unit's gain is 1."""
+    bins, count = expected.shape
+    gain = slow_gain(
+        rng, bins, count, BIN_S, settings.slow_gain, settings.slow_gain_shared,
+        tuple(settings.slow_gain_minutes),
+    )  # fmt: skip
+    gain += presence(rng, bins, count, BIN_S, settings.come_and_go)
+    gain += population_bursts(
+        rng, bins, count, BIN_S, settings.population_bursts_per_minute, BURST_HEIGHT
+    )
+    factor = np.exp(np.clip(gain, None, _LARGEST_GAIN))
+    factor /= factor.mean(axis=0)
+    return expected * factor * np.exp(settings.rate_scatter * rng.standard_normal())

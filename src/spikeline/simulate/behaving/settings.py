@@ -34,6 +34,12 @@ class BehavingSettings:
     scatter: float
     rotation_period_s: float
     rotation_memory_s: float
+    slow_gain: float
+    slow_gain_shared: float
+    slow_gain_minutes: list[float]
+    come_and_go: float
+    population_bursts_per_minute: float
+    rate_scatter: float
     scenes: int
     movie_frames: int
     image_height: int
