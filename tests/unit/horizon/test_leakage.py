@@ -149,7 +149,9 @@ def test_a_regression_that_knows_the_future_is_refused(
 ):
     honest = Regression.log_ratios
     monkeypatch.setattr(
-        Regression, "log_ratios", lambda self, counts, starts: honest(self, counts, starts + 1)
+        Regression,
+        "log_ratios",
+        lambda self, counts, starts, *more: honest(self, counts, starts + 1, *more),
     )
     output = ["--output", str(tmp_path / "o.json")] if command == "evaluate-forecaster" else []
     assert main.main([command, *fitted, *output]) == 1

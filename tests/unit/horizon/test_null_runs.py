@@ -17,7 +17,7 @@ from spikeline.cli import main
 from spikeline.horizon.baselines.rates import score_baselines
 from spikeline.horizon.regression.checkpoint import SessionRegression
 from spikeline.horizon.regression.fitting import fit_regression
-from spikeline.horizon.scores.bits_per_spike import block_bits
+from spikeline.horizon.scores.bits_per_spike import LOG2
 from spikeline.horizon.scores.evaluation import RegressionForecaster, Session, evaluate
 from spikeline.horizon.scores.leakage import check_forecaster
 from spikeline.horizon.scores.windows import split_mask
@@ -50,8 +50,10 @@ def noise() -> Counts:
 
 
 def gained(sums) -> tuple[float, float]:
-    """Bits per spike, and three standard errors of it over the pieces of the test blocks."""
-    bits, spikes = block_bits(sums)
+    """Bits per spike, and three standard errors of it over the seconds of the test blocks."""
+    scored = sums.blocks["bins"] > 0
+    bits = (sums.blocks["null_nll"] - sums.blocks["nll"])[scored] / LOG2
+    spikes = sums.blocks["spikes"][scored]
     score = bits.sum() / spikes.sum()
     error = np.sqrt(len(bits) / (len(bits) - 1) * ((bits - score * spikes) ** 2).sum())
     return float(score), float(3 * error / spikes.sum())

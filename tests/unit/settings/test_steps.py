@@ -127,7 +127,8 @@ def test_settings_by_hand_are_those_of_an_entry_that_overrides_nothing(step, kin
 
 
 def test_every_subcommand_with_settings_is_a_step_and_every_step_a_subcommand():
-    assert modules_with_settings() == set(STEPS)
+    # a check takes the settings of the evaluation that it checks
+    assert modules_with_settings() - {"validate-forecaster"} == set(STEPS)
 
 
 @pytest.mark.parametrize("step", STEPS)
