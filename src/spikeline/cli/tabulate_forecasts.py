@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from spikeline import plotting
 from spikeline.artifacts import forecasts, provenance, tables
 from spikeline.artifacts.files import write_text
 from spikeline.cli._options import start_log
 from spikeline.cli._tables import add_conditions, add_table, conditions_of
+from spikeline.errors import InputError
 from spikeline.horizon.scores.captions import caption
 from spikeline.horizon.scores.figures import draw
+from spikeline.horizon.scores.rotations import held_out_in_turn
 from spikeline.horizon.scores.tables import forecast_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--forecasts", required=True, nargs="+", metavar="FILE", help="JSON")
+    parser.add_argument(
+        "--forecasts", required=True, nargs="+", metavar="FILE",
+        help="JSON, one for each condition; of one with rotations one for each of them",
+    )  # fmt: skip
     parser.add_argument(
         "--baselines", required=True, nargs="+", metavar="FILE", help="JSON, of every session"
     )
@@ -41,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
     start_log()
     conditions = conditions_of(options)
     table = forecast_table(
-        [forecasts.read(path) for path in options.forecasts],
+        _of_conditions(options.forecasts, conditions),
         conditions,
         [forecasts.read(path) for path in options.baselines],
         options.seeds,
@@ -62,3 +70,18 @@ def run(options: argparse.Namespace) -> None:
     write_text(beside, text + "\n")
     provenance.write_beside(beside, record)
     plotting.save(options.figure, figure, record)
+
+
+def _of_conditions(
+    paths: Sequence[str], conditions: Sequence[Mapping[str, Any]]
+) -> list[forecasts.Forecasts]:
+    """The forecasts of each condition, rotations joined."""
+    turns = [condition.get("rotations", []) for condition in conditions]
+    wanted = sum(max(1, len(models)) for models in turns)
+    if wanted != len(paths):
+        raise InputError(f"--forecasts: {len(paths)} files for {wanted} models of --conditions")
+    found, files = [], map(forecasts.read, paths)
+    for models in turns:
+        parts = list(islice(files, max(1, len(models))))
+        found.append(held_out_in_turn(parts, models) if models else parts[0])
+    return found

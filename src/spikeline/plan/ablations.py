@@ -19,6 +19,11 @@ WHEEL = "poyo_wheel"
 _OF_SUBJECTS = ("bridge", RECONSTRUCTION)
 
 
+def models_of(condition: Mapping[str, Any]) -> list[str]:
+    """The models behind a condition: itself, or one for each cohort that takes its turn."""
+    return condition.get("rotations", [condition["model"]])
+
+
 class Ablations:
     """The ablations of a config, by name."""
 
@@ -48,6 +53,8 @@ class Ablations:
             raise InputError(
                 f"{where}: decoders are compared with the first of them, not 'reference'"
             )
+        if system in _OF_SUBJECTS and entry.get("rotations"):
+            raise InputError(f"{where}: 'rotations' are cohorts, which decoders have not")
         return system
 
     def _conditions(self, ablation: str) -> list[dict[str, Any]]:
@@ -68,8 +75,10 @@ class Ablations:
                 for condition in self._decoders(group, group["subjects"][:1])
             ]
         if self.system(ablation) == "horizon":
-            grid = self._grid(entry)
-            return [{"model": model, "varied": self._named(model, v)} for model, v in grid.items()]
+            return [
+                {"model": model, "varied": self._named(model, v), **self._rotated(model, entry)}
+                for model, v in self._grid(entry).items()
+            ]
         return self._decoders(entry, entry["subjects"])
 
     def _grid(self, entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -93,6 +102,12 @@ class Ablations:
             {"model": model, "subject": subject, "varied": varied, **marked.get(model, {})}
             for model, subject, varied in rows
         ]
+
+    def _rotated(self, model: str, entry: Mapping[str, Any]) -> dict[str, list[str]]:
+        """The model on each of the cohorts that take turns, as `rotations`; nothing without."""
+        cohorts = entry.get("rotations", [])
+        found = [self.models.with_overrides(model, {"cohort": cohort}) for cohort in cohorts]
+        return {"rotations": found} if found else {}
 
     def _named(self, model: str, varied: Mapping[str, Any]) -> Mapping[str, Any]:
         """Varied settings as the table shows them: how many sessions "all" are."""
@@ -143,8 +158,9 @@ class Ablations:
             except InputError:
                 continue  # said when that table is asked for
             for condition in conditions:
-                key = condition["model"], condition.get("subject")
-                seeds[key] = max(seeds.get(key, 0), entry["seeds"])
+                for model in models_of(condition):
+                    key = model, condition.get("subject")
+                    seeds[key] = max(seeds.get(key, 0), entry["seeds"])
         return seeds
 
     # --- what the rules that make tables ask ------------------------------------------------------
@@ -164,7 +180,8 @@ class Ablations:
 
     def forecasts(self, ablation: str) -> list[str]:
         """The forecasts that a Horizon table collects, in the order of its conditions."""
-        return [FORECASTS.format(**condition) for condition in self.conditions(ablation)]
+        conditions = self.conditions(ablation)
+        return [FORECASTS.format(model=model) for one in conditions for model in models_of(one)]
 
     def baselines(self, ablation: str, sessions: Any) -> list[str]:
         """The baselines of every session that the forecasters of a table are tested on.
@@ -174,6 +191,9 @@ class Ablations:
         """
         found = {}
         for condition in self.conditions(ablation):
-            train, held_out = sessions(condition["model"])
-            found |= dict.fromkeys(train + held_out)
+            for model in models_of(condition):
+                train, held_out = sessions(model)
+                # of cohorts that take turns, only what each holds out is in the table
+                tested = held_out if "rotations" in condition else train + held_out
+                found |= dict.fromkeys(tested)
         return [BASELINES.format(session=session) for session in found]
