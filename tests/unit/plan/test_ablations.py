@@ -189,3 +189,22 @@ def test_every_table_of_every_shipped_config_has_conditions(repository, monkeypa
             for table in plan.ablations.tables(system):
                 name = table.removeprefix("results/ablation_").removesuffix(".tsv")
                 assert name == "results/poyo_wheel" or plan.ablations.conditions(name), path
+
+
+def test_cohorts_that_take_turns_train_a_model_each_and_only_what_they_hold_out_is_tested(planned):
+    entry = {"models": ["units"], "rotations": ["three", "other"], "seeds": 1}
+    other = {"train": ["mouse", "watcher"], "held_out": ["rat"]}
+    plan = planned({"ablations": {"turns": entry}, "cohorts": {"other": other}})
+    turns = ["units", "units@cohort=other"]
+    assert plan.ablations.conditions("turns")[0]["rotations"] == turns
+    assert plan.ablations.forecasts("turns") == [f"results/forecasts/{one}.json" for one in turns]
+    held_out = {f"results/baselines/{one}.json" for one in ("watcher", "rat")}
+    assert set(plan.baselines("turns")) == held_out
+    assert plan.ablations.seeds()["units@cohort=other", None] == 1
+
+
+def test_decoders_have_no_cohorts_to_take_turns(planned):
+    entry = {"models": ["mlp"], "subjects": ["monkeyF"], "rotations": ["three", "other"]}
+    plan = planned({"ablations": {"turns": entry}})
+    with pytest.raises(InputError, match="'rotations' are cohorts"):
+        plan.ablations.conditions("turns")

@@ -1,0 +1,29 @@
+"""Cohorts that take turns: whose forecast of a session counts."""
+
+import pytest
+
+from spikeline.artifacts.forecasts import Forecasts, SessionForecasts
+from spikeline.errors import InputError
+from spikeline.horizon.scores.rotations import held_out_in_turn
+
+
+def turn(**roles):
+    sessions = {name: SessionForecasts(role, "arrays", 3, {}) for name, role in roles.items()}
+    return Forecasts({}, sessions, {"parameters": 7})
+
+
+def test_each_session_is_forecast_by_the_model_that_held_it_out():
+    first, second = turn(a="held_out", b="seen"), turn(a="seen", b="held_out")
+    found = held_out_in_turn([first, second], ["one", "two"])
+    assert found.sessions == {"a": first.sessions["a"], "b": second.sessions["b"]}
+    assert found.facts == {"parameters": 7}
+
+
+def test_a_session_that_two_hold_out_is_refused():
+    with pytest.raises(InputError, match="session a is held out by one and by two"):
+        held_out_in_turn([turn(a="held_out"), turn(a="held_out")], ["one", "two"])
+
+
+def test_a_turn_that_holds_nothing_out_is_refused():
+    with pytest.raises(InputError, match="two holds no session out"):
+        held_out_in_turn([turn(a="held_out"), turn(a="seen")], ["one", "two"])
