@@ -58,7 +58,7 @@ class SpikeEncoder(PastEncoder):
 
     spikes: Spikes
 
-    def forward(self, past: Past, identity: Tensor, rates: Tensor, images, summary) -> Tensor:
+    def forward(self, past: Past, identity: Tensor, images, summary) -> Tensor:
         windows = len(past.counts)
         tokens = self.from_identity(identity)[self.spikes.unit]
         tokens = torch.cat([self.nobody.expand(windows, 1, -1), tokens], 1)
@@ -98,9 +98,7 @@ def simulated(
         torch.empty(units, 0, device=device),
     )
     offset = reference_offset(torch.from_numpy(counts.sum(0, dtype=np.int64)), 3000, rate * BIN_S)
-    population = Population(
-        described, offset.to(device), 0.01 * torch.randn(units, units, device=device)
-    )
+    population = Population(described, offset.to(device))
     recording = Recording(
         "simulated", torch.from_numpy(counts).to(device), checkpoints(counts, geometry.decay),
         population, np.ones(3000, np.uint8), (0, 3000),
