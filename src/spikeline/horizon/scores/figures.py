@@ -14,7 +14,7 @@ from spikeline.horizon.scores.tables import POOLED
 ROLES = {"held_out": "sessions never seen", "seen": "test blocks of training sessions"}
 VALUE = "bits per spike against\nthe unit's training mean (95 % interval)"
 # Baselines that get a line of their own while there is room, most telling first.
-LINES = ("oracle", "poisson_glm", "running_mean", "reference_rate", "poisson_glm_reference")
+LINES = ("oracle", "running_glm", "poisson_glm", "running_mean", "poisson_glm_reference")
 SCORE, DIFFERENCE = "bits_per_spike", "difference"
 
 
