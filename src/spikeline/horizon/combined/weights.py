@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 FOLDS = 5
 # Windows side by side that validation must hold: fewer choose one candidate, and weigh nothing.
-FEWEST_WINDOWS = 4 * FOLDS
+FEWEST_WINDOWS = 2 * FOLDS
 # In nats per squared weight, of validation bins that count once each.
 PENALTIES = (1000.0, 100.0, 10.0)
 _STEPS, _SWEEPS, _ROUNDS = 30, 200, 100
