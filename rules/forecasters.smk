@@ -97,6 +97,8 @@ rule evaluate_forecaster:
         "results/forecasts/{model}.json",
     log:
         "logs/evaluate_forecaster/{model}.log",
+    wildcard_constraints:
+        model=PLAN.models_else("auto_forecaster"),
     threads: asks(PLAN.devices.threads)
     resources:
         gpu=asks(PLAN.devices.gpu),
@@ -116,4 +118,37 @@ rule evaluate_forecaster:
         "spikeline evaluate-forecaster --forecasters {input.forecasters:q}"
         " {params.seeds:q} --counts {input.counts:q} {params.features:q}"
         " {params.embeddings:q} {params.device:q} --budget-mb {params.budget} --roles {params.roles}"
+        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
+
+
+rule combine_forecasters:
+    """Weigh several forecasters of each session by its valid blocks, and score what they give."""
+    input:
+        unpack(asks(PLAN.forecasters.combination_inputs)),
+    output:
+        "results/forecasts/{model}.json",
+    log:
+        "logs/combine_forecasters/{model}.log",
+    wildcard_constraints:
+        model=PLAN.models("auto_forecaster"),
+    threads: 1
+    resources:
+        mem=scaled(12),
+        runtime=minutes(asks(PLAN.forecasters.combination_minutes)),
+    params:
+        budget=lambda wildcards, resources: resources.mem_mb // 4,
+        embeddings=lambda wildcards, input: flags("--embeddings", input.get("embeddings")),
+        features=lambda wildcards, input: flags("--features", input.get("features")),
+        forecasters=lambda wildcards, input: flags("--forecasters", input.get("forecasters")),
+        candidates=asks(
+            lambda model: flags("--candidates", PLAN.forecasters.candidate_names(model))
+        ),
+        settings=PLAN.forecasters.combination_settings(),
+        roles=asks(PLAN.forecasters.roles),
+        cohort=asks(PLAN.forecasters.cohort),
+        code=code("combine-forecasters"),
+    shell:
+        "spikeline combine-forecasters {params.forecasters:q} {params.candidates:q}"
+        " --counts {input.counts:q} {params.features:q} {params.embeddings:q} --device cpu"
+        " --budget-mb {params.budget} --roles {params.roles}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"

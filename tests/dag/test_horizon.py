@@ -67,6 +67,20 @@ def test_a_session_more_in_a_cohort_is_the_only_one_that_is_fitted(finished):
     assert "evaluate_forecaster" in jobs.values()
 
 
+def test_a_combined_forecaster_plans_its_candidates_and_one_job(planned):
+    config = planned.config
+    config["models"]["best"] = {
+        "kind": "auto_forecaster", "cohort": "three", "of": ["units", "fits"],
+    }  # fmt: skip
+    planned.configure(config)
+    target = "results/forecasts/best.json"
+    rules = planned.plan(target).rules
+    assert rules["combine_forecasters"] == rules["train_forecaster"] == 1
+    assert rules["fit_regression"] == 3 and "evaluate_forecaster" not in rules
+    shown = planned.snakemake("-n", "-p", "--", target).text
+    assert "--candidates units fits fits fits" in shown
+
+
 def test_a_session_of_simulated_arrays_is_made_from_its_twin_alone(fresh):
     plan = fresh.plan("results/forecasts/walks.json", "results/baselines/walker.json")
     assert plan.rules == {

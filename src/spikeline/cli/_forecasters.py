@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spikeline.cli import _recordings
@@ -39,6 +40,34 @@ def read(
     _recordings.check_roles(options)
     prepare = _regressions if recognises(options.forecasters[0]) else _networks
     return prepare(options, settings)
+
+
+def read_candidates(
+    options: argparse.Namespace, files: Mapping[str, list[str]], settings: dict[str, Any]
+) -> tuple[dict[str, EvaluatedForecaster], list[Session]]:
+    """Several forecasters of the same sessions, and these, with features if any were given.
+
+    Args:
+        files: {forecaster: its files}, as --forecasters of one alone.
+        settings: of the step combine-forecasters.
+
+    Raises:
+        InputError: see `read`.
+    """
+    from spikeline.horizon.scores.evaluation import Session
+    from spikeline.horizon.sessions.loading import read_counts
+
+    settings = {"co_smoothing_groups": 0, **settings}
+    found, sessions = {}, []
+    for name, paths in files.items():
+        one = argparse.Namespace(**{**vars(options), "forecasters": paths, "seeds": None})
+        found[name], read_for_it = read(one, settings)
+        if not sessions or read_for_it[0].features is not None:
+            sessions = read_for_it
+    if not sessions:
+        counts, _ = read_counts(options.counts, options.budget_mb)
+        sessions = list(map(Session, counts, options.roles, options.counts))
+    return found, sessions
 
 
 def _regressions(options: argparse.Namespace, settings: dict[str, Any]):

@@ -23,8 +23,11 @@ REGRESSION = "results/regressions/{model}/{session}.safetensors"
 FORECASTS = "results/forecasts/{model}.json"
 NETWORKS = STEPS["train-forecaster"][0].kinds
 REGRESSIONS = STEPS["fit-regression"][0].kinds
+COMBINED = "auto_forecaster"
 # Minutes of an evaluation at least; beyond, one for each session and seed.
 _LEAST_MINUTES = 120
+# Of a combination, for each session.
+_SESSION_MINUTES = 30
 
 
 class Forecasters:
@@ -102,6 +105,56 @@ class Forecasters:
             files = [FORECASTER.format(model=trained, seed=seed) for seed in self.seeds(model)]
         return {"forecasters": files, **inputs}
 
+    def combination_inputs(self, model: str) -> dict[str, Any]:
+        """All that the candidates read, and every session."""
+        train, held_out = self.sessions(model)
+        sessions = train + held_out
+        inputs: dict[str, Any] = {
+            "forecasters": [],
+            "counts": [COUNTS.format(session=one) for one in sessions],
+        }
+        for candidate, files in self.candidates(model).items():
+            inputs["forecasters"] += files
+            if not self.is_regression(candidate):
+                inputs["features"] = [FEATURES.format(session=one) for one in sessions]
+                known = set(inputs.get("embeddings", ()))
+                inputs["embeddings"] = sorted(known | set(self.embeddings(candidate, sessions)))
+        return inputs
+
+    def candidates(self, model: str) -> dict[str, list[str]]:
+        """{candidate: its files}: one for each session, or of a network the first seed.
+
+        Candidates are trained on the sessions of the model that combines them.
+
+        Raises:
+            InputError: a candidate that is unknown, of another kind, or given twice.
+        """
+        self._check_kind(model, [COMBINED])
+        settings, found = self.models.settings(model), {}
+        sessions = {key: settings[key] for key in ("cohort", "training_sessions")}
+        for name in settings["of"]:
+            try:
+                candidate = self._candidate(name, sessions)
+                inputs = self.evaluation_inputs(candidate)
+            except InputError as error:
+                raise InputError(f"model {model!r}: candidate {name!r}: {error}") from None
+            if candidate in found:
+                raise InputError(f"model {model!r}: of: {name!r} is there twice; keep one")
+            files = inputs["forecasters"]
+            found[candidate] = files if self.is_regression(candidate) else files[:1]
+        return found
+
+    def _candidate(self, name: str, sessions: dict[str, Any]) -> str:
+        """The trained form of a candidate, on these sessions."""
+        kinds, kind = (*NETWORKS, *REGRESSIONS), self.models.settings(name)["kind"]
+        if kind not in kinds:
+            raise InputError(f"is of kind {kind!r}; expected one of {', '.join(kinds)}")
+        return self.models.trained_name(self.models.with_overrides(name, sessions))
+
+    def candidate_names(self, model: str) -> list[str]:
+        """The candidate that each file of `combination_inputs` belongs to."""
+        return [name for name, files in self.candidates(model).items() for _ in files]
+
     def _inputs(self, model: str, sessions: Sequence[str]) -> dict[str, Any]:
         """Of these sessions; a regression reads counts alone."""
         counts = [COUNTS.format(session=one) for one in sessions]
@@ -136,9 +189,9 @@ class Forecasters:
         return self.models.settings(model)["kind"] in REGRESSIONS
 
     def seeds(self, model: str) -> list[int]:
-        """The seeds of an evaluation: none of a regression, where nothing is random, and one of the
-        shared regression, where only the draw of its rows is."""
-        if self.is_regression(model):
+        """The seeds of an evaluation: none of a regression or a combination, where nothing is
+        random, and one of the shared regression, where only the draw of its rows is."""
+        if self.is_regression(model) or self.models.settings(model)["kind"] == COMBINED:
             return []
         if self.models.settings(model)["kind"] == "shared_glm":
             return [0]
@@ -149,6 +202,10 @@ class Forecasters:
         scored = len(self.roles(model)) * max(1, len(self.seeds(model)))
         return max(_LEAST_MINUTES, scored)
 
+    def combination_minutes(self, model: str) -> int:
+        """Wall time of a combination, which fits plain forecasts and regressions itself."""
+        return max(_LEAST_MINUTES, _SESSION_MINUTES * len(self.roles(model)))
+
     def training_settings(self, model: str) -> str:
         """The settings that training reads. The model's name must be written canonically."""
         self.models.checked(model)
@@ -158,6 +215,10 @@ class Forecasters:
         """The settings that scoring a forecaster reads."""
         entry = self.models.checked(model)
         return as_settings(selected("evaluate-forecaster", self.config["evaluation"], entry))
+
+    def combination_settings(self) -> str:
+        """The settings that combining forecasters reads."""
+        return as_settings(selected("combine-forecasters", self.config["evaluation"]))
 
     def baseline_settings(self) -> str:
         """The settings that scoring the baselines reads."""

@@ -142,6 +142,7 @@ STEPS: dict[str, tuple[Part, ...]] = {
         Part("evaluation", keys=("horizons_ms",)),
         Part("models", ("forecaster", "shared_glm"), stage="evaluation"),
     ),
+    "combine-forecasters": (Part("evaluation", keys=("horizons_ms",)),),
     "decode-wheel": (Part("wheel", without=("sessions", "seeds")),),
 }
 

@@ -37,6 +37,39 @@ def test_a_regression_is_one_file_per_session_and_has_no_seeds(plan):
     assert plan.forecasters.role("fits", "watcher") == "held_out"
 
 
+def test_a_combination_reads_its_candidates_on_its_own_sessions(planned):
+    one = {"kind": "auto_forecaster", "cohort": "three", "of": ["fits", "units"]}
+    forecasters = planned({"models": {"best": one}}).forecasters
+    inputs = forecasters.combination_inputs("best")
+    assert inputs["forecasters"] == [
+        *(f"results/regressions/fits/{name}.safetensors" for name in ("mouse", "rat", "watcher")),
+        "results/forecasters/units/seed0.safetensors",
+    ]
+    assert forecasters.candidate_names("best") == ["fits"] * 3 + ["units"]
+    assert len(inputs["counts"]) == len(inputs["features"]) == 3
+    assert forecasters.seeds("best") == []
+    fewer = forecasters.combination_inputs("best@training_sessions=1")["forecasters"]
+    assert fewer[-1] == "results/forecasters/units@training_sessions=1/seed0.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        (["mlp"], "candidate 'mlp': is of kind 'mlp'; expected one of forecaster, shared_glm"),
+        (["best"], "is of kind 'auto_forecaster'"),
+        (["unit"], "did you mean 'units'"),
+        (["units", "units@cohort=three"], "is there twice"),
+        (["units@horizon_ms=500"], "asks for 1000"),
+    ],
+)
+def test_a_candidate_that_cannot_be_combined_is_explained(planned, of, words):
+    one = {"kind": "auto_forecaster", "cohort": "three", "of": of}
+    plan = planned({"models": {"best": one}})
+    with pytest.raises(InputError) as said:
+        plan.forecasters.combination_inputs("best")
+    assert "model 'best'" in str(said.value) and words in str(said.value)
+
+
 def test_images_are_embedded_only_for_forecasters_that_read_them(plan):
     looking = "units@modalities=image"
     assert plan.forecasters.evaluation_inputs("units")["embeddings"] == []

@@ -54,6 +54,7 @@ REQUIRED = {
     ("models", "forecaster"): {"cohort": "c"},
     ("models", "shared_glm"): {"cohort": "c"},
     ("models", "regression"): {"cohort": "c"},
+    ("models", "auto_forecaster"): {"cohort": "c", "of": []},
     ("windows", None): {"window": [0, 100]},
 }  # fmt: skip
 # Added to a bound of a number, it gives one that is just outside.

@@ -109,6 +109,7 @@ def fit_glm(
     bin_s: float,
     running: tuple[RunningMean, RunningMean] | None = None,
     history: np.ndarray | None = None,
+    choices: Sequence[Choice] | None = None,
 ) -> Glm:
     """Choose penalty and time constants on validation bins, then fit on train and valid.
 
@@ -118,6 +119,7 @@ def fit_glm(
         bin_s: length of a bin in seconds.
         running: what the regression is the gain of, as `fit_running_mean` returns it.
         history: (bins, units) to read the history from, instead of the counts; a control.
+        choices: of each band, made before; then valid may have no bin. None chooses.
     """
     history = counts if history is None else history
     total, fit = spikes_before(counts), train | valid
@@ -126,17 +128,18 @@ def fit_glm(
         for name, mask in (("train", train), ("valid", valid), ("fit", fit))
     }
     of_train, of_fit = (None, None) if running is None else running
-    features = Features.of(history, train, _union(rows["train"]), bin_s, of_train)
-    known = {name: features.before(history, _union(rows[name])) for name in ("train", "valid")}
-    choices = [
-        _chosen(
-            known,
-            {name: (*rows[name][band], bands.means(total, rows[name][band][0], band))
-             for name in known},
-            band,
-        )
-        for band in range(len(bands))
-    ]  # fmt: skip
+    if choices is None:
+        features = Features.of(history, train, _union(rows["train"]), bin_s, of_train)
+        known = {name: features.before(history, _union(rows[name])) for name in ("train", "valid")}
+        choices = [
+            _chosen(
+                known,
+                {name: (*rows[name][band], bands.means(total, rows[name][band][0], band))
+                 for name in known},
+                band,
+            )
+            for band in range(len(bands))
+        ]  # fmt: skip
     features = Features.of(history, fit, _union(rows["fit"]), bin_s, of_fit)
     found = features.before(history, _union(rows["fit"]))
     weights = []

@@ -212,7 +212,9 @@ def _rows(part: _Part, reference: Reference) -> list[dict[str, Any]]:
             for extra in (CONTROL, CO_SMOOTHING):
                 also = _scored(part.forecast, group, [f"{extra}:{x}" for x in labels], horizon)
                 row |= _columns(extra, pooled([bits_series(s.seeds, int(horizon)) for s in also]))
-            rows.append(row | {k: v for k, v in part.facts.items() if k not in row})
+            # facts of a session, such as weights, are no numbers of a column
+            numbers = {k: v for k, v in part.facts.items() if not isinstance(v, Mapping)}
+            rows.append(row | {k: v for k, v in numbers.items() if k not in row})
     return rows
 
 

@@ -1,0 +1,1 @@
+"""Several forecasters of one session, combined by weights that its validation blocks choose."""
