@@ -32,7 +32,6 @@ from spikeline.horizon.forecaster.layers.encoder import PastEncoder
 from spikeline.horizon.forecaster.layers.identity import Units
 from spikeline.horizon.forecaster.network import Forecaster, Population, reference_offset
 from spikeline.horizon.forecaster.trace_checkpoints import checkpoints
-from spikeline.horizon.forecaster.training import lead_bin_loss
 from spikeline.settings.schema import kind_schema, load_schema, validated
 
 BIN_S = 0.02
@@ -137,13 +136,13 @@ def model_of(
     return model
 
 
-def step_of(model: nn.Module, past: Past, target: Tensor, lengths: Tensor, population: Population):
+def step_of(model: Forecaster, past: Past, target: Tensor, population: Population):
     # the peers have weights that get no gradient; AdamW skips them
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        lead_bin_loss(model(past, population), target, lengths).backward()
+        model.loss(model(past, population), target).backward()
         optimiser.step()
         if target.is_cuda:
             torch.cuda.synchronize()
@@ -169,12 +168,11 @@ def main() -> None:
     past = past_of(recording, starts, geometry)
     future = read_rows(recording, starts, 0, geometry.future_bins).float()
     target = torch.stack([future[:, a:b].sum(1) for a, b in pairwise(geometry.edges)], 1)
-    lengths = torch.from_numpy(np.diff(geometry.edges)).to(device)
     spikes = spikes_of(past.counts)
     print(
         f"{BATCH} windows of {arguments.units} units: {settings['history_ms']} ms of history as "
         f"{geometry.patches * arguments.units} unit-patch tokens or {spikes.unit.shape[1]} spike "
-        f"tokens, {len(lengths)} lead bins, dim {settings['dim']}; {device}, "
+        f"tokens, {len(geometry.edges) - 1} lead bins, dim {settings['dim']}; {device}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     cases = {
@@ -187,7 +185,7 @@ def main() -> None:
     for name, (spike_tokens, concatenated) in cases.items():
         model = model_of(spike_tokens, concatenated, settings, device)
         model.encoder.spikes = spikes
-        steps[name] = step_of(model, past, target, lengths, recording.population)
+        steps[name] = step_of(model, past, target, recording.population)
     for step in steps.values():
         step()
     best = dict.fromkeys(steps, float("inf"))

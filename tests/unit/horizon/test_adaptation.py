@@ -49,7 +49,7 @@ def test_an_update_is_the_ridge_regression_of_surprises_on_all_that_was_seen():
     for p, penalty in enumerate(PENALTIES):
         share = penalty * 3 * 60 / (seen * 5 * BIN_S)
         ridge = share * (design**2).sum(0).mean() / seen
-        for band, part in enumerate(bands(3)):
+        for band, part in enumerate(bands(3, BANDS)):
             first, last = EDGES[part.start], EDGES[part.stop]
             expected = np.exp(-1.0) * (last - first)
             future = np.stack([counts[s + first : s + last].sum(0) for s in starts])

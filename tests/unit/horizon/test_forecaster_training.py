@@ -23,7 +23,7 @@ from spikeline.cli import main
 from spikeline.errors import InputError
 from spikeline.horizon.forecaster import checkpoint, training
 from spikeline.horizon.forecaster.prediction import co_smoothing, forecast
-from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster, lead_bin_loss
+from spikeline.horizon.forecaster.training import fingerprint_of, fit_forecaster
 from spikeline.horizon.scores.bits_per_spike import pooled_bits, training_mean
 from spikeline.horizon.scores.tiled import score_horizons
 from spikeline.horizon.sessions.normalisation import fit as fit_normalisation
@@ -112,20 +112,14 @@ def test_a_state_belongs_to_its_settings_seed_and_data():
     assert fingerprint_of(SETTINGS, 0, [late, recordings[1]]) != same
 
 
-def test_the_loss_of_lead_bins_of_one_bin_is_the_poisson_likelihood():
-    log_rates, counts = torch.randn(2, 3, 4), torch.randint(0, 5, (2, 3, 4))
-    expected = -torch.distributions.Poisson(log_rates.exp()).log_prob(counts.float())
-    expected -= torch.lgamma(counts + 1.0)
-    found = lead_bin_loss(log_rates, counts, torch.ones(3))
-    torch.testing.assert_close(found, expected.mean())
-
-
 def test_without_validation_the_last_weights_stay():
     _, history = trained({**SETTINGS, "validation_windows": 0, "epochs": 2})
     assert "score" not in history[0] and len(history) == 2
 
 
-@pytest.mark.parametrize("identity", ["idencoder", "random", "mean", "per_unit"])
+@pytest.mark.parametrize(
+    "identity", ["idencoder", "linear", "projection", "random", "mean", "per_unit"]
+)
 def test_a_forecaster_read_back_from_its_file_forecasts_the_same(tmp_path, identity):
     settings = {**SETTINGS, "identity": identity}
     keys = ["a/u0", "a/u1"] if identity == "per_unit" else []

@@ -264,6 +264,24 @@ def test_only_the_idencoder_reads_features_and_only_the_rate_of_units_with_few_i
     assert torch.equal(a, model.identity(replace(units, valid=few, features=shapes)))
 
 
+def test_linear_is_a_learned_matrix_of_the_features_and_projection_one_that_is_never_trained():
+    units = recording_of(session("a")).population.units
+    linear = forecaster({**SETTINGS, "identity": "linear"}).identity
+    expected = read_by(linear, units) @ linear.layers.weight.mT + linear.layers.bias
+    torch.testing.assert_close(linear(units), expected)
+    assert all(one.requires_grad for one in linear.parameters())
+    torch.manual_seed(1)
+    fixed = forecaster({**SETTINGS, "identity": "projection"}).identity
+    torch.manual_seed(2)
+    again = forecaster({**SETTINGS, "identity": "projection"}).identity
+    assert torch.equal(fixed(units), again(units)) and not torch.allclose(
+        fixed(units), linear(units)
+    )
+    assert not any(one.requires_grad for one in fixed.parameters())
+    many = torch.randn(2000, 34)
+    assert fixed.layers(many).pow(2).mean() == pytest.approx(1, rel=0.2)
+
+
 def test_raw_features_enter_as_they_are():
     model = forecaster({**SETTINGS, "features": "raw"})
     units = recording_of(session("a")).population.units
@@ -284,7 +302,7 @@ def test_feature_noise_has_the_scale_of_each_feature(features):
 
 
 def read_by(identity, units):
-    """What the layers of an IDEncoder get."""
+    """What the layers that read features get."""
     seen = []
     handle = identity.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():

@@ -78,7 +78,7 @@ def band_rates(log_rates: Tensor, lengths: Tensor) -> Tensor:
     """(windows, BANDS, units) expected counts in each band, from those of (windows, lead bins,
     units) per bin."""
     expected = log_rates.exp() * lengths[:, None]
-    return torch.stack([expected[:, part].sum(1) for part in bands(len(lengths))], 1)
+    return torch.stack([expected[:, part].sum(1) for part in bands(len(lengths), BANDS)], 1)
 
 
 def gains(surprises: Tensor, rates: Tensor) -> Tensor:
@@ -91,10 +91,25 @@ def gains(surprises: Tensor, rates: Tensor) -> Tensor:
     return (surprises * scale).clamp(-2, 2)
 
 
-def bands(lead_bins: int) -> list[slice]:
+def bands(lead_bins: int, count: int) -> list[slice]:
     """The lead bins of each band, about as many each."""
-    edges = np.linspace(0, lead_bins, BANDS + 1).astype(int)
+    edges = np.linspace(0, lead_bins, count + 1).astype(int)
     return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def band_of(lead_bins: int, count: int) -> np.ndarray:
+    """(lead bins,) int64 which band each is in."""
+    parts = bands(lead_bins, count)
+    return np.repeat(np.arange(count), [part.stop - part.start for part in parts])
+
+
+def update_ends(first: int, bins: int) -> np.ndarray:
+    """(updates,) bins at which a session is learned from: ever further apart, as what is known
+    changes less."""
+    ends = [first]
+    while ends[-1] * GROWTH < bins:
+        ends.append(max(ends[-1] + 1, round(ends[-1] * GROWTH)))
+    return np.array(ends, np.int64)
 
 
 def learn_updates(
@@ -116,7 +131,7 @@ def learn_updates(
     """
     bins, units = counts.shape
     future = int(edges[-1])
-    ends = _ends(reference_end, bins)
+    ends = update_ends(reference_end, bins)
     lengths = torch.from_numpy(np.diff(edges)).float()
     gram = cross = None
     seen, kept = 0, []
@@ -146,14 +161,6 @@ def learn_updates(
 # --- the pieces -----------------------------------------------------------------------------------
 
 
-def _ends(first: int, bins: int) -> np.ndarray:
-    """Bins at which updates are made: ever further apart, as what is known changes less."""
-    ends = [first]
-    while ends[-1] * GROWTH < bins:
-        ends.append(max(ends[-1] + 1, round(ends[-1] * GROWTH)))
-    return np.array(ends, np.int64)
-
-
 def _surprise(
     counts: np.ndarray | Tensor,
     starts: np.ndarray,
@@ -171,7 +178,7 @@ def _surprise(
     future = future.to(device)
     rates = band_rates(log_rates, lengths.to(device))
     found = []
-    for place, part in enumerate(bands(len(lengths))):
+    for place, part in enumerate(bands(len(lengths), BANDS)):
         inside = slice(int(edges[part.start]), int(edges[part.stop]))
         expected = rates[:, place]
         residual = future[:, inside].float().sum(1) - expected

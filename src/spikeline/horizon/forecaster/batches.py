@@ -21,6 +21,7 @@ from spikeline.errors import InputError
 from spikeline.horizon.forecaster.adaptation import SURPRISES, Updates
 from spikeline.horizon.forecaster.history_window import Past
 from spikeline.horizon.forecaster.lead_bins import edges_of
+from spikeline.horizon.forecaster.mixing import Mixtures
 from spikeline.horizon.forecaster.network import Population
 from spikeline.horizon.forecaster.trace_checkpoints import STRIDE, rolled_forward
 from spikeline.horizon.forecaster.unit_state import LAST_BINS, unit_state
@@ -43,6 +44,7 @@ class Recording:
         image: (bins,) int64 rows of the population's images, -1 for a blank screen, -2 unknown;
             None without.
         updates: what it teaches about its own units while it runs; None where that is not read.
+        mixtures: how far it teaches to trust forecasts of its units; None where wholly.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Recording:
     behaviour: Tensor | None = None
     image: Tensor | None = None
     updates: Updates | None = None
+    mixtures: Mixtures | None = None
 
     @property
     def mapped(self) -> bool:
@@ -216,6 +219,17 @@ def training_starts(recording: Recording, bins: int, keep_reference: bool = Fals
     return starts.astype(np.int64)
 
 
+def starts_within(recording: Recording, bins: int, domains: tuple[int, ...]) -> np.ndarray:
+    """First bins of windows of `bins` bins that lie in one of these domains as a whole."""
+    if domains == (TRAIN,):
+        return training_starts(recording, bins)
+    found = []
+    for domain in domains:
+        inside = np.concatenate([[0], np.cumsum(recording.domains == domain)])
+        found.append(np.flatnonzero(inside[bins:] - inside[:-bins] == bins))
+    return np.unique(np.concatenate(found)).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Batch:
     """Windows of one session, their past and their future.
@@ -223,13 +237,11 @@ class Batch:
     Attributes:
         past, population: what the forecaster takes.
         target: (windows, lead bins, units) counts summed over each lead bin.
-        lengths: (lead bins,) bins of each.
     """
 
     past: Past
     population: Population
     target: Tensor
-    lengths: Tensor
 
 
 @dataclass(frozen=True)
@@ -263,7 +275,6 @@ class TrainingBatches:
         self.batch_size = settings["batch_size"]
         self.unit_dropout = settings["unit_dropout"]
         self.shuffled = settings["shuffle_history"]
-        self.lengths = torch.from_numpy(np.diff(geometry.edges))
         self.starts = [training_starts(one, geometry.future_bins) for one in recordings]
         lengths = np.array([len(starts) for starts in self.starts], float)
         self.shares = np.cumsum(lengths / lengths.sum())
@@ -287,7 +298,7 @@ class TrainingBatches:
             recording, draw.past_starts, self.geometry, rows, torch.from_numpy(draw.known)
         )
         target = lead_counts(future.to(device), self.geometry.edges)
-        return Batch(past, recording.population, target, self.lengths.to(device))
+        return Batch(past, recording.population, target)
 
     def _read(self, step: int) -> tuple[_Draw, Tensor, Tensor]:
         draw = self._draw(step)

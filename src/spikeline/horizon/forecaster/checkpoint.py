@@ -15,7 +15,7 @@ from spikeline.horizon.forecaster.lead_bins import edges_of
 from spikeline.horizon.forecaster.network import Forecaster
 from spikeline.horizon.forecaster.shared_glm import SharedForecaster
 
-CONTRACT = "forecaster/2"
+CONTRACT = "forecaster/3"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from spikeline.horizon.forecaster.layers.head import UnitHead
 from spikeline.horizon.forecaster.layers.identity import Units, build_identity
 from spikeline.horizon.forecaster.layers.population_pooling import PopulationSummary
 from spikeline.horizon.forecaster.lead_bins import centres, edges_of
+from spikeline.horizon.forecaster.losses import LeadBinLoss
+from spikeline.horizon.forecaster.mixing import alone
 from spikeline.horizon.forecaster.shared_glm import MOST_LOG_RATIO, SharedGlm
 from spikeline.horizon.scores.windows import setting_bins
 
@@ -75,6 +77,8 @@ class Forecaster(nn.Module):
     Attributes:
         lead_centres: (lead bins,) the times it forecasts, in bins: the centre of each lead bin.
             Bins are interpolated between them, see horizon/forecaster/prediction.py.
+        loss: what its forecasts cost while it is trained.
+        shares: how far all units trust it, see horizon/forecaster/mixing.py.
 
     Args:
         settings: resolved settings of the model.
@@ -104,6 +108,8 @@ class Forecaster(nn.Module):
         edges = edges_of(settings, bin_s)
         self.lead_centres = centres(edges)
         self.register_buffer("lengths", torch.from_numpy(np.diff(edges)).float(), persistent=False)
+        self.register_buffer("shares", alone(len(settings["traces_s"])))
+        self.loss = LeadBinLoss(settings["loss"], self.lengths)
         self.shared = SharedGlm(settings["traces_s"], len(self.lead_centres))
         self.identity = build_identity(
             settings["identity"], dim, dim, feature_mean, feature_std, n_units,

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from spikeline.horizon.forecaster.history_window import Past
 from spikeline.horizon.forecaster.lead_bins import centres
+from spikeline.horizon.forecaster.mixing import alone
 from spikeline.horizon.forecaster.unit_state import UnitState, feature_count, level_column
 
 logger = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ class SharedForecaster(nn.Module):
     def __init__(self, traces_s: Sequence[float], edges: np.ndarray):
         super().__init__()
         self.lead_centres = centres(edges)
+        self.register_buffer("shares", alone(len(traces_s)))
         self.shared = SharedGlm(traces_s, len(self.lead_centres))
 
     def embed(self, population: object) -> None:

@@ -23,7 +23,7 @@ from spikeline.horizon.forecaster.batches import (
     lead_counts,
     past_of,
     read_rows,
-    training_starts,
+    starts_within,
 )
 from spikeline.horizon.forecaster.shared_glm import SharedGlm
 
@@ -91,7 +91,7 @@ def _rows(
     shuffled: bool,
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """Features (rows, features), levels (rows,), counts (rows, lead bins); None without windows."""
-    pools = [_starts(one, geometry.future_bins, domains) for one in recordings]
+    pools = [starts_within(one, geometry.future_bins, domains) for one in recordings]
     every = sum(len(pool) * one.units for pool, one in zip(pools, recordings, strict=True))
     if not every:
         return None
@@ -112,14 +112,3 @@ def _rows(
             )
     features, levels, counts = (torch.cat(part).cpu() for part in zip(*found, strict=True))
     return features, levels, counts
-
-
-def _starts(recording: Recording, bins: int, domains: tuple[int, ...]) -> np.ndarray:
-    """First bins of windows that lie in one of these domains as a whole."""
-    if domains == (TRAIN,):
-        return training_starts(recording, bins)
-    found = []
-    for domain in domains:
-        inside = np.concatenate([[0], np.cumsum(recording.domains == domain)])
-        found.append(np.flatnonzero(inside[bins:] - inside[:-bins] == bins))
-    return np.unique(np.concatenate(found)).astype(np.int64)

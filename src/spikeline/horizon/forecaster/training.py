@@ -21,6 +21,7 @@ from spikeline.horizon.forecaster.prediction import forecast
 from spikeline.horizon.forecaster.shared_glm import SharedForecaster
 from spikeline.horizon.forecaster.starting import fit_shared, with_updates
 from spikeline.horizon.forecaster.trace_checkpoints import STRIDE
+from spikeline.horizon.forecaster.trust import fit_shares
 from spikeline.horizon.scores.bits_per_spike import training_mean
 from spikeline.horizon.scores.windows import elsewhere, forecast_starts
 from spikeline.training.device import mixed_precision
@@ -31,8 +32,6 @@ from spikeline.training.state import StateFile, fingerprint
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# 1 would weigh all spikes of the future alike, 0 all lead bins.
-_LEAD_BIN_WEIGHT = 0.4
 # Norm beyond which a step's gradient is shortened: a burst in one batch is no reason to leap.
 _MOST_GRADIENT = 1.0
 
@@ -60,8 +59,8 @@ def fit_forecaster(
         fabric, state_file, fingerprint: see `spikeline.training.loop.train`.
 
     Returns:
-        One row per epoch: epoch, member, learning_rate, loss (see `lead_bin_loss`), score (bits
-        per spike of the valid blocks against each unit's mean count in the train domain).
+        One row per epoch: epoch, member, learning_rate, loss (horizon/forecaster/losses.py), score
+        (bits per spike of the valid blocks against each unit's mean count in the train domain).
     """
     device = recordings[0].kept.device
     logger.info("forecaster: %s parameters", f"{forecaster.parameters_count:,}")
@@ -81,12 +80,12 @@ def fit_forecaster(
         batch = batches(number)
         with mixed_precision(device):
             log_rates = forecaster(batch.past, batch.population)
-        return lead_bin_loss(log_rates, batch.target, batch.lengths)[None]
+        return forecaster.loss(log_rates, batch.target)[None]
 
     def score() -> dict[str, Tensor]:
         return {"score": torch.tensor([validation.bits_per_spike(forecaster)])}
 
-    return train(
+    history = train(
         forecaster,
         loss,
         Schedule.of(settings, settings["steps_per_epoch"]),
@@ -97,6 +96,9 @@ def fit_forecaster(
         state_file=state_file,
         fingerprint=fingerprint,
     )
+    if settings["unit_mixture"] and not shuffled:
+        fit_shares(forecaster, recordings, geometry, settings["most_rows"])
+    return history
 
 
 def fit_shared_forecaster(
@@ -117,31 +119,11 @@ def fit_shared_forecaster(
     fit_shared(shared, recordings, geometry, **how)
     validation = _Validation(recordings, geometry, settings["validation_windows"], shuffled)
     score = validation.bits_per_spike(forecaster)
+    if settings["unit_mixture"] and not shuffled:
+        # before valid blocks are learned from
+        fit_shares(forecaster, recordings, geometry, settings["most_rows"])
     fit_shared(shared, recordings, geometry, **how, refit=True)
     return [{"epoch": 1, "member": 0, "learning_rate": 0.0, "loss": -score, "score": score}]
-
-
-def lead_bin_loss(log_rates: Tensor, counts: Tensor, lengths: Tensor) -> Tensor:
-    """Mean Poisson negative log likelihood of lead bins whose rate is that of their centre.
-
-    All spikes of the future count at the cost of a few bins. Long lead bins hold most of the spikes
-    and least of what can be known, so each weighs by a power of its length.
-
-    In nats, weighted, without the log n! that no model changes.
-
-    Args:
-        log_rates: (windows, lead bins, units) per bin.
-        counts: (windows, lead bins, units) summed over each lead bin.
-        lengths: (lead bins,) bins.
-    """
-    weights = lengths[:, None] ** _LEAD_BIN_WEIGHT
-    return (poisson_nll(log_rates, counts / lengths[:, None]) * weights).mean()
-
-
-def poisson_nll(log_rates: Tensor, counts: Tensor) -> Tensor:
-    """r - n log r in nats, elementwise, in float32; log n! does not depend on the model."""
-    log_rates = log_rates.float()
-    return log_rates.exp() - counts * log_rates
 
 
 class _Validation:

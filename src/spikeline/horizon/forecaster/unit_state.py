@@ -31,6 +31,8 @@ LAST_BINS = 5
 _REFERENCE_BINS = 250.0
 # Of all units together, in expected counts per bin, before anything is known.
 _PRIOR_RATE = 0.05
+# Bins that a session's first window finds at the reference rate, where there is no past at all.
+_BEFORE = 1e-3
 # Middle of the log rates of cortical units, so that squares are of something centred.
 _MIDDLE_LEVEL = -4.0
 
@@ -45,12 +47,14 @@ class UnitState:
         features: (windows, units, features) what the regression reads, see `feature_count`.
         stabilised: (windows, units, constants) square roots of traces less those of what the level
             expects, for the sums over units of `horizon.forecaster.adaptation`.
+        means: (windows, units, constants) mean counts per bin under each window.
     """
 
     level: Tensor
     traces: Tensor
     features: Tensor
     stabilised: Tensor
+    means: Tensor
 
 
 def feature_count(traces_s: Sequence[float]) -> int:
@@ -114,7 +118,8 @@ def unit_state(
         -1,
     )
     stabilised = 2 * ((traces + 0.25).sqrt() - (expected + 0.25).sqrt())
-    return UnitState(level[..., 0], own, features, stabilised)
+    means = (traces + _BEFORE * reference[:, None].exp()) / (weights + _BEFORE)
+    return UnitState(level[..., 0], own, features, stabilised, means)
 
 
 def _population(traces_s: Sequence[float]) -> list[int]:

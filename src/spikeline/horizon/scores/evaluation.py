@@ -239,6 +239,7 @@ class NetworkForecaster:
         from spikeline.horizon.forecaster.batches import Geometry
         from spikeline.horizon.forecaster.recordings import build_recording
         from spikeline.horizon.forecaster.starting import with_updates
+        from spikeline.horizon.forecaster.trust import with_mixtures
 
         settings = one.settings
         geometry = Geometry.of(settings, one.bin_s, self.device)
@@ -254,6 +255,7 @@ class NetworkForecaster:
         )
         if not settings["shuffle_history"]:
             recording = with_updates(recording, one.model.shared, geometry)
+            recording = with_mixtures(recording, one.model, geometry)
         return one.model, recording, geometry
 
 

@@ -1,8 +1,10 @@
-"""What a forecaster knows of a unit before it has seen it fire: an embedding, in one of four modes.
+"""What a forecaster knows of a unit before it has seen it fire: an embedding, in one of six modes.
 
 | mode | where the embedding comes from |
 |---|---|
 | idencoder | a 3-layer MLP over the unit's 33 reference features: any unit of any session has one |
+| linear | a learned matrix in place of the MLP |
+| projection | a random matrix that nothing trains: features reach the network, unlearned |
 | random | one fixed random vector per unit, drawn from its name: it only tells units apart |
 | mean | one learned vector for all |
 | per_unit | a learned vector for each training unit; an unseen unit has the mean of them |
@@ -20,10 +22,12 @@ from torch import Tensor, nn
 
 from spikeline.errors import InputError
 
-MODES = ("idencoder", "random", "mean", "per_unit")
+MODES = ("idencoder", "linear", "projection", "random", "mean", "per_unit")
 UNSEEN = -1
 # Standard deviations; Fano factors of bursting units have a long tail.
 FARTHEST = 8.0
+# Of the fixed matrix, the same for every seed of a forecaster.
+_PROJECTION_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,21 @@ class Units:
     vectors: Tensor
 
 
-class IDEncoder(nn.Module):
+class FeatureIdentity(nn.Module):
     """Reference features to embeddings.
 
     Args:
+        layers: from (units, 34) features, the last of which says whether the others are valid.
         mean, std: (33,) of each feature over training units.
-        hidden, dim: features of the two hidden layers, and of the embedding.
         noise_std: Gaussian noise on the features while training, in their standard deviations.
         raw: features enter as they are, rather than as z-scores.
     """
 
     def __init__(
         self,
+        layers: nn.Module,
         mean: Tensor,
         std: Tensor,
-        hidden: int,
-        dim: int,
         noise_std: float = 0.0,
         raw: bool = False,
     ):
@@ -67,13 +70,7 @@ class IDEncoder(nn.Module):
         self.register_buffer("std", std.float())
         self.noise_std = noise_std
         self.raw = raw
-        self.layers = nn.Sequential(
-            nn.Linear(len(mean) + 1, hidden),
-            nn.GELU(),
-            nn.Linear(hidden, hidden),
-            nn.GELU(),
-            nn.Linear(hidden, dim),
-        )
+        self.layers = layers
 
     def forward(self, units: Units) -> Tensor:
         """(units, dim)."""
@@ -86,6 +83,26 @@ class IDEncoder(nn.Module):
         if self.training and self.noise_std:
             features = features + self.noise_std * scale * torch.randn_like(features)
         return self.layers(torch.cat([features, units.valid[:, None].float()], 1))
+
+
+def idencoder_layers(inputs: int, hidden: int, dim: int) -> nn.Module:
+    """The MLP of the mode `idencoder`."""
+    return nn.Sequential(
+        nn.Linear(inputs, hidden),
+        nn.GELU(),
+        nn.Linear(hidden, hidden),
+        nn.GELU(),
+        nn.Linear(hidden, dim),
+    )
+
+
+def fixed_projection(inputs: int, dim: int) -> nn.Module:
+    """A random matrix, always the same one, that keeps lengths on average."""
+    layer = nn.Linear(inputs, dim, bias=False)
+    drawn = torch.Generator().manual_seed(_PROJECTION_SEED)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(dim, inputs, generator=drawn) / inputs**0.5)
+    return layer.requires_grad_(False)
 
 
 class RandomIdentity(nn.Module):
@@ -128,8 +145,14 @@ def build_identity(
     Raises:
         InputError: unknown mode.
     """
-    if mode == "idencoder":
-        return IDEncoder(mean, std, hidden, dim, noise_std, raw)
+    inputs = len(mean) + 1
+    read = {
+        "idencoder": lambda: idencoder_layers(inputs, hidden, dim),
+        "linear": lambda: nn.Linear(inputs, dim),
+        "projection": lambda: fixed_projection(inputs, dim),
+    }
+    if mode in read:
+        return FeatureIdentity(read[mode](), mean, std, noise_std, raw)
     if mode == "random":
         return RandomIdentity()
     if mode == "mean":
