@@ -57,7 +57,7 @@ def read_candidates(
     from spikeline.horizon.scores.evaluation import Session
     from spikeline.horizon.sessions.loading import read_counts
 
-    settings = {"co_smoothing_groups": 0, **settings}
+    settings = {"co_smoothing_groups": 0, "unit_mixture": True, **settings}
     found, sessions = {}, []
     for name, paths in files.items():
         one = argparse.Namespace(**{**vars(options), "forecasters": paths, "seeds": None})
@@ -116,6 +116,7 @@ def _networks(options: argparse.Namespace, settings: dict[str, Any]):
         options.forecasters,
         settings["horizons_ms"],
         co_smoothing_groups=settings["co_smoothing_groups"],
+        unit_mixture=settings["unit_mixture"],
         embeddings=read.embeddings,
         mapped=read.mapped,
         device=device,

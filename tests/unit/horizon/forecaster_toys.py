@@ -21,7 +21,7 @@ SETTINGS = {
     "most_rows": 20000, "dropout": 0.1, "unit_dropout": 0.2, "feature_noise": 0.1,
     "shuffle_history": False, "lead_bins": 5, "batch_size": 8, "steps_per_epoch": 15, "epochs": 4,
     "learning_rate": 0.01, "weight_decay": 0.01, "warmup_epochs": 0.5, "patience": 0,
-    "validation_windows": 60, "loss": "poisson", "unit_mixture": False,
+    "validation_windows": 60, "loss": "poisson",
 }  # fmt: skip
 BOTH = {**SETTINGS, "modalities": ["behaviour", "image"]}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from forecaster_toys import SETTINGS, forecaster, geometry_of, recording_of, session
+from forecaster_toys import forecaster, geometry_of, recording_of, session
 from scipy.optimize import minimize
 
 from spikeline.horizon.forecaster.mixing import (
@@ -95,9 +95,8 @@ def test_everybodys_weights_are_the_most_likely_ones():
 @pytest.fixture(scope="module")
 def trusting():
     """A recording half of whose units an untrained forecaster does not fit, and what it trusts."""
-    settings = {**SETTINGS, "unit_mixture": True}
-    model, geometry = forecaster(settings), geometry_of(settings)
-    recording = recording_of(session("a", bins=3000), settings)
+    model, geometry = forecaster(), geometry_of()
+    recording = recording_of(session("a", bins=3000))
     fit_shares(model, [recording], geometry, 20000)
     return model, geometry, recording
 
@@ -134,9 +133,7 @@ def test_forecasts_of_a_session_do_not_change_with_its_future(trusting):
     model, geometry, recording = trusting
     counts = recording.counts.clone()
     counts[2000:] = 9
-    changed = recording_of(
-        replace(session("a", bins=3000), counts=counts.numpy()), {**SETTINGS, "unit_mixture": True}
-    )
+    changed = recording_of(replace(session("a", bins=3000), counts=counts.numpy()))
     starts = np.array([400, 1200, 2000])
     one, other = (
         forecasts(model, with_mixtures(each, model, geometry), geometry, starts)

@@ -215,4 +215,5 @@ def test_settings_of_scoring_are_those_of_the_config(plan):
         "horizons_ms": [100, 200, 500, 1000]
     }
     settings = json.loads(plan.forecasters.evaluation_settings("units@co_smoothing_groups=0"))
-    assert settings == {"co_smoothing_groups": 0, "horizons_ms": [100, 200, 500, 1000]}
+    horizons = {"horizons_ms": [100, 200, 500, 1000]}
+    assert settings == {"co_smoothing_groups": 0, "unit_mixture": True, **horizons}

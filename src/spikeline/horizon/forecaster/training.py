@@ -96,7 +96,7 @@ def fit_forecaster(
         state_file=state_file,
         fingerprint=fingerprint,
     )
-    if settings["unit_mixture"] and not shuffled:
+    if not shuffled:
         fit_shares(forecaster, recordings, geometry, settings["most_rows"])
     return history
 
@@ -119,7 +119,7 @@ def fit_shared_forecaster(
     fit_shared(shared, recordings, geometry, **how)
     validation = _Validation(recordings, geometry, settings["validation_windows"], shuffled)
     score = validation.bits_per_spike(forecaster)
-    if settings["unit_mixture"] and not shuffled:
+    if not shuffled:
         # before valid blocks are learned from
         fit_shares(forecaster, recordings, geometry, settings["most_rows"])
     fit_shared(shared, recordings, geometry, **how, refit=True)

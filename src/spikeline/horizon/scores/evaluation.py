@@ -158,6 +158,7 @@ class NetworkForecaster:
         horizons_ms: Sequence[int],
         *,
         co_smoothing_groups: int = 0,
+        unit_mixture: bool = True,
         embeddings: Sequence[Embeddings] = (),
         mapped: bool = False,
         device: torch.device,
@@ -168,6 +169,7 @@ class NetworkForecaster:
             files: what an error names each network.
             horizons_ms: lengths of the forecast windows.
             co_smoothing_groups: of units that are hidden one after the other; 0 leaves it out.
+            unit_mixture: each unit learns how far to trust a network, horizon/forecaster/mixing.py.
             embeddings: image sets of the sessions.
             mapped: leave the counts on disk.
 
@@ -177,7 +179,7 @@ class NetworkForecaster:
         """
         self.networks, self.files, self.horizons_ms = networks, files, horizons_ms
         self.groups, self.embeddings = co_smoothing_groups, embeddings
-        self.mapped, self.device = mapped, device
+        self.unit_mixture, self.mapped, self.device = unit_mixture, mapped, device
         self.seeds = [one.seed for one in networks]
         self.parameters = networks[0].model.parameters_count
         for one, file in zip(networks, files, strict=True):
@@ -255,7 +257,8 @@ class NetworkForecaster:
         )
         if not settings["shuffle_history"]:
             recording = with_updates(recording, one.model.shared, geometry)
-            recording = with_mixtures(recording, one.model, geometry)
+            if self.unit_mixture:
+                recording = with_mixtures(recording, one.model, geometry)
         return one.model, recording, geometry
 
 
