@@ -167,7 +167,7 @@ def test_an_ablation_on_slurm_outlives_a_cancelled_job_and_its_wall_time_on_the_
         "tabulate",
     ]
     assert "TresPerJob" not in str(without) and "TresPerNode" not in str(without)
-    assert re.search(r"^Slurm job \d+ \(rule_train.* in partition gpu: ", log.read_text(), re.M)
+    assert re.search(r"^Slurm job \d+ \(rule_train.* in partition gpu \(", log.read_text(), re.M)
 
 
 def test_a_gpu_is_asked_for_by_gres_and_a_job_too_large_for_any_node_is_named(
