@@ -78,11 +78,11 @@ def test_another_word_for_a_gpu_is_refused_in_one_line(fresh):
 
 @pytest.mark.parametrize("profile", ["default", "workstation", "cluster"])
 def test_no_job_carries_a_profiles_own_words(fresh, profile):
-    planned = jobs(fresh, profile, MLP, RIDGE)
+    planned = jobs(fresh, profile, MLP, RIDGE, options=["--cores", "8"])
     assert planned["train"]["gpu"] == "1" and planned["fit"]["gpu"] == "0"
     words = {word for job in planned.values() for word in job}
     assert not any(word.startswith(("gpu_", "report_", "slurm_")) for word in words), words
-    assert profile == "default" or planned["train"]["threads"] == "4"
+    assert planned["train"]["threads"] == ("2" if profile == "default" else "4")
 
 
 def test_a_change_of_profile_reruns_nothing(finished):

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import slurm_node
 
@@ -106,6 +107,15 @@ def running(node, comment):
     return mine[0] if mine and mine[0]["JobState"] == "RUNNING" else None
 
 
+def devices_of(job):
+    """The GPUs that the processes of a running job see."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            environment = process.environ()
+            if environment.get("SLURM_JOB_ID") == job["JobId"]:
+                return environment.get("CUDA_VISIBLE_DEVICES")
+
+
 def tried(jobs, comment):
     """The end of each try of a job, and the minutes it was granted."""
     mine = [job for job in jobs if job["Comment"] == comment]
@@ -137,6 +147,7 @@ def test_an_ablation_on_slurm_outlives_a_cancelled_job_and_its_wall_time_on_the_
     workspace, log = with_the_ablation(copy_of_finished("cluster"))
     with snakemake(workspace, log, TABLE) as run:
         cancelled = until(lambda: running(node, TRAINING.format("short")), run, log, 180)
+        assert cancelled["GRES"] == "gpu:1(IDX:0)" and devices_of(cancelled) == "0", cancelled
         node.asked("scancel", cancelled["JobId"])
         assert run.wait(timeout=600) == 0, log.read_text()[-6000:]
     # A header, and the control with shuffled responses.
