@@ -71,5 +71,12 @@ rule validations:
         expand("results/validations/{session}.json", session=PLAN.config["sessions"]),
 
 
+include: "workflow/placement.smk"
+
+
+onstart:
+    watch_waiting_jobs()
+
+
 onerror:
     shell(f"spikeline failures {log[0]} --output logs/failures.tsv || true")

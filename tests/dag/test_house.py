@@ -89,17 +89,6 @@ def test_the_rules_are_formatted(repository):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_cluster_run_is_planned_with_gpu_memory_and_runtime(fresh):
-    target = "results/decoders/mlp/monkeyF/seed0.safetensors"
-    plan = fresh.snakemake("-n", "--workflow-profile", "profiles/slurm", "--", target)
-    assert plan.status == 0, plan.text[-3000:]
-    blocks = plan.text.split("\n[")
-    (train,) = [block for block in blocks if "\nrule train:" in block]
-    (convert,) = [block for block in blocks if "\nrule convert_tvsd:" in block]
-    assert "gpu=1" in train and "runtime=120" in train and "mem=4 GB" in train
-    assert "gpu=1" not in convert
-
-
 def test_planning_loads_no_heavy_library(planned):
     code = (
         "import sys, snakemake.cli\n"
@@ -131,11 +120,3 @@ def test_a_config_of_three_thousand_jobs_is_planned(fresh):
     assert re.search(r"^train +2253$", plan.text, re.M) and re.search(
         r"^evaluate +751$", plan.text, re.M
     )
-
-
-@pytest.mark.parametrize("page", ["profiles/README.md", "profiles/slurm/profile.yaml"])
-def test_the_cluster_pages_name_every_rule_that_asks_for_a_gpu(rule_texts, repository, page):
-    text = (repository / page).read_text()
-    asking = [name for name, rule in rule_texts.items() if re.search(r"^\s+gpu=", rule, re.M)]
-    assert len(asking) >= 6
-    assert [rule for rule in asking if not re.search(rf"\b{rule}\b", text)] == []

@@ -57,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(parser)
-        module.run(parser.parse_args(arguments[1:]))
+        options = parser.parse_args(arguments[1:])
+        _take_gpus(options)
+        module.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"spikeline {name}: interrupted", file=sys.stderr)
@@ -79,6 +81,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"spikeline {name}: {where}{error.strerror}", file=sys.stderr)
         return 1
     return 0
+
+
+def _take_gpus(options: argparse.Namespace) -> None:
+    """On a machine with several GPUs, take as many for oneself as the step has processes."""
+    if getattr(options, "device", "cpu") != "cpu":
+        from spikeline.machines import gpu_locks
+
+        gpu_locks.take(
+            getattr(options, "processes", 1), lambda line: print(f"INFO: {line}", file=sys.stderr)
+        )
 
 
 def _front_page(known: dict[str, str], arguments: Sequence[str]) -> int:
