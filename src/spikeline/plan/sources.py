@@ -289,7 +289,8 @@ class Sources(Subjects):
         """How `pack-stimuli` names and opens the images."""
         entry = self.config.entry("stimuli", stimuli)
         password = flag("--password-variable", entry.get("password_variable"))
-        return [*flag("--prefix", entry["prefix"]), *password]
+        side = flag("--shorter-side", entry.get("shorter_side"))
+        return [*flag("--prefix", entry["prefix"]), *password, *side]
 
     def local_weights(self, encoder: str) -> Files:
         """A folder of weights in local-dir: format, trained here or named in the config."""
@@ -327,9 +328,11 @@ class Sources(Subjects):
         return local_file(images, f"config encoders.{encoder}.images") if images else []
 
     def file_arguments(self, section: str, name: str, key: str) -> list[str]:
-        """Which file `fetch-file` copies or downloads, and its checksum."""
+        """Which file `fetch-file` copies or downloads, its checksum, and what opens it."""
         entry = self.config.entry(section, name)
-        return ["--location", location(entry[key]), *flag("--sha256", entry["sha256"])]
+        password = flag("--password-variable", entry.get("password_variable"))
+        checksum = flag("--sha256", entry["sha256"])
+        return ["--location", location(entry[key]), *checksum, *password]
 
     def clip_settings(self, encoder: str) -> str:
         """The settings by which the demo's encoder is trained."""
