@@ -23,6 +23,8 @@ _DATASET_OF = {
 }
 _TWIN_OF = {"datalad": "ventral", "one": "behaving", "allen": "behaving"}
 _TWIN_FOLDER = {"one": "alf", "allen": "nwb"}
+# Where ONE keeps what it downloads.
+ONE_CACHE = "resources/caches/one"
 # What rule simulate_place_cells writes, apart from the true rates.
 PLACE_CELL_ARRAYS = (
     "spikes.times.npy", "spikes.clusters.npy", "tracking.times.npy", "tracking.position.npy",
@@ -96,7 +98,26 @@ class Sources(Subjects):
         local = self.cache("sessions", session)
         if local:
             return ["--cache", local, *revision]
-        return ["--url", entry["url"], "--cache", "resources/caches/one", *revision]
+        login = self.login(session)
+        return ["--url", entry["url"], "--cache", ONE_CACHE, "--login", login, *revision]
+
+    def login(self, session: str) -> Files:
+        """The login to the database that a session is in; none where it lies here."""
+        dataset = self.config.entry("sessions", session)["dataset"]
+        remote = "url" in self._dataset_of("sessions", session)
+        return f"resources/logins/{dataset}.json" if remote else []
+
+    def login_arguments(self, dataset: str) -> list[str]:
+        """Which database `fetch-ibl-login` logs in to.
+
+        Raises:
+            InputError: the dataset lies here.
+        """
+        entry = self.dataset(dataset, "one")
+        if "url" not in entry:
+            raise InputError(f"config datasets.{dataset}: has no url; nothing to log in to")
+        server = flag("--data-server", entry["data_server"])
+        return ["--url", location(entry["url"]), "--cache", ONE_CACHE, *server]
 
     def allen_cache(self, section: str, name: str) -> str:
         """The folder of AllenSDK's cache for a session or stimulus set."""
