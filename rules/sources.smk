@@ -255,12 +255,13 @@ rule fetch_allen:
         session=PLAN.named("sessions", "allen"),
     resources:
         mem=scaled(4),
-        runtime=minutes(120),
+        runtime=minutes(lambda wildcards: PLAN.sources.allen_minutes("sessions", wildcards.session)),
+        client_files=1,
     params:
-        cache=asks(lambda session: PLAN.sources.allen_cache("sessions", session)),
+        cache=asks(lambda session: PLAN.sources.allen_arguments("sessions", session)),
         number=asks(lambda session: PLAN.config.entry("sessions", session)["session"]),
     shell:
-        "client {input.environment:q} fetch-allen --cache {params.cache:q}"
+        "client {input.environment:q} fetch-allen {params.cache:q}"
         " --session {params.number} --output {output:q} 2> {log:q}"
 
 
@@ -277,12 +278,13 @@ rule fetch_allen_templates:
         stimuli=PLAN.named("stimuli", "allen_templates"),
     resources:
         mem=scaled(4),
-        runtime=minutes(120),
+        runtime=minutes(lambda wildcards: PLAN.sources.allen_minutes("stimuli", wildcards.stimuli)),
+        client_files=1,
     params:
-        cache=asks(lambda stimuli: PLAN.sources.allen_cache("stimuli", stimuli)),
+        cache=asks(lambda stimuli: PLAN.sources.allen_arguments("stimuli", stimuli)),
         templates=asks(PLAN.sources.template_arguments),
     shell:
-        "client {input.environment:q} fetch-allen-templates --cache {params.cache:q}"
+        "client {input.environment:q} fetch-allen-templates {params.cache:q}"
         " {params.templates:q} --output {output:q} 2> {log:q}"
 
 

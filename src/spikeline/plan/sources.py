@@ -119,9 +119,19 @@ class Sources(Subjects):
         server = flag("--data-server", entry["data_server"])
         return ["--url", location(entry["url"]), "--cache", ONE_CACHE, *server]
 
-    def allen_cache(self, section: str, name: str) -> str:
-        """The folder of AllenSDK's cache for a session or stimulus set."""
-        return self.cache(section, name) or location(self._dataset_of(section, name)["cache"])
+    def allen_arguments(self, section: str, name: str) -> list[str]:
+        """Which cache AllenSDK opens for a session or stimulus set, and how it is filled."""
+        local = self.cache(section, name)
+        if local:
+            return ["--cache", local]
+        entry = self._dataset_of(section, name)
+        server = flag("--server", entry["server"])
+        timeout = flag("--timeout-minutes", entry["timeout_minutes"])
+        return ["--cache", location(entry["cache"]), *server, *timeout]
+
+    def allen_minutes(self, section: str, name: str) -> float:
+        """Wall time that a job with AllenSDK's cache is given: its downloads, and reading them."""
+        return self._dataset_of(section, name)["timeout_minutes"] + 60
 
     def _dataset_of(self, section: str, name: str) -> Any:
         entry = self.config.entry(section, name)

@@ -113,7 +113,7 @@ def _download(
 ) -> None:
     import requests
 
-    latest = time.monotonic() + 60 * minutes if minutes else float("inf")
+    latest = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     failures = 0
     while True:
         before = part.stat().st_size

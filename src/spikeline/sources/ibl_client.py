@@ -64,6 +64,8 @@ def find_session(one: Any, name: str) -> tuple[str, dict[str, str]]:
     """
     try:
         eid = one.to_eid(name)
+    except InputError:
+        raise  # A ValueError too, of the login.
     except (AssertionError, ValueError):
         # An ill-formed reference, and a reference to no session.
         eid = None
@@ -132,7 +134,11 @@ def load_trials(one: Any, eid: str, revision: str | None) -> dict[str, np.ndarra
 
     where = f"session {eid}"
     loader = SessionLoader(one=one, eid=eid, revision=revision or "")
-    _named(loader.load_trials, where, "trials")
+    try:
+        _named(loader.load_trials, where, "trials")
+    finally:
+        # The loader turns them off, and after a failure leaves them off for the next try.
+        one.wildcards = True
     trials = {name: loader.trials[name].to_numpy() for name in loader.trials}
     _require("trials", trials, ("intervals_0", "intervals_1"), where)
     columns = {"start": trials.pop("intervals_0"), "end": trials.pop("intervals_1")}
@@ -187,6 +193,8 @@ def _named(load: Callable[[], T], where: str, what: str) -> T:
 
     try:
         return load()
+    except InputError:
+        raise
     except ALFError as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{where}: ALF object {what} is missing or damaged: {reason}") from None
