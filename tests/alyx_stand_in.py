@@ -8,36 +8,25 @@ that ONE falls back to the file server.
 from __future__ import annotations
 
 import hashlib
-import http.server
-import json
-import threading
 import urllib.parse
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from loopback import FaultyHandler, StandIn, running
 
 USER, PASSWORD, TOKEN = "somebody", "pass word 7c1e", "4d2a9c55f0"
 ENDPOINTS = ("sessions", "datasets", "data-repository", "files")
 FIELDS = ("django", "subject", "date_range", "number", "exists")
 
 
-class AlyxStandIn:
-    """What the server holds, what it was asked, and what it is to do wrong.
-
-    Attributes:
-        asked: requests by method and path, identifiers left out of file names.
-        wrong: {part of a path: what happens to the next requests of it}: a status, "cut" for half
-            an answer, "spoilt" for other bytes of the same length.
-        tokens: those that are accepted.
-    """
+class AlyxStandIn(StandIn):
+    """The sessions of a tree, and the tokens that are accepted."""
 
     def __init__(self, tree: Path) -> None:
-        self.tree, self.address = tree, ""
-        self.asked: Counter[str] = Counter()
-        self.wrong: dict[str, list[int | str]] = {}
-        self.tokens = {TOKEN}
+        super().__init__()
+        self.tree, self.tokens = tree, {TOKEN}
         self.sessions = {}
         for folder in sorted(tree.glob("*/Subjects/*/*/*")):
             lab, _, subject, date, number = folder.relative_to(tree).parts
@@ -84,91 +73,55 @@ class AlyxStandIn:
         }  # fmt: skip
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    alyx: AlyxStandIn
+class _Handler(FaultyHandler):
+    held: AlyxStandIn
 
-    def do_POST(self):
+    def do_POST(self):  # noqa: N802
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         given = {key: values[0] for key, values in urllib.parse.parse_qs(body).items()}
-        if self._fails():
+        if self.fails():
             return
         if self.path != "/auth-token":
-            return self._json(404, {"detail": "Not found."})
+            return self.send_json(404, {"detail": "Not found."})
         if given.get("username") != USER or given.get("password") != PASSWORD:
-            return self._json(400, {"non_field_errors": ["Unable to log in."]})
-        self._json(200, {"token": TOKEN})
+            return self.send_json(400, {"non_field_errors": ["Unable to log in."]})
+        self.send_json(200, {"token": TOKEN})
 
-    def do_GET(self):
+    def do_GET(self):  # noqa: N802
         path, _, query = self.path.partition("?")
-        if self._fails():
+        if self.fails():
             return
         if path.startswith("/public/"):
             return self._file(path)
-        if self.headers.get("Authorization", "").removeprefix("Token ") not in self.alyx.tokens:
-            return self._json(403, {"detail": "Invalid token."})
+        if self.headers.get("Authorization", "").removeprefix("Token ") not in self.held.tokens:
+            return self.send_json(403, {"detail": "Invalid token."})
         values = {key: found[0] for key, found in urllib.parse.parse_qs(query).items()}
         if path == "/me":
-            return self._json(200, {"username": USER})
+            return self.send_json(200, {"username": USER})
         if path == "/api/schema":
             found = {"get": {"parameters": [{"name": name} for name in FIELDS]}}
             paths = {f"/{name}": found for name in ENDPOINTS}
             paths |= {f"/{name}/{{id}}": found for name in ENDPOINTS}
-            return self._json(200, {"paths": paths, "components": {"schemas": {}}})
+            return self.send_json(200, {"paths": paths, "components": {"schemas": {}}})
         if path == "/sessions":
-            return self._json(200, self.alyx.listed(values))
-        session = self.alyx.session(path.rpartition("/")[2])
+            return self.send_json(200, self.held.listed(values))
+        session = self.held.session(path.rpartition("/")[2])
         if path.startswith("/sessions/") and session:
-            return self._json(200, session)
-        self._json(404, {"detail": "Not found."})
+            return self.send_json(200, session)
+        self.send_json(404, {"detail": "Not found."})
 
     def _file(self, path: str) -> None:
         name = Path(path.removeprefix("/public/"))
         stem, _, _ = name.stem.rpartition(".")
-        held = self.alyx.tree / name.with_name(f"{stem}{name.suffix}")
+        held = self.held.tree / name.with_name(f"{stem}{name.suffix}")
         if not held.is_file():
-            return self._json(404, {})
-        self._send(200, held.read_bytes(), "application/octet-stream")
-
-    def _fails(self) -> bool:
-        path = self.path.partition("?")[0]
-        self.alyx.asked[f"{self.command} {path}"] += 1
-        self.fault = None
-        for part, faults in self.alyx.wrong.items():
-            if part in path and faults:
-                self.fault = faults.pop(0)
-                break
-        if isinstance(self.fault, int):
-            self._json(self.fault, {"detail": "Out of order."})
-            return True
-        return False
-
-    def _json(self, status: int, content: object) -> None:
-        self._send(status, json.dumps(content).encode(), "application/json")
-
-    def _send(self, status: int, content: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.fault == "cut":
-            content = content[: len(content) // 2]
-        if self.fault == "spoilt":
-            content = content[:-1] + bytes([content[-1] ^ 255])
-        self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        pass
+            return self.send_json(404, {})
+        self.send_file(held.read_bytes())
 
 
 @contextmanager
 def serving(tree: Path) -> Iterator[AlyxStandIn]:
     """The stand-in, running at its `address`."""
     alyx = AlyxStandIn(tree)
-    handler = type("Handler", (_Handler,), {"alyx": alyx})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        alyx.address = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield alyx
-        finally:
-            server.shutdown()
+    with running(alyx, _Handler):
+        yield alyx
