@@ -14,6 +14,7 @@ from warehouse_stand_in import serving
 from spikeline.artifacts import sessions
 from spikeline.cli.main import main
 from spikeline.sources import stimuli
+from spikeline.sources.allen import read_recording
 
 SESSION = 900000001
 # Asks AllenSDK's own cache, without this package, for the units that it keeps.
@@ -39,8 +40,10 @@ def origin(behaving, tmp_path_factory):
     """
     cache = tmp_path_factory.mktemp("warehouse") / "nwb"
     shutil.copytree(behaving / "resources/twins/behaving/nwb", cache)
-    with h5py.File(cache / f"session_{SESSION}/session_{SESSION}.nwb", "r+") as handle:
-        peak = handle["units/peak_channel_id"][()]
+    nwb = cache / f"session_{SESSION}/session_{SESSION}.nwb"
+    good = read_recording(nwb, "before").clusters["good"]
+    with h5py.File(nwb, "r+") as handle:
+        peak = handle["units/peak_channel_id"][()][good]
         ids = handle["general/extracellular_ephys/electrodes/id"][()]
         location = handle["general/extracellular_ephys/electrodes/location"]
         location[int(np.flatnonzero(ids == peak[-1])[0])] = "None"
@@ -103,6 +106,12 @@ def test_a_session_that_is_none_and_a_time_that_is_too_short_are_said(door, fetc
     assert not (door.folder / "nobody").exists() and not (door.folder / "late_recording").exists()
 
 
+def before_revision(door) -> np.ndarray:
+    """Which units are good by the tables that the twin was written with."""
+    name = f"session_{SESSION}"
+    return read_recording(door.nwb / name / f"{name}.nwb", "before").clusters["good"]
+
+
 @pytest.mark.slow
 def test_units_and_regions_are_those_of_allensdks_own_cache(door, origin, fetched):
     expected = door.asked("allen", ALLENSDK_SAYS, door.folder / "cache", SESSION)
@@ -117,6 +126,7 @@ def test_units_and_regions_are_those_of_allensdks_own_cache(door, origin, fetche
     mine = dict(zip(session.units.id, session.units.region, strict=True))
     assert mine == {unit: "" if name == "nan" else name for unit, name in theirs.items()}
     assert list(mine.values()).count("") == 1 and "VISrl" in mine.values()
+    assert len(mine) == int(before_revision(door).sum()) - 3
     for index, unit in enumerate(session.units.id):
         times = session.spikes.timestamps[session.spikes.unit_index == index]
         np.testing.assert_array_equal(times, np.sort(expected[f"spikes_{unit}"]))
