@@ -171,8 +171,11 @@ def test_one_login_serves_every_session_of_a_database(remote):
 
 
 def test_another_login_fetches_nothing_again(remote):
-    done = remote.snakemake("--cores", "1", "--quiet", "rules", "--", *FAR)
+    done = remote.snakemake("--cores", "2", "--resources", "gpu=1", "--", *FAR)
     assert done.status == 0, done.text[-3000:]
+    # Limits on the command line leave that of the clients' files.
+    (limits,) = [line for line in done.text.splitlines() if line.startswith("Provided resources:")]
+    assert "client_files=1" in limits and "gpu=1" in limits
     login = remote.folder / "resources/logins/far.json"
     login.write_text("somebody else")
     assert not remote.plan(*FAR).rules

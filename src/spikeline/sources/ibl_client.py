@@ -174,6 +174,8 @@ def retried(action: Callable[[], T], what: str, attempts: int = 3, pause: float 
         except broken as error:
             reason = " ".join(str(error).split())[:200]
             log.warning("%s: attempt %d of %d: %s", what, attempt + 1, attempts, reason)
+            if _status(error) in (401, 403):
+                reason += "; the login may have ended: remove its file and run again"
             if 400 <= _status(error) < 500 and _status(error) not in (408, 429):
                 break  # The server would answer the same again.
             if attempt + 1 < attempts:

@@ -20,8 +20,8 @@ KNOWN = subcommands()
 LIGHT = {
     "convert-allen", "convert-arrays", "convert-ibl", "convert-macaque-v4", "convert-spikes",
     "convert-trials", "convert-tvsd", "fetch-allen", "fetch-allen-templates", "fetch-dataset",
-    "fetch-file", "fetch-ibl", "fetch-ibl-login", "import-embeddings", "pack-stimuli", "show", "validate",
-    "window-responses",
+    "fetch-file", "fetch-ibl", "fetch-ibl-login", "import-embeddings", "pack-stimuli", "show",
+    "validate", "window-responses",
 }  # fmt: skip
 
 
