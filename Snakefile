@@ -75,6 +75,7 @@ include: "workflow/placement.smk"
 
 
 onstart:
+    shell("spikeline sweep results resources || true")
     watch_waiting_jobs()
 
 
