@@ -32,7 +32,7 @@ class Clients:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
 
     def spikeline(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
