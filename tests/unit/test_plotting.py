@@ -170,6 +170,14 @@ def test_positive_numbers_of_a_wide_range_get_a_logarithmic_axis():
     assert curves_figure((0, 0.15, 0.3)).axes[0].get_xscale() == "linear"
 
 
+def test_a_legend_of_long_names_keeps_within_the_figure():
+    from spikeline.plotting.marks import _columns
+
+    assert _columns([5, 5, 5], 3.0) == 3
+    assert _columns([30, 5, 30, 5], 6.0) == 2
+    assert _columns([60, 60], 6.0) == 1
+
+
 def test_the_legend_names_only_what_is_drawn():
     table = a_table(2).drop(columns=["ceiling1", "control1"])
     figure = plotting.conditions_figure(table, ["a", "b"], MEASURES, "T", value_labels(table))

@@ -122,7 +122,7 @@ def difference_curve(axes: Axes, rows: pd.DataFrame, measure: Measure, number: i
 
 
 def legend(figure: Figure, table: pd.DataFrame, measures: Sequence[Measure], ceiling: str) -> int:
-    """What is drawn, below the panels in one line or two; `ceiling` is its marker '|' or line '--'.
+    """What is drawn, below the panels; `ceiling` is its marker "|" or its line "--".
 
     Returns:
         The number of lines.
@@ -146,17 +146,25 @@ def legend(figure: Figure, table: pd.DataFrame, measures: Sequence[Measure], cei
     ):
         if any(numbers(table, getattr(measure, kind)) is not None for measure in measures):
             entries.append(Line2D([], [], color=GREY, label=label, **style))
-    # Inches of an entry's mark, and of a letter.
-    width = sum(0.45 + 0.075 * len(entry.get_label()) for entry in entries)
-    lines = 1 if width < figure.get_figwidth() else 2
+    columns = _columns([len(entry.get_label()) for entry in entries], figure.get_figwidth())
     figure.legend(
         handles=entries,
         loc="outside lower center",
-        ncols=-(-len(entries) // lines),
+        ncols=columns,
         fontsize=8,
         columnspacing=1.4,
     )
-    return lines
+    return -(-len(entries) // columns)
+
+
+def _columns(letters: Sequence[int], room: float) -> int:
+    """As many columns of a legend as `room` inches hold, each as wide as its longest entry."""
+    # Inches of an entry's mark and of a letter.
+    widths = 0.45 + 0.075 * np.array(letters)
+    for columns in range(len(letters), 1, -1):
+        if sum(part.max() for part in np.array_split(widths, columns)) < room:
+            return columns
+    return 1
 
 
 def _hollow_label(table: pd.DataFrame, measures: Sequence[Measure]) -> str:
