@@ -74,9 +74,10 @@ rule validations:
 
 
 rule overview:
-    """Make a page of each table that the config names, or all, and the first page."""
+    """Make a page of each table that the config names, or all, the first page and a crate."""
     input:
         "results/overview.html",
+        "results/run.crate.zip",
         asks(PLAN.overview.pages),
 
 

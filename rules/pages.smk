@@ -6,6 +6,7 @@
 #           results/sessions.tsv          what each session of the config holds
 #           results/reported.tsv          what others reported, ours beside it
 #           results/overview.html         the first page; overview.front.html: without style
+#           results/run.crate.zip         RO-Crate: tables, and every step behind them
 
 
 rule write_page:
@@ -134,3 +135,20 @@ rule write_overview:
         "spikeline write-overview --summary {input.summary:q} --tables {input.tables:q}"
         " {params.sessions:q} --reported {input.reported:q} --measured {params.measured:q}"
         " --front {output.front:q} --output {output.page:q} 2> {log:q}"
+
+
+rule describe_run:
+    """Describe every step behind the tables as a Process Run Crate, which holds them."""
+    input:
+        asks(PLAN.overview.described),
+    output:
+        "results/run.crate.zip",
+    log:
+        "logs/describe_run.log",
+    resources:
+        mem=scaled(1),
+        runtime=minutes(10),
+    params:
+        code=code("describe-run"),
+    shell:
+        "spikeline describe-run --files {input:q} --output {output:q} 2> {log:q}"

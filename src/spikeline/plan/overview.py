@@ -33,6 +33,12 @@ class Overview:
         """The page of each of them."""
         return [PAGE.format(table=_name(path)) for path in self.tables()]
 
+    def described(self) -> list[str]:
+        """What a crate of the run holds: tables, figures, pages, and the tables about them."""
+        figures = [f"{path.removesuffix('.tsv')}.png" for path in self.tables()]
+        about = ["results/summary.tsv", "results/reported.tsv", "results/overview.html"]
+        return [*self.tables(), *figures, *self.pages(), *about, *self.listed_sessions()]
+
     def category(self, table: str) -> str:
         """The chapter of the report that a table belongs to."""
         return "Horizon" if self._system(table) == "horizon" else "Bridge"
