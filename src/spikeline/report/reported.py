@@ -125,12 +125,12 @@ def _inputs(path: str | os.PathLike[str], model: str, subject: str) -> list[str]
 
 
 def _same_data(origin: str, inputs: Sequence[str]) -> bool:
-    """Whether an origin of one of the files is, or ends with, or is an address with, this name."""
+    """Whether an origin of one of the files is of this name, an address without its scheme."""
     for file in inputs:
         try:
             names = provenance.read(file).get("origins", {})
         except InputError:
             continue
-        if any(name.endswith(origin) or f"//{origin}" in name for name in names):
+        if any(name.removesuffix("/").removesuffix(".git").endswith(origin) for name in names):
             return True
     return False

@@ -33,6 +33,7 @@ from spikeline.errors import InputError
 TEXTS = ("table", "title", "subject", "metric", "reference_model", "best_model", "verdict")
 HIGHER, LOWER, UNCLEAR = "higher", "lower", "unclear"
 CONTROL = "_shuffled"
+ROLES = ("held_out", "seen")
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,13 @@ def _compared(table: pd.DataFrame, kind: Kind) -> tuple[str, list[dict[str, Any]
     """Whose rows are compared, those rows, the metric in full, and N."""
     if kind.score == "bits_per_spike":
         rows = table[table["session"] == "all"]
-        role = "held_out" if "held_out" in set(rows["role"]) else "seen"
-        rows = rows[rows["role"] == role]
         longest = max(rows["horizon_ms"], default=0)
         rows = rows[rows["horizon_ms"] == longest]
+        # Sessions never seen are what counts, unless they are too few for an interval.
+        known = rows[rows["difference_low"].notna()]
+        roles = [*known["role"], *rows["role"]]
+        role = next((one for one in ROLES if one in roles[: len(known)]), roles[0])
+        rows = rows[rows["role"] == role]
         sessions = int(max(rows["sessions"], default=0))
         where = "never seen" if role == "held_out" else "seen"
         words = f"{sessions} session{'s' * (sessions != 1)} {where}"
