@@ -6,12 +6,13 @@ BIN := .venv/bin
 STAMP := .venv/.built-from
 REGIONS := results/ablation_regions
 # Tables of the report: those that were made, or else the demo's. `make report TABLES="loss data"`
-MADE := $(patsubst results/ablation_%.png,%,$(wildcard results/ablation_*.png)) \
+MADE := $(patsubst results/ablation_%.png,%,$(filter-out %.gallery.png,$(wildcard results/ablation_*.png))) \
   $(patsubst results/%.png,%,$(wildcard results/reconstruction.png results/poyo_wheel.png))
 TABLES ?= $(or $(strip $(MADE)),regions)
 # report.zip keeps pictures as files of their own: for many tables.
 REPORT ?= report.html
-CONFIG ?=
+# The config that made them, where it is not the demo's.
+CONFIGFILE ?=
 
 .PHONY: demo report test lint pins help
 
@@ -27,7 +28,7 @@ demo: $(STAMP)  ## the regions ablation on the embedded demo: a table and a figu
 
 COMMA := ,
 EMPTY :=
-ASKED = $(if $(CONFIG),--configfile $(CONFIG)) \
+ASKED = $(if $(CONFIGFILE),--configfile $(CONFIGFILE)) \
   --config 'tables=["$(subst $(EMPTY) ,"$(COMMA)",$(strip $(TABLES)))"]'
 
 report: $(STAMP)  ## one HTML file of the tables that were made, or of the demo's

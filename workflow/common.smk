@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.common import overwrite_function_params
@@ -100,6 +101,7 @@ def code(subcommand):
     return function(lambda wildcards: code_digest(imported))
 
 
+@cache
 def measured():
     """The rules that have a benchmark, for `spikeline write-page`: their paths as patterns."""
     found = []

@@ -156,8 +156,9 @@ def test_snakemakes_report_opens_with_the_findings_and_shows_every_figure_and_pa
       for (const [path, result] of Object.entries(results)) {
         if (path.endsWith(".png")) {
           const image = new Image();
+          const drawn = new Promise((done) => { image.onload = image.onerror = done; });
           image.src = result.data_uri;
-          await image.decode();
+          await drawn;
           told.pictures[path] = image.naturalWidth;
         }
         if (path.endsWith(".html")) {
