@@ -31,7 +31,7 @@ def table_page(
 
     Args:
         path: of the table; figure: of its figure.
-        caption: its sentences; None says the summary's instead.
+        caption: its sentences, which follow that of the summary; None where it has none.
         gallery: images shown and given back, where it has some.
         measured: rules with a benchmark.
 
@@ -42,14 +42,14 @@ def table_page(
     table, record = read(path), provenance.read(path)
     title = record["settings"].get("title") or path.stem
     behind = lineage([path])
-    if caption is None:
-        (row,) = summary_table([summary_row(path.stem, title, table)]).to_dict("records")
-        caption = sentence(row)
+    (row,) = summary_table([summary_row(path.stem, title, table)]).to_dict("records")
+    headline = sentence(row)
     names = [*TEXTS, *varied(table)]
     main = [*(n for n in table if n in names and n != "similarity_unit"), *kind_of(table).main]
     parts = [
-        html.paragraphs(caption),
-        html.section("Figure", html.picture(figure, f"{title} {caption}")),
+        f"<p><strong>{html.words(headline)}</strong></p>",
+        html.paragraphs(caption or ""),
+        html.section("Figure", html.picture(figure, f"{title} {headline}")),
         html.section("Rows", html.sortable(table, names, main)),
     ]
     found = curves.histories(behind)
