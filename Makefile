@@ -1,12 +1,20 @@
-# Two commands: `make demo` and `make test`. Each first builds .venv from envs/workflow.txt.
+# `make demo`, `make test` and `make report`. Each first builds .venv from envs/workflow.txt.
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 
 BIN := .venv/bin
 STAMP := .venv/.built-from
 REGIONS := results/ablation_regions
+# Tables of the report: those that were made, or else the demo's. `make report TABLES="loss data"`
+MADE := $(patsubst results/ablation_%.png,%,$(filter-out %.gallery.png,$(wildcard results/ablation_*.png))) \
+  $(patsubst results/%.png,%,$(wildcard results/reconstruction.png results/poyo_wheel.png))
+TABLES ?= $(or $(strip $(MADE)),regions)
+# report.zip keeps pictures as files of their own: for many tables.
+REPORT ?= report.html
+# The config that made them, where it is not the demo's.
+CONFIGFILE ?=
 
-.PHONY: demo test lint pins help
+.PHONY: demo report test lint pins help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -17,6 +25,16 @@ demo: $(STAMP)  ## the regions ablation on the embedded demo: a table and a figu
 	@$(BIN)/spikeline show --contents $(REGIONS).txt
 	@echo "table  $(REGIONS).tsv"
 	@echo "figure $(REGIONS).png"
+
+COMMA := ,
+EMPTY :=
+ASKED = $(if $(CONFIGFILE),--configfile $(CONFIGFILE)) \
+  --config 'tables=["$(subst $(EMPTY) ,"$(COMMA)",$(strip $(TABLES)))"]'
+
+report: $(STAMP)  ## one HTML file of the tables that were made, or of the demo's
+	$(BIN)/snakemake --cores all --resources gpu=1 $(ASKED) -- overview
+	$(BIN)/snakemake --report $(REPORT) $(ASKED) -- overview
+	@echo "report $(REPORT)"
 
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder

@@ -25,6 +25,7 @@ include: "rules/units.smk"
 include: "rules/forecasters.smk"
 include: "rules/wheel.smk"
 include: "rules/tables.smk"
+include: "rules/pages.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -36,6 +37,7 @@ localrules:
     reconstruction,
     horizon,
     validations,
+    overview,
 
 
 rule all_tables:
@@ -69,6 +71,14 @@ rule validations:
     """Check every session of the config; --keep-going tells all that fail."""
     input:
         expand("results/validations/{session}.json", session=PLAN.config["sessions"]),
+
+
+rule overview:
+    """Make a page of each table that the config names, or all, the first page and a crate."""
+    input:
+        "results/overview.html",
+        "results/run.crate.zip",
+        asks(PLAN.overview.pages),
 
 
 include: "workflow/placement.smk"

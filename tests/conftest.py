@@ -24,6 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 SHARING = {
     "tests/integration/test_kill_resume.py": "tests/integration/test_workflow.py",
     "tests/integration/test_reconstruction.py": "tests/integration/test_workflow.py",
+    "tests/integration/test_report.py": "tests/integration/test_workflow.py",
     "tests/integration/test_clients.py": "tests/integration/test_horizon_workflow.py",
 }
 

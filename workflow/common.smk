@@ -5,11 +5,14 @@ import atexit
 import gc
 import inspect
 import os
+import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
+from snakemake.io import strip_wildcard_constraints
 
 ROOT = Path(workflow.current_basedir).parent
 # As seen from the working folder: an absolute path would look changed where a clone is moved.
@@ -17,6 +20,7 @@ ENVS = os.path.relpath(ROOT / "envs")
 sys.path.insert(0, str(ROOT / "src"))
 
 from spikeline.errors import InputError
+from spikeline.plan.config import as_settings
 from spikeline.plan.locations import flag, flags
 from spikeline.plan.plan import Plan
 from spikeline.plan.reconstruction import reconstructions
@@ -101,6 +105,20 @@ def code(subcommand):
     """The digest of the code that a subcommand runs; a change of it is a reason to rerun."""
     imported = f"spikeline.cli.{subcommand.replace('-', '_')}"
     return function(lambda wildcards: code_digest(imported))
+
+
+@cache
+def measured():
+    """The rules that have a benchmark, for `spikeline write-page`: their paths as patterns."""
+    found = []
+    # Not called a rule: lint would take this file for one with rules beside functions.
+    for one in workflow.rules:
+        if one.benchmark:
+            paths = [*one.output, one.benchmark, one.log[0]]
+            *outputs, benchmark, log = (strip_wildcard_constraints(path) for path in paths)
+            step = re.search(r"(?:spikeline|client \S+) ([a-z0-9-]+) ", one.shellcmd)[1]
+            found.append({"step": step, "outputs": outputs, "benchmark": benchmark, "log": log})
+    return as_settings(found)
 
 
 def scaled(gigabytes):

@@ -15,6 +15,7 @@ from spikeline.plan.config import Config, as_settings, merged
 from spikeline.plan.decoders import Decoders
 from spikeline.plan.devices import Devices
 from spikeline.plan.forecasters import Forecasters
+from spikeline.plan.overview import Overview
 from spikeline.plan.patterns import models_but, models_of, none_of, one_of
 from spikeline.plan.reconstruction.extractors import Extractors
 from spikeline.plan.reconstruction.generators import Generators
@@ -32,7 +33,7 @@ class Plan:
 
     Attributes:
         config: the validated config; devices, sources, decoders, generators, extractors,
-            reconstructions, cohorts, forecasters, ablations: see there.
+            reconstructions, cohorts, forecasters, ablations, overview: see there.
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -48,6 +49,7 @@ class Plan:
         self.sources = Sources(self.config)
         self.cohorts = Cohorts(self.config, self.sources)
         self.ablations = Ablations(self.config, self.cohorts)
+        self.overview = Overview(self.config, self.ablations)
         self.decoders = Decoders(
             self.config, self.sources, lambda model, subject: self._seeds.get((model, subject))
         )

@@ -1,0 +1,1 @@
+"""What people look at: each table's page, the front page, and the tables about tables."""
