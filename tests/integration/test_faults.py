@@ -44,7 +44,7 @@ def another(made, tmp_path):
 def remove(workflow, *names):
     for name in names:
         path = workflow.folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def start(workflow):
