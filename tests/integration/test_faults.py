@@ -44,7 +44,7 @@ def another(made, tmp_path):
 def remove(workflow, *names):
     for name in names:
         path = workflow.folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def start(workflow):
@@ -182,11 +182,13 @@ def test_an_orphan_that_ends_after_its_successor_changes_nothing(made, another):
     assert done.status == 0, done.text[-3000:]
     expected = made_files(made)
     assert made_files(another) == expected
-    orphan.resume()
-    psutil.wait_procs([orphan], timeout=120)
-    assert not orphan.is_running()
+    # Its successor's log took the place of its own, which is read by the open file.
+    with open(f"/proc/{orphan.pid}/fd/2", encoding="utf-8") as said:
+        orphan.resume()
+        psutil.wait_procs([orphan], timeout=120)
+        assert not orphan.is_running()
+        assert REFUSED in said.read()
     assert made_files(another) == expected
-    assert REFUSED in logs(another)
     assert another.plan(TABLE).nothing
 
 
