@@ -17,7 +17,7 @@ TITLE = "Velocity decoded from spikes, POYO and ridge"
 VALUE = "R2 on test blocks"
 LABELS = {
     "poyo": "POYO",
-    "poyo_joint": "POYO, all sessions jointly",
+    "poyo_joint": "POYO, sessions jointly",
     "ridge": "ridge on binned counts",
 }
 
@@ -73,7 +73,15 @@ def draw(table: pd.DataFrame, title: str) -> Any:
         for name, label in LABELS.items()
         if name in wide
     ]
-    values = dict.fromkeys(wide["subject"], VALUE)
+    known = table["r2_low"].notna().any()
+    values = dict.fromkeys(wide["subject"], f"{VALUE} (95 % interval)" if known else VALUE)
     return plotting.conditions_figure(
-        wide, list(wide["session"]), measures, title, values, "session", shares=False
+        wide,
+        list(wide["session"]),
+        measures,
+        title,
+        values,
+        "session",
+        shares=False,
+        caption=f"The reference is {LABELS[REFERENCE]}.",
     )
