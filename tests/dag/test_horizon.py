@@ -116,7 +116,21 @@ def test_the_fifteen_sessions_are_planned_from_their_clients(shipped, monkeypatc
     plan = shipped.snakemake("-n", "--configfile", "config/horizon.yaml")
     assert plan.status == 0, plan.text[-3000:]
     assert plan.rules["fetch_ibl"] == 10 and plan.rules["fetch_allen"] == 5
-    assert plan.rules["decode_wheel"] == 9
+    assert plan.rules["decode_wheel"] == 30 and plan.rules["decode_wheel_jointly"] == 3
+
+
+def test_wheels_are_decoded_alone_and_by_one_network_for_all(fresh):
+    config = fresh.config
+    config["wheel"] = {"sessions": ["mouse", "watcher"], "seeds": 2}
+    fresh.configure(config)
+    plan = fresh.plan("results/poyo_wheel.tsv")
+    assert plan.rules["decode_wheel"] == 4 and plan.rules["decode_wheel_jointly"] == 2
+    assert plan.rules["validate"] == 2
+    shown = fresh.snakemake("-n", "-p", "--", "results/wheel_joint/seed1.json").text
+    assert "--sessions results/sessions/mouse.h5 results/sessions/watcher.h5 --settings" in shown
+    config["wheel"]["joint"] = []
+    fresh.configure(config)
+    assert "decode_wheel_jointly" not in fresh.plan("results/poyo_wheel.tsv").rules
 
 
 def test_a_missing_cache_folder_is_said_in_one_line(shipped, monkeypatch):

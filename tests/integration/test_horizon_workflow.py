@@ -44,8 +44,12 @@ def test_the_table_puts_every_forecaster_between_the_training_mean_and_the_oracl
 
 def test_the_wheel_is_decoded_beside_its_controls(forecast):
     table = tables.read(forecast / WHEEL)
-    assert set(table["decoder"]) == {"poyo", "ridge", "poyo_shuffled", "ridge_shuffled"}
+    names = ("poyo", "poyo_joint", "ridge")
+    assert set(table["decoder"]) == {*names, *(f"{name}_shuffled" for name in names)}
     assert table["r2"].notna().all()
+    joint = table[table["decoder"] == "poyo_joint"]
+    assert list(joint["session"]) == ["ibl_01", "ibl_02", "all"]
+    assert (joint["trained_on"] == 2).all() and joint["difference"].notna().all()
 
 
 def test_every_file_says_which_session_it_came_from(forecast):

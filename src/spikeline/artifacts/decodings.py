@@ -4,21 +4,29 @@ A JSON object:
 
 | key | value |
 |---|---|
-| contract | "decodings/1" |
+| contract | "decodings/2" |
+| decodings | one for each session that was decoded, as below |
+| provenance | see artifacts/provenance.py |
+
+and of each session
+
+| key | value |
+|---|---|
 | session, source, behaviour | name of the session, where it came from, wheel, running or position |
 | units, seed | units that were read; seed of POYO and of the controls |
 | velocity | {mean, std} over train blocks, in the behaviour's unit: what z-scores are of |
 | settings | of the decoding |
-| decoders | {name: {facts, sse, sst, samples}}, the last three lists with one number per piece |
-| provenance | see artifacts/provenance.py |
+| blocks, samples | (pieces,) the number of each one's test block, and its moments |
+| decoders | {name: {facts, sse, sst}}, the last two lists with one number per piece |
 
-Pieces are parts of test blocks, the same for every decoder. See horizon/wheel/task.py.
+Pieces are parts of test blocks, in order of time. See horizon/wheel/task.py. The decoders are
+those that know one session (ALONE), or those that were trained on several (JOINT).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,23 +35,23 @@ import numpy as np
 from spikeline.artifacts.formats import json_file
 from spikeline.errors import InputError
 
-CONTRACT = "decodings/1"
-DECODERS = ("poyo", "ridge", "poyo_shuffled", "ridge_shuffled")
+CONTRACT = "decodings/2"
+ALONE = ("poyo", "ridge", "poyo_shuffled", "ridge_shuffled")
+JOINT = ("poyo_joint", "poyo_joint_shuffled")
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One decoder: facts such as its parameters, and (pieces,) sums of squares and of samples."""
+    """One decoder: facts such as its parameters, and (pieces,) sums of squares."""
 
     facts: Mapping[str, Any]
     sse: np.ndarray
     sst: np.ndarray
-    samples: np.ndarray
 
 
 @dataclass(frozen=True)
 class Decodings:
-    """See the module's table."""
+    """Of one session; see the module's tables."""
 
     session: str
     source: str
@@ -52,33 +60,22 @@ class Decodings:
     seed: int
     velocity: Mapping[str, float]
     settings: Mapping[str, Any]
+    blocks: np.ndarray
+    samples: np.ndarray
     decoders: Mapping[str, Decoded]
 
 
-def write(path: str | os.PathLike[str], decodings: Decodings, record: Mapping[str, Any]) -> None:
+def write(
+    path: str | os.PathLike[str], decodings: Sequence[Decodings], record: Mapping[str, Any]
+) -> None:
     """Check against the contract and write with provenance, atomically."""
-    check(decodings, str(path))
-    content = {
-        **{name: getattr(decodings, name) for name in ("session", "source", "behaviour")},
-        "units": int(decodings.units),
-        "seed": int(decodings.seed),
-        "velocity": dict(decodings.velocity),
-        "settings": dict(decodings.settings),
-        "decoders": {
-            name: {
-                "facts": dict(one.facts),
-                # Six digits: far below any difference between decoders.
-                "sse": [float(f"{value:.6g}") for value in one.sse],
-                "sst": [float(f"{value:.6g}") for value in one.sst],
-                "samples": [int(value) for value in one.samples],
-            }
-            for name, one in decodings.decoders.items()
-        },
-    }
+    for one in decodings:
+        check(one, str(path))
+    content = {"decodings": [_written(one) for one in decodings]}
     json_file.write(path, CONTRACT, content, record)
 
 
-def read(path: str | os.PathLike[str]) -> Decodings:
+def read(path: str | os.PathLike[str]) -> list[Decodings]:
     """Read and check against the contract.
 
     Raises:
@@ -86,42 +83,72 @@ def read(path: str | os.PathLike[str]) -> Decodings:
     """
     content = json_file.read(path, CONTRACT)
     with json_file.fields(path):
-        decodings = Decodings(
-            **{name: str(content[name]) for name in ("session", "source", "behaviour")},
-            units=int(content["units"]),
-            seed=int(content["seed"]),
-            velocity=dict(content["velocity"]),
-            settings=dict(content["settings"]),
-            decoders={
-                name: Decoded(
-                    dict(one["facts"]),
-                    np.array(one["sse"], np.float64),
-                    np.array(one["sst"], np.float64),
-                    np.array(one["samples"], np.int64),
-                )
-                for name, one in content["decoders"].items()
-            },
-        )
-    check(decodings, str(path))
+        decodings = [_read(one) for one in content["decodings"]]
+    for one in decodings:
+        check(one, str(path))
     return decodings
 
 
 def check(decodings: Decodings, where: str) -> None:
     """Raise InputError, naming `where`, on any breach of the contract."""
-    if sorted(decodings.decoders) != sorted(DECODERS):
-        raise InputError(
-            f"{where}: decoders {sorted(decodings.decoders)}, expected {sorted(DECODERS)}"
-        )
-    pieces = len(decodings.decoders[DECODERS[0]].samples)
+    names = sorted(decodings.decoders)
+    if names not in (sorted(ALONE), sorted(JOINT)):
+        raise InputError(f"{where}: decoders {names}, expected {sorted(ALONE)} or {sorted(JOINT)}")
+    pieces = len(decodings.samples)
+    found = {"blocks": decodings.blocks, "samples": decodings.samples}
     for name, one in decodings.decoders.items():
-        for key in ("sse", "sst", "samples"):
-            values = getattr(one, key)
-            if values.shape != (pieces,) or not pieces:
-                raise InputError(
-                    f"{where}: expected {pieces} numbers of {name}/{key}, got shape "
-                    f"{values.shape}; decode again"
-                )
-            if not np.isfinite(values).all() or (values < 0).any():
-                raise InputError(f"{where}: {name}/{key} holds a number that is no sum of squares")
+        found |= {f"{name}/sse": one.sse, f"{name}/sst": one.sst}
+    for key, values in found.items():
+        if values.shape != (pieces,) or not pieces:
+            raise InputError(
+                f"{where}: expected {pieces} numbers of {key}, got shape {values.shape}; decode "
+                "again"
+            )
+        if not np.isfinite(values).all() or (values < 0).any():
+            raise InputError(f"{where}: {key} holds a number that is negative or not finite")
+    if (np.diff(decodings.blocks) < 0).any():
+        raise InputError(f"{where}: blocks are not in order of time; decode again")
+    for name, one in decodings.decoders.items():
         if not one.sst.sum() > 0:
             raise InputError(f"{where}: {name}: the velocity never changes")
+
+
+def _written(one: Decodings) -> dict[str, Any]:
+    return {
+        **{name: getattr(one, name) for name in ("session", "source", "behaviour")},
+        "units": int(one.units),
+        "seed": int(one.seed),
+        "velocity": dict(one.velocity),
+        "settings": dict(one.settings),
+        "blocks": [int(value) for value in one.blocks],
+        "samples": [int(value) for value in one.samples],
+        "decoders": {
+            name: {
+                "facts": dict(decoder.facts),
+                # Six digits: far below any difference between decoders.
+                "sse": [float(f"{value:.6g}") for value in decoder.sse],
+                "sst": [float(f"{value:.6g}") for value in decoder.sst],
+            }
+            for name, decoder in one.decoders.items()
+        },
+    }
+
+
+def _read(content: Mapping[str, Any]) -> Decodings:
+    return Decodings(
+        **{name: str(content[name]) for name in ("session", "source", "behaviour")},
+        units=int(content["units"]),
+        seed=int(content["seed"]),
+        velocity=dict(content["velocity"]),
+        settings=dict(content["settings"]),
+        blocks=np.array(content["blocks"], np.int64),
+        samples=np.array(content["samples"], np.int64),
+        decoders={
+            name: Decoded(
+                dict(one["facts"]),
+                np.array(one["sse"], np.float64),
+                np.array(one["sst"], np.float64),
+            )
+            for name, one in content["decoders"].items()
+        },
+    )

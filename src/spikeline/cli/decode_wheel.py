@@ -6,27 +6,18 @@ Killed at any point, the same command continues from its last state and ends wit
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from spikeline.artifacts import decodings, provenance, sessions
-from spikeline.cli import _training_run
+from spikeline.artifacts import decodings, provenance
+from spikeline.cli import _training_run, _wheel
 from spikeline.cli._options import add_output, add_settings, settings_of, start_log
 from spikeline.errors import InputError
 from spikeline.horizon.wheel.ridge import fit_ridge
-from spikeline.horizon.wheel.task import Sums, Task, control_shifts, score_sums, task_of
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from spikeline.training.state import StateFile
-
-logger = logging.getLogger(__name__)
+from spikeline.horizon.wheel.task import Sums, Task, control_shifts, score_sums
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +35,8 @@ def run(options: argparse.Namespace) -> None:
     if options.seed < 0:
         raise InputError(f"--seed: {options.seed}; expected a whole number from 0")
     training = _training_run.run_of(options, settings, __name__)
-    data = sessions.read(options.session)
-    task = task_of(data, settings, options.session)
+    recording, described = _wheel.read(options.session, settings)
+    task = recording.task
     shifts = control_shifts(task.spikes.duration, settings["shuffles"], options.seed)
 
     # Made when its turn comes: a long session leaves room for one.
@@ -56,33 +47,18 @@ def run(options: argparse.Namespace) -> None:
         "ridge": _ridge([task], settings),
         "ridge_shuffled": _ridge(map(control, shifts), settings),
     }
-    units = [str(name) for name in data.units.id]
     with training:
         for name, one in (("poyo", task), ("poyo_shuffled", control(shifts[0]))):
-            found[name] = _poyo(
-                one, units, str(data.session.id), settings, options.seed, training.fabric,
-                training.state_file(name),
-            )  # fmt: skip
-        for name in decodings.DECODERS:
-            sums = found[name]
-            logger.info("%s: R2 %.3f", name, 1 - sums.sse.sum() / sums.sst.sum())
-        decodings.write(
-            options.output,
-            decodings.Decodings(
-                session=Path(options.session).stem,
-                source=str(data.session.source),
-                behaviour=str(data.session.behaviour_kind),
-                units=len(units),
-                seed=options.seed,
-                velocity={"mean": task.mean, "std": task.std},
-                settings=settings,
-                decoders={name: found[name] for name in decodings.DECODERS},
-            ),
-            provenance.describe(__name__, settings, [options.session], seed=options.seed),
-        )
+            (found[name],) = _wheel.decode_with_poyo(
+                [replace(recording, task=one)], settings, options.seed, training, name
+            )
+        ordered = {name: found[name] for name in decodings.ALONE}
+        one = _wheel.decodings_of(recording, described, settings, options.seed, ordered)
+        record = provenance.describe(__name__, settings, [options.session], seed=options.seed)
+        decodings.write(options.output, [one], record)
 
 
-def _ridge(tasks: Iterable[Task], settings: Mapping[str, Any]) -> decodings.Decoded:
+def _ridge(tasks: Iterable[Task], settings: Mapping[str, Any]) -> tuple[dict[str, Any], Sums]:
     """Ridge on one task, or on several rolls of one, whose errors are averaged."""
     sums, penalties, features = [], [], 0
     for task in tasks:
@@ -90,32 +66,5 @@ def _ridge(tasks: Iterable[Task], settings: Mapping[str, Any]) -> decodings.Deco
         sums.append(score_sums(decoder.estimate(task.spikes, task.test.times), task.test))
         penalties.append(decoder.penalty)
         features = len(decoder.weights) + 1
-    facts = {"parameters": features, "penalty": float(np.median(penalties))}
-    return decodings.Decoded(
-        facts, np.mean([one.sse for one in sums], axis=0), sums[0].sst, sums[0].samples
-    )
-
-
-def _poyo(
-    task: Task,
-    units: list[str],
-    session: str,
-    settings: Mapping[str, Any],
-    seed: int,
-    fabric: Fabric,
-    state_file: StateFile,
-) -> decodings.Decoded:
-    from spikeline.horizon.wheel.poyo import fit_poyo
-
-    decoder, history = fit_poyo(
-        task, units, session, settings, seed=seed, fabric=fabric, state_file=state_file
-    )
-    sums: Sums = score_sums(decoder.estimate(task.spikes, task.test.times), task.test)
-    best = max(history, key=lambda row: row["score"])
-    facts = {
-        "parameters": decoder.parameters,
-        "epochs": len(history),
-        "best_epoch": best["epoch"],
-        "validation_r2": round(best["score"], 4),
-    }
-    return decodings.Decoded(facts, sums.sse, sums.sst, sums.samples)
+    facts = {"parameters": features, "trained_on": 1, "penalty": float(np.median(penalties))}
+    return facts, replace(sums[0], sse=np.mean([one.sse for one in sums], axis=0))

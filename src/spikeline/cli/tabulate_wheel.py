@@ -10,12 +10,16 @@ import pandas as pd
 from spikeline import plotting
 from spikeline.artifacts import decodings, provenance, tables
 from spikeline.cli._options import start_log
-from spikeline.cli._tables import add_table, resamples_of
-from spikeline.horizon.wheel.table import CONTROL, wheel_table
+from spikeline.cli._tables import add_table
+from spikeline.horizon.wheel.table import CONTROL, REFERENCE, wheel_table
 
 TITLE = "Velocity decoded from spikes, POYO and ridge"
-VALUE = "R2 on test blocks (95 % interval)"
-LABELS = {"poyo": "POYO", "ridge": "ridge on binned counts"}
+VALUE = "R2 on test blocks"
+LABELS = {
+    "poyo": "POYO",
+    "poyo_joint": "POYO, sessions jointly",
+    "ridge": "ridge on binned counts",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,16 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         nargs="+",
         metavar="FILE",
-        help="JSON, one per session and seed",
+        help="JSON, one per session and seed, and those of decode-wheel-jointly",
     )
-    add_table(parser, TITLE)
+    add_table(parser, TITLE, resampled=False)
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    resamples = resamples_of(options)
-    table = wheel_table([decodings.read(path) for path in options.decodings], resamples)
-    settings = {"title": options.title, "resamples": resamples}
+    table = wheel_table([one for path in options.decodings for one in decodings.read(path)])
+    settings = {"title": options.title}
     record = provenance.describe(__name__, settings, options.decodings)
     figure = draw(table, options.title)
     tables.write(options.output, table, record)
@@ -43,6 +46,8 @@ def run(options: argparse.Namespace) -> None:
 def draw(table: pd.DataFrame, title: str) -> Any:
     """One row per session, one mark per decoder with its control, one panel per behaviour.
 
+    Beside the scores, how far each decoder is from ridge.
+
     Args:
         table: as `wheel_table` or `tables.read` give it.
         title: of the figure.
@@ -50,18 +55,33 @@ def draw(table: pd.DataFrame, title: str) -> Any:
     Returns:
         A matplotlib Figure.
     """
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     for row in table.to_dict("records"):
-        wide = rows.setdefault(
-            row["session"], {"session": row["session"], "subject": row["behaviour"]}
-        )
+        which = row["session"], row["behaviour"]
+        wide = rows.setdefault(which, {"session": which[0], "subject": which[1]})
         for end in ("", "_low", "_high"):
             wide[f"{row['decoder']}{end}"] = row[f"r2{end}"]
+            wide[f"{row['decoder']}_difference{end}"] = row[f"difference{end}"]
     wide = pd.DataFrame(list(rows.values()))
     measures = [
-        plotting.Measure(name, label, control=f"{name}{CONTROL}") for name, label in LABELS.items()
+        plotting.Measure(
+            name,
+            label,
+            control=f"{name}{CONTROL}",
+            difference=None if name == REFERENCE else f"{name}_difference",
+        )
+        for name, label in LABELS.items()
+        if name in wide
     ]
-    values = dict.fromkeys(wide["subject"], VALUE)
+    known = table["r2_low"].notna().any()
+    values = dict.fromkeys(wide["subject"], f"{VALUE} (95 % interval)" if known else VALUE)
     return plotting.conditions_figure(
-        wide, list(wide["session"]), measures, title, values, "session", shares=False
+        wide,
+        list(wide["session"]),
+        measures,
+        title,
+        values,
+        "session",
+        shares=False,
+        caption=f"The reference is {LABELS[REFERENCE]}.",
     )

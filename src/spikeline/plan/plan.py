@@ -133,20 +133,29 @@ class Plan:
 
     # --- the wheel --------------------------------------------------------------------------------
 
-    def wheel_settings(self) -> str:
+    def wheel_settings(self, step: str) -> str:
         """The settings by which wheel velocity is decoded."""
-        return as_settings(selected("decode-wheel", self.config["wheel"]))
+        return as_settings(selected(step, self.config["wheel"]))
+
+    @property
+    def joint_wheel(self) -> list[str]:
+        """The sessions that one network is trained on; none where each has its own alone."""
+        wheel = self.config["wheel"]
+        if wheel["joint"] is not None:
+            return list(wheel["joint"])
+        return list(wheel["sessions"]) if len(wheel["sessions"]) > 1 else []
 
     def decodings(self) -> list[str]:
-        """Every seed of every session whose wheel is decoded."""
+        """Every seed of every session whose wheel is decoded, then of those decoded jointly."""
         wheel = self.config["wheel"]
         for session in wheel["sessions"]:
             self.config.entry("sessions", session)
-        return [
-            f"results/wheel/{session}/seed{seed}.json"
-            for session in wheel["sessions"]
-            for seed in range(wheel["seeds"])
+        seeds = range(wheel["seeds"])
+        alone = [
+            f"results/wheel/{name}/seed{seed}.json" for name in wheel["sessions"] for seed in seeds
         ]
+        joint = [f"results/wheel_joint/seed{seed}.json" for seed in seeds if self.joint_wheel]
+        return [*alone, *joint]
 
     # --- tables -----------------------------------------------------------------------------------
 

@@ -288,6 +288,15 @@ def _whole_ridge_bins(window_ms: float, ridge_bin_ms: float) -> Broken:
     return None
 
 
+def _joint_sessions_are_decoded(sessions: Sequence[str], joint: Sequence[str] | None) -> Broken:
+    others = [name for name in joint or () if name not in sessions]
+    if others:
+        return "joint", f"{', '.join(map(repr, others))} is not among sessions; add it there"
+    if joint is not None and len(joint) == 1:
+        return "joint", f"{joint[0]!r} alone is what sessions decodes; name two or more, or none"
+    return None
+
+
 # --- what several share ---------------------------------------------------------------------------
 
 
@@ -358,5 +367,9 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
         _a_ridge_for_each_rank,
         _folds_leave_some,
     ),
-    ("wheel", None): (_window_reaches_back, _whole_ridge_bins),
+    ("wheel", None): (
+        _window_reaches_back,
+        _whole_ridge_bins,
+        _joint_sessions_are_decoded,
+    ),
 }

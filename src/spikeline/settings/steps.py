@@ -79,6 +79,8 @@ _PRETRAINED = (
     "warmup_epochs", "dim", "latents", "depth", "heads", "dropout", "region_embedding",
     "checkpointing", "mask", "mask_share", "mask_bins",
 )  # fmt: skip
+# Which sessions are decoded and how often, not how.
+_WHEEL = ("sessions", "joint", "seeds")
 
 STEPS: dict[str, tuple[Part, ...]] = {
     "simulate-ventral": (Part("twins", ("ventral",), without=("kind",)),),
@@ -143,7 +145,8 @@ STEPS: dict[str, tuple[Part, ...]] = {
         Part("models", ("forecaster", "shared_glm"), stage="evaluation"),
     ),
     "combine-forecasters": (Part("evaluation", keys=("horizons_ms",)),),
-    "decode-wheel": (Part("wheel", without=("sessions", "seeds")),),
+    "decode-wheel": (Part("wheel", without=_WHEEL),),
+    "decode-wheel-jointly": (Part("wheel", without=(*_WHEEL, "ridge_bin_ms", "shuffles")),),
 }
 
 

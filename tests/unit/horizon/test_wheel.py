@@ -14,7 +14,7 @@ from torch_brain.batching import collate
 
 from spikeline.artifacts import sessions
 from spikeline.errors import InputError
-from spikeline.horizon.wheel import poyo as wheel_poyo
+from spikeline.horizon.wheel.poyo import PoyoDecoder, build, collated
 from spikeline.horizon.wheel.ridge import fit_ridge, lagged_counts
 from spikeline.horizon.wheel.task import (
     Samples,
@@ -24,6 +24,7 @@ from spikeline.horizon.wheel.task import (
     score_sums,
     task_of,
 )
+from spikeline.horizon.wheel.training import Recording, _Batches, fit_poyo, score_of
 from spikeline.training.device import make_fabric
 from spikeline.training.state import StateFile
 
@@ -36,6 +37,7 @@ POYO = {
     "warmup_epochs": 0.5, "patience": 0, "validation_samples": 60,
 }  # fmt: skip
 DURATION, RATE = 120.0, 100.0
+UNITS = [f"unit {number}" for number in range(4)]
 
 
 def session(lag=0.0, units=4, seed=0, velocity=None, silent=False):
@@ -72,6 +74,14 @@ def session(lag=0.0, units=4, seed=0, velocity=None, silent=False):
 
 def task(settings=None, **made):
     return task_of(session(**made), {**SETTINGS, **(settings or {})}, "one.h5")
+
+
+def recording(one, name="one", units=UNITS):
+    return Recording(name, units, one)
+
+
+def poyo_r2(decoder, one):
+    return score_sums(decoder.estimate(one.spikes, one.test.times), one.test).r2
 
 
 def ridge_r2(one, bin_ms=50):
@@ -121,7 +131,7 @@ def test_a_window_holds_no_spike_at_or_after_its_moment_unless_declared():
     ahead = lagged_counts(spikes, np.array([0.5]), Window(0.5, 0.2), 5)
     np.testing.assert_array_equal(ahead, [[0, 0, 1, 2, 1]])
 
-    decoder = wheel_poyo.build(Window(0.5), ["a"], "one", POYO)
+    (decoder,) = build(Window(0.5), {"one": ["a"]}, POYO)
     inputs = decoder.inputs(spikes, np.array([0.5]))
     assert int(inputs["input_mask"].sum()) == 2 + 1
 
@@ -204,10 +214,21 @@ def test_pieces_are_stretches_of_at_most_5_seconds():
         assert np.ptp(samples.times[samples.piece == piece]) < 5
 
 
+def test_a_piece_knows_its_block():
+    data = session()
+    samples = task_of(data, SETTINGS, "one.h5").test
+    assert len(data.test_domain) > 1 and len(samples.blocks) > len(data.test_domain)
+    for time, piece in zip(samples.times, samples.piece, strict=True):
+        block = samples.blocks[piece]
+        assert data.test_domain.start[block] - 1e-6 <= time < data.test_domain.end[block]
+
+
 def test_a_piece_without_known_velocity_is_left_out_of_the_sums():
-    samples = Samples(np.arange(4.0), np.array([1.0, 2, 3, 5]), np.array([0, 0, 2, 2]))
+    pieces, blocks = np.array([0, 0, 2, 2]), np.array([0, 0, 1])
+    samples = Samples(np.arange(4.0), np.array([1.0, 2, 3, 5]), pieces, blocks)
     sums = score_sums(np.zeros(4), samples)
     np.testing.assert_array_equal(sums.samples, [2, 2])
+    np.testing.assert_array_equal(sums.blocks, [0, 1])
     np.testing.assert_allclose(sums.sse, [5, 34])
 
 
@@ -233,7 +254,9 @@ def test_the_control_keeps_every_spike_and_decodes_nothing():
 def test_poyo_reads_the_tokens_that_its_own_tokeniser_and_collate_make():
     data = session()
     one = task_of(data, SETTINGS, "one.h5")
-    decoder = wheel_poyo.build(one.window, [str(i) for i in data.units.id], "one", POYO)
+    (decoder,) = build(one.window, {"one": [str(i) for i in data.units.id]}, POYO)
+    # The vocabulary tells units of one id in two sessions apart by the session's name.
+    data.units.id = np.array([f"one/{name}" for name in data.units.id])
     times = one.test.times[[0, 7, 30]]
     ours = decoder.inputs(one.spikes, times)
     windows = [data.slice(time - 0.5, time) for time in times]
@@ -246,31 +269,79 @@ def test_poyo_reads_the_tokens_that_its_own_tokeniser_and_collate_make():
 
 def test_poyo_learns_a_wheel_that_drives_its_units_and_nothing_from_the_control():
     one = task()
-    units = [f"unit {number}" for number in range(4)]
     fabric = make_fabric("cpu")
-    decoder, history = wheel_poyo.fit_poyo(one, units, "one", POYO, seed=0, fabric=fabric)
+    (decoder,), history = fit_poyo([recording(one)], POYO, seed=0, fabric=fabric)
     assert [row["epoch"] for row in history] == [1, 2, 3]
-    assert score_sums(decoder.estimate(one.spikes, one.test.times), one.test).r2 > 0.25
+    assert poyo_r2(decoder, one) > 0.25
 
     rolled = replace(one, spikes=one.spikes.rolled(control_shifts(DURATION, 1, 0)[0]))
     short = {**POYO, "epochs": 1}
-    control, _ = wheel_poyo.fit_poyo(rolled, units, "one", short, seed=0, fabric=fabric)
-    estimate = control.estimate(rolled.spikes, rolled.test.times)
-    assert score_sums(estimate, rolled.test).r2 < 0.05
+    (control,), _ = fit_poyo([recording(rolled)], short, seed=0, fabric=fabric)
+    assert poyo_r2(control, rolled) < 0.05
 
 
-def test_a_poyo_training_that_is_broken_off_ends_with_the_weights_of_an_unbroken_one(tmp_path):
-    one, units = task(), [f"unit {number}" for number in range(4)]
+def test_one_poyo_learns_two_sessions_whose_units_of_one_id_say_the_opposite():
+    one, other = task(), task(seed=1)
+    # Unit 0 fires with the wheel in the first session, against it in the second.
+    index = np.array([1, 0, 2, 3])[other.spikes.unit_index]
+    other = replace(other, spikes=replace(other.spikes, unit_index=index))
+    trained = [recording(one), recording(other, "other")]
+    decoders, history = fit_poyo(trained, POYO, seed=0, fabric=make_fabric("cpu"))
+    assert decoders[0].model is decoders[1].model
+    for decoder, each, name in zip(decoders, (one, other), ("one", "other"), strict=True):
+        assert poyo_r2(decoder, each) > 0.25
+        assert poyo_r2(replace(decoder, unit_tokens=decoder.unit_tokens[[1, 0, 2, 3]]), each) < 0
+        assert all(row[score_of(name)] <= 1 for row in history)
+    for row in history:
+        own = [row[score_of(name)] for name in ("one", "other")]
+        assert row["score"] == pytest.approx(np.mean(own), abs=1e-6)
+
+
+def test_a_sessions_tokens_are_those_of_its_own_units():
+    one, other = build(Window(0.5), {"one": UNITS, "other": UNITS[:3]}, POYO)
+    assert one.session_token != other.session_token
+    tokens = [*one.unit_tokens, *other.unit_tokens]
+    assert sorted(tokens) == list(range(1, 8))  # 0 is padding
+    few = task(units=3)
+    inputs = other.inputs(few.spikes, few.test.times[:5])
+    shown = inputs["input_unit_index"][inputs["input_mask"]]
+    assert set(shown.tolist()) == set(other.unit_tokens)
+    assert (inputs["session_index"] == other.session_token).all()
+
+
+def test_windows_of_two_sessions_in_one_batch_are_read_as_each_alone():
+    tasks = [task(), task(units=9, seed=1)]
+    names = {"one": UNITS, "other": [str(number) for number in range(9)]}
+    decoders = build(tasks[0].window, names, POYO)
+    model, moment = decoders[0].model.eval(), tasks[0].window.moment
+    alone = [
+        decoder.inputs(each.spikes, each.test.times[:3])
+        for decoder, each in zip(decoders, tasks, strict=True)
+    ]
+    together = collated(alone)
+    assert alone[0]["input_mask"].shape[1] < alone[1]["input_mask"].shape[1]
+    with torch.no_grad():
+        found = model(**together, output_timestamps=torch.full((6, 1), moment))
+        each = [model(**one, output_timestamps=torch.full((3, 1), moment)) for one in alone]
+    torch.testing.assert_close(found, torch.cat(each), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "other")])
+def test_a_poyo_training_that_is_broken_off_ends_with_the_weights_of_an_unbroken_one(
+    names, tmp_path
+):
+    trained = [recording(task(seed=number), name) for number, name in enumerate(names)]
     settings = {**POYO, "steps_per_epoch": 3, "epochs": 3, "dropout": 0.2, "unit_dropout": 0.2}
 
     def fit(**more):
-        return wheel_poyo.fit_poyo(
-            one, units, "one", settings, seed=1, fabric=make_fabric("cpu"), **more
+        (decoder, *_), history = fit_poyo(
+            trained, settings, seed=1, fabric=make_fabric("cpu"), **more
         )
+        return decoder, history
 
     whole, history = fit()
     state = StateFile(tmp_path / "state.pt", interval_s=0)
-    replay = iter([None, KeyboardInterrupt()])
+    replay = iter([*(None for _ in names), KeyboardInterrupt()])
 
     def interrupted(*arguments, **more):
         error = next(replay)
@@ -278,9 +349,9 @@ def test_a_poyo_training_that_is_broken_off_ends_with_the_weights_of_an_unbroken
             raise error
         return estimate(*arguments, **more)
 
-    estimate = wheel_poyo.PoyoDecoder.estimate
+    estimate = PoyoDecoder.estimate
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wheel_poyo.PoyoDecoder, "estimate", interrupted)
+        patch.setattr(PoyoDecoder, "estimate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(state_file=state)
     assert state.path.exists()
@@ -294,26 +365,32 @@ def test_a_poyo_training_that_is_broken_off_ends_with_the_weights_of_an_unbroken
             torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=0)
 
 
-def test_a_training_window_asks_for_no_velocity_outside_train_blocks():
-    one = task()
-    batches = wheel_poyo._Batches(one, {**POYO, "batch_size": 500, "queries": 10}, 0)
-    times, queries, velocity, hidden = batches(3)
-    moments = times[:, None] - one.window.moment + queries
-    known = {
-        round(time * RATE): value
-        for time, value in zip(one.dense.times, one.dense.velocity, strict=True)
-    }
+def test_a_training_window_asks_for_no_velocity_outside_its_sessions_train_blocks():
+    tasks = [task(), task(seed=1, units=6)]
+    batches = _Batches(tasks, {**POYO, "batch_size": 500, "queries": 10}, 0)
+    batch = batches(3)
+    moments = batch.times[:, None] - tasks[0].window.moment + batch.queries
+    known = [
+        {
+            round(time * RATE): value
+            for time, value in zip(one.dense.times, one.dense.velocity, strict=True)
+        }
+        for one in tasks
+    ]
     unknown = 0
-    for moment, value in zip(moments.ravel(), velocity.ravel(), strict=True):
-        place = round(float(moment) * RATE)
-        if np.isnan(value):
-            assert place not in known
-            unknown += 1
-        else:
-            assert value == pytest.approx(known[place], rel=1e-5)
-    assert unknown and not np.isnan(velocity[:, 0]).any()
-    assert not hidden.any() and hidden.shape == (500, 5)
-    np.testing.assert_array_equal(batches(3)[0], times)
+    for of, row, values in zip(batch.of, moments, batch.velocity, strict=True):
+        for moment, value in zip(row, values, strict=True):
+            place = round(float(moment) * RATE)
+            if np.isnan(value):
+                assert place not in known[of]
+                unknown += 1
+            else:
+                assert value == pytest.approx(known[of][place], rel=1e-5)
+    assert unknown and not np.isnan(batch.velocity[:, 0]).any()
+    assert not batch.hidden.any() and batch.hidden.shape == (500, 1 + 4 + 6)
+    assert (np.diff(batch.of) >= 0).all()
+    assert 200 < np.count_nonzero(batch.of == 0) < 300  # as long as the other
+    np.testing.assert_array_equal(batches(3).times, batch.times)
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -344,4 +421,4 @@ def test_a_session_without_behaviour_is_refused_by_name():
 
 def test_two_units_of_one_id_are_refused():
     with pytest.raises(InputError, match="session one: two units"):
-        wheel_poyo.build(Window(0.5), ["a", "a"], "one", POYO)
+        build(Window(0.5), {"one": ["a", "a"]}, POYO)

@@ -134,6 +134,22 @@ def test_the_wheel_has_a_table_where_sessions_are_named_for_it(given, plan):
     assert wheel.decodings() == [f"results/wheel/mouse/seed{seed}.json" for seed in (0, 1)]
 
 
+@pytest.mark.parametrize(
+    ("joint", "trained_on"),
+    [
+        (None, ["mouse", "rat", "watcher"]),
+        (["watcher", "rat"], ["watcher", "rat"]),
+        ([], []),
+    ],
+)
+def test_wheels_are_decoded_jointly_where_two_or_more_are_named_for_it(joint, trained_on, given):
+    names = ["mouse", "rat", "watcher"]
+    plan = Plan({**given, "wheel": {"sessions": names, "joint": joint, "seeds": 1}})
+    assert plan.joint_wheel == trained_on
+    alone = [f"results/wheel/{name}/seed0.json" for name in names]
+    assert plan.decodings() == alone + ["results/wheel_joint/seed0.json"] * bool(trained_on)
+
+
 def test_a_config_may_name_the_tables_that_are_made_without_a_target(given):
     plan = Plan({**given, "tables": ["fitted"]})
     assert plan.ablations.tables("bridge") == []

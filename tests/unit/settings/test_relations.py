@@ -109,6 +109,19 @@ def test_a_section_of_one_object_is_checked_too():
         completed("decode-wheel", {"ridge_bin_ms": 30})
 
 
+@pytest.mark.parametrize(
+    ("joint", "message"),
+    [
+        (["rat", "cat"], r"wheel\.joint: 'cat' is not among sessions; add it there"),
+        (["rat"], r"wheel\.joint: 'rat' alone is what sessions decodes"),
+    ],
+)
+def test_sessions_that_are_decoded_jointly_are_several_of_those_decoded_alone(joint, message):
+    wheel = {"sessions": ["mouse", "rat"], "joint": joint}
+    with pytest.raises(InputError, match=message):
+        validated_config({"models": {}, "ablations": {}, "wheel": wheel}, load_schema())
+
+
 def test_a_models_override_is_checked_against_its_other_settings():
     kinds = load_schema()["properties"]["models"]["x-kinds"]
     models = Models(config("models", REGRESSION), kinds)

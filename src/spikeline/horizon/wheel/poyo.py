@@ -1,35 +1,25 @@
-"""POYO on one session's wheel: `torch_brain.models.POYO`, fed whole batches of windows at once.
+"""POYO on wheels: `torch_brain.models.POYO`, fed whole batches of windows at once.
 
 `POYO.tokenize` and `collate` take a window at a time, 2 ms each; the tokens here are the same, in
-the same order, gathered for a batch by index. In training, a window is drawn at any sample of the
-train blocks and the velocity asked for at several moments before its own as well, which teaches the
-units' embeddings faster; an estimate is always that of the window's own moment, so it reads no
-spike that the other decoders do not.
+the same order, gathered for a batch by index. One network may know several sessions: each has
+embeddings of its own for its units and for itself, and the rest is shared. An estimate is that of
+the window's own moment, so it reads no spike that the other decoders do not.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_brain.models import POYO
 
 from spikeline.errors import InputError
-from spikeline.horizon.wheel.task import Samples, Spikes, Task, Window
+from spikeline.horizon.wheel.task import Spikes, Window
 from spikeline.training.device import mixed_precision
-from spikeline.training.loop import train
-from spikeline.training.schedule import Schedule
-from spikeline.training.state import StateFile, fingerprint
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-logger = logging.getLogger(__name__)
 
 # Windows of an estimate's batch.
 BATCH = 64
@@ -41,7 +31,10 @@ EMBEDDING_SCALE = 0.3
 
 @dataclass
 class PoyoDecoder:
-    """A network, and the vocabulary indices of its units and session."""
+    """A network for one session: the vocabulary indices of its units and of itself.
+
+    Decoders that were trained jointly have the same `model`.
+    """
 
     model: POYO
     window: Window
@@ -111,85 +104,22 @@ class PoyoDecoder:
         return np.concatenate(parts)
 
 
-def fit_poyo(
-    task: Task,
-    units: list[str],
-    session: str,
-    settings: Mapping[str, Any],
-    *,
-    seed: int,
-    fabric: Fabric,
-    state_file: StateFile | None = None,
-) -> tuple[PoyoDecoder, list[dict]]:
-    """Train on train blocks; it ends with the weights of the best epoch on valid blocks.
+def build(
+    window: Window, sessions: Mapping[str, Sequence[str]], settings: Mapping[str, Any]
+) -> list[PoyoDecoder]:
+    """A network with fresh weights, on the CPU: a decoder of it for each session.
 
     Args:
-        units: ids of the units, distinct.
-        session: id of the session.
-        settings: latent_step_ms, latents_per_step, shortest_period_ms, dim, dim_head, cross_heads,
-            heads, depth, dropout, unit_dropout, queries, batch_size, steps_per_epoch, epochs,
-            learning_rate, weight_decay, warmup_epochs, patience, validation_samples.
-        seed: of weights, batches and dropout.
-        fabric, state_file: see `spikeline.training.loop.train`.
-
-    Returns:
-        The decoder, and one row per epoch: epoch, member, learning_rate, loss (squared error),
-        score (R2 on valid moments).
-    """
-    torch.manual_seed(2 * seed)  # the loop seeds itself, with another number
-    decoder = build(task.window, units, session, settings)
-    device = fabric.device
-    decoder.model.to(device)
-    logger.info("POYO: %s parameters", f"{decoder.parameters:,}")
-    batches = _Batches(task, settings, seed)
-    valid = task.valid.evenly(settings["validation_samples"])
-    deviation = float(((valid.velocity - valid.velocity.mean()) ** 2).sum())
-
-    def loss(number: int) -> Tensor:
-        times, queries, velocity, hidden = batches(number)
-        inputs = decoder.inputs(task.spikes, times)
-        if settings["unit_dropout"]:
-            # Indexed by vocabulary, in which 0 is padding.
-            shown = torch.from_numpy(~hidden).to(device)
-            inputs["input_mask"] &= shown.gather(1, inputs["input_unit_index"])
-        with mixed_precision(device):
-            estimate = decoder.model(
-                **inputs, output_timestamps=torch.from_numpy(queries).to(device)
-            )
-        target = torch.from_numpy(velocity).to(device)
-        known = ~target.isnan()
-        error = (estimate[..., 0].float() - target.nan_to_num()).square() * known
-        return (error.sum() / known.sum())[None]
-
-    def score() -> dict[str, Tensor]:
-        estimate = decoder.estimate(task.spikes, valid.times)
-        error = float(((estimate - valid.velocity) ** 2).sum())
-        # Where nothing moves in valid blocks, the least error is best all the same.
-        return {"score": torch.tensor([1 - error / deviation if deviation else -error])}
-
-    history = train(
-        decoder.model,
-        loss,
-        Schedule.of(settings, settings["steps_per_epoch"]),
-        fabric=fabric,
-        seed=2 * seed + 1,
-        score=score,
-        state_file=state_file,
-        fingerprint=_fingerprint(task, units, session, settings, seed),
-    )
-    return decoder, history
-
-
-def build(
-    window: Window, units: list[str], session: str, settings: Mapping[str, Any]
-) -> PoyoDecoder:
-    """A network with fresh weights, on the CPU.
+        window: which spikes an estimate reads.
+        sessions: {name: ids of its units}; units of one id in two sessions are two units.
+        settings: as of `spikeline.horizon.wheel.training.fit_poyo`.
 
     Raises:
-        InputError: two units of one id.
+        InputError: two units of one id in a session.
     """
-    if len(set(units)) < len(units):
-        raise InputError(f"session {session}: two units have the same id; make them distinct")
+    for name, units in sessions.items():
+        if len(set(units)) < len(units):
+            raise InputError(f"session {name}: two units have the same id; make them distinct")
     model = POYO(
         sequence_length=window.length,
         latent_step=settings["latent_step_ms"] / 1000,
@@ -208,56 +138,30 @@ def build(
         t_max=LONGEST_PERIOD * window.length,
     )
     # What `init_vocabs` does with a Dataset.
-    model.unit_emb.initialize_vocab(units)
-    model.session_emb.initialize_vocab([session])
-    tokens = np.asarray(model.unit_emb.tokenizer(units), np.int64)
-    return PoyoDecoder(model, window, tokens, int(model.session_emb.tokenizer(session)))
+    own = {name: [f"{name}/{unit}" for unit in units] for name, units in sessions.items()}
+    model.unit_emb.initialize_vocab([unit for units in own.values() for unit in units])
+    model.session_emb.initialize_vocab(list(own))
+    return [
+        PoyoDecoder(
+            model,
+            window,
+            np.asarray(model.unit_emb.tokenizer(units), np.int64),
+            int(model.session_emb.tokenizer(name)),
+        )
+        for name, units in own.items()
+    ]
 
 
-class _Batches:
-    """Random training windows, each batch a function of (seed, step) alone."""
+def collated(batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The inputs of several sessions' windows one below the other, the shorter ones padded."""
+    length = max(batch["input_mask"].shape[1] for batch in batches)
 
-    def __init__(self, task: Task, settings: Mapping[str, Any], seed: int):
-        self.dense, self.window, self.seed = task.dense, task.window, seed
-        self.units = task.spikes.units
-        self.batch_size, self.queries = settings["batch_size"], settings["queries"]
-        self.unit_dropout = settings["unit_dropout"]
-        self.step = _step(task.dense)
-        # Velocity by sample number, unknown outside train blocks.
-        self.place = np.rint(task.dense.times / self.step).astype(np.int64)
-        self.velocity = np.full(self.place[-1] + 1, np.nan, np.float32)
-        self.velocity[self.place] = task.dense.velocity
+    def padded(values: Tensor) -> Tensor:
+        return nn.functional.pad(values, (0, length - values.shape[1]))
 
-    def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Moments (batch,), query times (batch, queries), velocity there (NaN: not to be learned),
-        and units to hide (batch, units + 1) with padding first."""
-        random = np.random.default_rng([self.seed, 2, step])
-        place = random.choice(self.place, self.batch_size)
-        # The window's own moment, then others back to the window's start.
-        span = int(self.window.moment / self.step + 1e-6)
-        back = random.integers(0, span + 1, (self.batch_size, self.queries))
-        back[:, 0] = 0
-        source = place[:, None] - back
-        velocity = np.where(source >= 0, self.velocity[source.clip(0)], np.nan)
-        queries = (self.window.moment - back * self.step).astype(np.float32)
-        hidden = random.random((self.batch_size, self.units + 1)) < self.unit_dropout
-        return place * self.step, queries, velocity.astype(np.float32), hidden
-
-
-def _step(dense: Samples) -> float:
-    """Seconds between two samples of the behaviour."""
-    return float(np.diff(dense.times).min()) if len(dense) > 1 else 1.0
-
-
-def _fingerprint(
-    task: Task, units: list[str], session: str, settings: Mapping[str, Any], seed: int
-) -> str:
-    return fingerprint(
-        [dict(settings), seed, units, session, task.window.length, task.window.lookahead],
-        task.spikes.times,
-        task.spikes.unit_index,
-        task.dense.times,
-        task.dense.velocity,
-        task.valid.times,
-        task.valid.velocity,
-    )
+    return {
+        name: torch.cat(
+            [padded(one[name]) if name.startswith("input_") else one[name] for one in batches]
+        )
+        for name in batches[0]
+    }

@@ -10,7 +10,7 @@ samples, at equal steps within each block, and each is scored once:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from torch_brain.data import Data
 
 SPLITS = ("train", "valid", "test")
-# Stretches of a test block that are resampled: longer than a movement, so that they are independent
-# enough, and shorter than a block, of which a short session has two.
+# Stretches of a test block whose errors are summed, and from which intervals form their own pieces.
 PIECE_S = 5.0
 
 
@@ -64,11 +63,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Samples:
-    """Moments of one split: times (n,) seconds, velocity (n,) z-scored, piece (n,) int64."""
+    """Moments of one split: times (n,) seconds, velocity (n,) z-scored, piece (n,) int64.
+
+    `blocks` (pieces,) int64 is the number of each piece's block.
+    """
 
     times: np.ndarray
     velocity: np.ndarray
     piece: np.ndarray
+    blocks: np.ndarray
 
     def __len__(self) -> int:
         return len(self.times)
@@ -78,7 +81,7 @@ class Samples:
         if len(self) <= count:
             return self
         rows = np.linspace(0, len(self) - 1, count).round().astype(int)
-        return Samples(self.times[rows], self.velocity[rows], self.piece[rows])
+        return Samples(self.times[rows], self.velocity[rows], self.piece[rows], self.blocks)
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,14 @@ class Task:
 class Sums:
     """Squared errors of a decoder, before any division: (pieces,) float64 each.
 
-    sse: squared errors; sst: squared deviations from the mean over all test moments; samples:
-    moments. Z-scored units.
+    sse: squared errors; sst: squared deviations from the mean over all test moments, both of
+    z-scores; samples: moments; blocks: the number of each piece's block.
     """
 
     sse: np.ndarray
     sst: np.ndarray
     samples: np.ndarray
+    blocks: np.ndarray
 
     @property
     def r2(self) -> float:
@@ -158,8 +162,7 @@ def task_of(data: Data, settings: Mapping[str, Any], where: str) -> Task:
     if not std > 0:
         raise InputError(f"{where}: its velocity never changes in train blocks; leave it out")
     scaled = {
-        name: Samples(part.times, (part.velocity - mean) / std, part.piece)
-        for name, part in found.items()
+        name: replace(part, velocity=(part.velocity - mean) / std) for name, part in found.items()
     }
     if not np.ptp(scaled["test"].velocity) > 0:
         raise InputError(f"{where}: its velocity never changes in test blocks; leave it out")
@@ -168,7 +171,7 @@ def task_of(data: Data, settings: Mapping[str, Any], where: str) -> Task:
 
 def score_sums(estimate: np.ndarray, samples: Samples) -> Sums:
     """Sums per piece of estimates (n,) of the samples' velocity."""
-    pieces = int(samples.piece.max()) + 1
+    pieces = len(samples.blocks)
 
     def total(values: np.ndarray) -> np.ndarray:
         return np.bincount(samples.piece, weights=values, minlength=pieces)
@@ -178,9 +181,10 @@ def score_sums(estimate: np.ndarray, samples: Samples) -> Sums:
         total((samples.velocity - np.asarray(estimate, np.float64)) ** 2),
         total(deviation**2),
         total(np.ones(len(samples))).astype(np.int64),
+        samples.blocks,
     )
     kept = sums.samples > 0  # a piece whose velocities are all unknown
-    return Sums(sums.sse[kept], sums.sst[kept], sums.samples[kept])
+    return Sums(sums.sse[kept], sums.sst[kept], sums.samples[kept], sums.blocks[kept])
 
 
 def control_shifts(duration: float, count: int, seed: int) -> np.ndarray:
@@ -198,7 +202,7 @@ def _samples(
 ) -> Samples:
     """Every `every`-th sample of each block whose velocity is known and whose window lies in the
     session; pieces are numbered over the blocks."""
-    indices, pieces, first = [], [], 0
+    indices, pieces, counts, first = [], [], [], 0
     for start, end in blocks:
         # Microseconds of rounding move no sample over an edge.
         inside = np.arange(int(np.ceil(start * rate - 1e-4)), int(np.ceil(end * rate - 1e-4)))
@@ -207,6 +211,7 @@ def _samples(
         piece = ((inside / rate - start) / (end - start) * count).astype(np.int64)
         indices.append(inside)
         pieces.append(first + piece.clip(0, count - 1))
+        counts.append(count)
         first += count
     index = np.concatenate(indices) if indices else np.zeros(0, np.int64)
     piece = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
@@ -214,4 +219,5 @@ def _samples(
     begin = window.starts(times)
     kept = (begin >= -1e-9) & (begin + window.length <= duration + 1e-9)
     kept &= np.isfinite(velocity[index])
-    return Samples(times[kept], velocity[index][kept], piece[kept])
+    of = np.repeat(np.arange(len(counts)), counts)
+    return Samples(times[kept], velocity[index][kept], piece[kept], of)
