@@ -15,6 +15,7 @@ import numpy as np
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_bytes
 from spikeline.artifacts.formats import seal
+from spikeline.artifacts.formats.heaps import heaps_end
 from spikeline.errors import InputError
 
 # Attribute of the file that names its contract.
@@ -51,6 +52,9 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
     except OSError as error:
         reason = "truncated" if "truncated" in str(error) else "not an HDF5 file"
         raise InputError(f"{path}: {reason}; fetch or make it again") from None
+    if not heaps_end(path):
+        handle.close()
+        raise InputError(f"{path}: is damaged (a heap without an end); make it again")
     with handle:
         try:
             found = contract_name(handle)
