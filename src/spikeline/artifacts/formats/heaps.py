@@ -1,4 +1,4 @@
-"""Whether the heaps of an HDF5 file, which hold its text, end: on a damaged one HDF5 walks for ever.
+"""Whether heaps of an HDF5 file, which hold its text, end: on a damaged one HDF5 never stops.
 
 A global heap is a header, `GCOL`, a version, three zeros and a size, and then objects one behind
 the other: an index, a count of references, four zeros, a size, and so many bytes, padded to eight.
