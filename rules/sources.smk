@@ -3,6 +3,7 @@
 # CONSUMES  config: datasets, subjects, sessions, stimuli; an address or a local path; twins
 # PRODUCES  resources/recordings/{subject}/         the recording as its source wrote it
 #           resources/recordings/{session}/         the same, by a client in its own environment
+#           resources/logins/{dataset}.json         who is logged in; the token stays in ONE's own file
 #           resources/archives/{stimuli}.zip        the images as their source packed them
 #           resources/captions/{stimuli}.tsv        a caption for each image, where there are any
 #           resources/categories/{stimuli}.tsv      what its images belong to, where it is known
@@ -22,6 +23,7 @@ localrules:
     fetch_categories,
     fetch_factors,
     fetch_archive,
+    fetch_ibl_login,
     fetch_ibl,
     fetch_allen,
     fetch_allen_templates,
@@ -195,11 +197,33 @@ rule fetch_archive:
         "spikeline fetch-file {params.origin:q} --output {output:q} 2> {log:q}"
 
 
+rule fetch_ibl_login:
+    """Log in to an Alyx database once, for all jobs that read from it."""
+    input:
+        environment="resources/environments/ibl",
+    output:
+        "resources/logins/{dataset}.json",
+    log:
+        "logs/fetch_ibl_login/{dataset}.log",
+    wildcard_constraints:
+        dataset=PLAN.named("datasets", "one"),
+    resources:
+        mem=scaled(1),
+        runtime=minutes(10),
+        client_files=1,
+    params:
+        database=asks(PLAN.sources.login_arguments),
+    shell:
+        "client {input.environment:q} fetch-ibl-login {params.database:q} --output {output:q} 2> {log:q}"
+
+
 rule fetch_ibl:
     """Load one IBL session with ONE and export it as plain arrays."""
     input:
         environment="resources/environments/ibl",
         cache=asks(lambda session: PLAN.sources.cache("sessions", session)),
+        # Another login is no reason to fetch again.
+        login=ancient(asks(PLAN.sources.login)),
     output:
         directory("resources/recordings/{session}"),
     log:
@@ -231,12 +255,13 @@ rule fetch_allen:
         session=PLAN.named("sessions", "allen"),
     resources:
         mem=scaled(4),
-        runtime=minutes(120),
+        runtime=minutes(lambda wildcards: PLAN.sources.allen_minutes("sessions", wildcards.session)),
+        client_files=1,
     params:
-        cache=asks(lambda session: PLAN.sources.allen_cache("sessions", session)),
+        cache=asks(lambda session: PLAN.sources.allen_arguments("sessions", session)),
         number=asks(lambda session: PLAN.config.entry("sessions", session)["session"]),
     shell:
-        "client {input.environment:q} fetch-allen --cache {params.cache:q}"
+        "client {input.environment:q} fetch-allen {params.cache:q}"
         " --session {params.number} --output {output:q} 2> {log:q}"
 
 
@@ -253,12 +278,13 @@ rule fetch_allen_templates:
         stimuli=PLAN.named("stimuli", "allen_templates"),
     resources:
         mem=scaled(4),
-        runtime=minutes(120),
+        runtime=minutes(lambda wildcards: PLAN.sources.allen_minutes("stimuli", wildcards.stimuli)),
+        client_files=1,
     params:
-        cache=asks(lambda stimuli: PLAN.sources.allen_cache("stimuli", stimuli)),
+        cache=asks(lambda stimuli: PLAN.sources.allen_arguments("stimuli", stimuli)),
         templates=asks(PLAN.sources.template_arguments),
     shell:
-        "client {input.environment:q} fetch-allen-templates --cache {params.cache:q}"
+        "client {input.environment:q} fetch-allen-templates {params.cache:q}"
         " {params.templates:q} --output {output:q} 2> {log:q}"
 
 

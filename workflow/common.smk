@@ -47,6 +47,12 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
+# A client's own files, its token and its cache's tables, have one writer at a time. Here and not in
+# a profile: --resources on the command line would replace the profile's.
+if "client_files" not in workflow.global_resources:
+    workflow.global_resources["client_files"] = 1
+
+
 wildcard_constraints:
     subject=ENTRY_NAME,
     stimuli=ENTRY_NAME,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 
 import pytest
@@ -143,3 +144,41 @@ def test_a_release_table_names_the_sessions_and_merges_their_probes(shipped, mon
     assert plan.rules["fetch_ibl"] == len(eids) == 230
     assert plan.rules["normalise_features"] == 5
     assert "gpu=1" in plan.text.split("rule train_forecaster:")[1].split("\n[")[0]
+
+
+@pytest.fixture
+def remote(finished):
+    """A copy in which two sessions of a database, not of a twin, can be fetched too."""
+    config = finished.config
+    config["datasets"]["far"] = {"kind": "one", "url": "https://alyx.example"}
+    for number in (1, 2):
+        config["sessions"][f"far_{number}"] = {
+            "kind": "ibl", "dataset": "far", "session": f"2020-01-0{number}_1_A",
+            "probes": ["probe00"],
+        }  # fmt: skip
+    finished.configure(config)
+    return finished
+
+
+FAR = ("results/sessions/far_1.h5", "results/sessions/far_2.h5")
+
+
+def test_one_login_serves_every_session_of_a_database(remote):
+    shown = remote.snakemake("-n", "-p", "--", *FAR)
+    assert shown.rules == {"fetch_ibl_login": 1, "fetch_ibl": 2, "convert_ibl": 2}
+    assert shown.text.count("--login resources/logins/far.json") == 2
+    assert shown.text.count("fetch-ibl-login --url https://alyx.example") == 1
+    assert "fetch_ibl_login" not in remote.plan("results/sessions/mouse.h5").rules
+
+
+def test_another_login_fetches_nothing_again(remote):
+    done = remote.snakemake("--cores", "2", "--resources", "gpu=1", "--", *FAR)
+    assert done.status == 0, done.text[-3000:]
+    # Limits on the command line leave that of the clients' files.
+    (limits,) = [line for line in done.text.splitlines() if line.startswith("Provided resources:")]
+    assert re.search(r"\bclient_files\b\D+1\b", limits) and re.search(r"\bgpu\b\D+1\b", limits)
+    login = remote.folder / "resources/logins/far.json"
+    login.write_text("somebody else")
+    assert not remote.plan(*FAR).rules
+    login.unlink()
+    assert not remote.plan(*FAR).rules

@@ -49,7 +49,8 @@ def test_every_file_of_rules_says_what_it_consumes_and_produces(repository):
 
 def test_rules_name_only_the_resources_that_every_site_has(rule_texts):
     # How often training saves its state is for the run to choose, and reruns nothing.
-    known = {"gpu", "mem", "runtime", "state_interval_s"}
+    # A client's own files have one writer at a time.
+    known = {"gpu", "mem", "runtime", "state_interval_s", "client_files"}
     for name, text in rule_texts.items():
         block = re.search(r"^    resources:\n((?: {8}.*\n)+)", text, re.M)
         assert block, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from spikeline.artifacts import provenance, sessions
@@ -16,6 +17,8 @@ from spikeline.cli._options import (
 )
 from spikeline.sources.allen import read_recording
 from spikeline.sources.conversion import to_session
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +35,10 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options, "convert-allen")
     path = Path(options.recording)
     nwb = path if path.suffix == ".nwb" else path / "session.nwb"
-    data = to_session(read_recording(nwb, name_of(options)), settings)
+    channels = path / "channels.tsv"
+    if not channels.is_file():
+        log.warning("%s: regions are those of the file, not of the release's table", nwb)
+        channels = None
+    data = to_session(read_recording(nwb, name_of(options), channels), settings)
     record = provenance.describe(__name__, settings, [options.recording])
     sessions.save(options.output, data, record)

@@ -12,23 +12,26 @@ from pathlib import Path
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_folder, sha256
+from spikeline.cli._allen import add_downloads, downloads_of
 from spikeline.cli._options import start_log
 from spikeline.sources import allen_client
+from spikeline.sources.columns import write_columns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", required=True, type=int, help="its number in the release")
     parser.add_argument("--cache", required=True, metavar="DIR", help="folder of AllenSDK's cache")
-    parser.add_argument("--attempts", type=int, default=3, help="tries of a download (3)")
-    parser.add_argument("--output", required=True, metavar="DIR", help="a folder: session.nwb")
+    add_downloads(parser)
+    parser.add_argument("--output", required=True, metavar="DIR", help="session.nwb, channels.tsv")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    cache = allen_client.open_cache(options.cache, options.attempts)
-    path, facts = allen_client.session_file(cache, options.session)
+    cache = allen_client.open_cache(options.cache, **downloads_of(options))
+    path, channels, facts = allen_client.session_file(cache, options.session)
     with atomic_folder(options.output) as folder:
         _place(path, folder / "session.nwb")
+        write_columns(folder / "channels.tsv", channels)
         origin = {
             "name": f"Allen Visual Coding, {options.cache}: session {options.session}",
             "sha256": sha256(folder / "session.nwb"),

@@ -10,6 +10,7 @@ import zipfile
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_path
+from spikeline.cli._allen import add_downloads, downloads_of
 from spikeline.cli._options import add_output, start_log
 from spikeline.errors import InputError
 from spikeline.sources import allen_client
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--movies", nargs="*", default=[], choices=list(allen_client.MOVIES), help="movies (none)"
     )
-    parser.add_argument("--attempts", type=int, default=3, help="tries of a download (3)")
+    add_downloads(parser)
     add_output(parser, "archive, zip")
 
 
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     origin = {"name": f"Allen Visual Coding, {options.cache}: stimulus templates"}
     record = provenance.describe(__name__, settings, origin=origin)
     record["origins"].update(allen_client.inherited_origins(options.cache))
-    cache = allen_client.open_cache(options.cache, options.attempts)
+    cache = allen_client.open_cache(options.cache, **downloads_of(options))
     with atomic_path(options.output) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for name, values in allen_client.templates(

@@ -1,7 +1,7 @@
 """Fetch an IBL session with ONE and export it as plain arrays.
 
 Runs in the client's own environment (envs/ibl.txt). A local tree with ONE's cache tables needs no
-network and no password.
+network and no login.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_folder, write_text
-from spikeline.cli._options import secret, start_log
+from spikeline.cli._options import start_log
 from spikeline.errors import InputError
 from spikeline.sources import ibl_client
 from spikeline.sources.columns import write_columns
@@ -32,35 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--url", help="address of an Alyx database")
     parser.add_argument("--revision", help="date of the spike sorting to read, e.g. 2024-05-06")
-    parser.add_argument(
-        "--password-variable",
-        default="ONE_PASSWORD",
-        help="environment variable that holds the database's password (ONE_PASSWORD)",
-    )
+    parser.add_argument("--login", metavar="FILE", help="with --url: what fetch-ibl-login made")
     parser.add_argument("--attempts", type=int, default=3, help="tries of a network step (3)")
+    parser.add_argument("--pause", type=float, default=10, help="seconds after the first (10)")
     parser.add_argument("--output", required=True, metavar="DIR", help="the export, a folder")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    if not (options.cache or options.url):
-        raise InputError("--cache: give a local tree, or the --url of a database")
+    if not options.cache:
+        raise InputError("--cache: give a local tree, or a folder for what --url sends")
     # ONE's own tables are read, never written: a tree is an input like any other.
-    password = secret(options.password_variable)
-    one = ibl_client.retried(
-        lambda: ibl_client.open_one(
-            options.cache, options.url, password.decode() if password else None
-        ),
-        options.url or options.cache,
-        options.attempts,
-    )
-    eid, details = ibl_client.retried(
-        lambda: ibl_client.find_session(one, options.session), options.session, options.attempts
-    )
+    one = ibl_client.open_one(options.cache, options.url, options.login)
+    tries = (options.session, options.attempts, options.pause)
+    eid, details = ibl_client.retried(lambda: ibl_client.find_session(one, tries[0]), *tries)
     with atomic_folder(options.output) as folder:
-        probes = ibl_client.retried(
-            lambda: _export(one, eid, options, folder), options.session, options.attempts
-        )
+        probes = ibl_client.retried(lambda: _export(one, eid, options, folder), *tries)
         described = {**details, "probes": probes, "revision": options.revision}
         write_text(folder / "session.json", json.dumps(described, indent=1) + "\n")
         provenance.write_beside(folder, _record(one, eid, options))

@@ -15,12 +15,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--password-variable", help="environment variable that holds the archive's password"
     )
+    parser.add_argument(
+        "--shorter-side", type=int, metavar="PIXELS", help="reduce larger images to it (keep all)"
+    )
     add_output(parser, "the plain zip")
 
 
 def run(options: argparse.Namespace) -> None:
     start_log()
-    settings = {"prefix": options.prefix}
+    settings = {"prefix": options.prefix, "shorter_side": options.shorter_side}
     record = provenance.describe(__name__, settings, [options.images])
     stimuli.pack(
         options.images,
@@ -29,4 +32,5 @@ def run(options: argparse.Namespace) -> None:
         prefix=options.prefix,
         password=secret(options.password_variable),
         password_variable=options.password_variable or "",
+        shorter_side=options.shorter_side,
     )

@@ -23,6 +23,8 @@ _DATASET_OF = {
 }
 _TWIN_OF = {"datalad": "ventral", "one": "behaving", "allen": "behaving"}
 _TWIN_FOLDER = {"one": "alf", "allen": "nwb"}
+# Where ONE keeps what it downloads.
+ONE_CACHE = "resources/caches/one"
 # What rule simulate_place_cells writes, apart from the true rates.
 PLACE_CELL_ARRAYS = (
     "spikes.times.npy", "spikes.clusters.npy", "tracking.times.npy", "tracking.position.npy",
@@ -96,11 +98,40 @@ class Sources(Subjects):
         local = self.cache("sessions", session)
         if local:
             return ["--cache", local, *revision]
-        return ["--url", entry["url"], "--cache", "resources/caches/one", *revision]
+        login = self.login(session)
+        return ["--url", entry["url"], "--cache", ONE_CACHE, "--login", login, *revision]
 
-    def allen_cache(self, section: str, name: str) -> str:
-        """The folder of AllenSDK's cache for a session or stimulus set."""
-        return self.cache(section, name) or location(self._dataset_of(section, name)["cache"])
+    def login(self, session: str) -> Files:
+        """The login to the database that a session is in; none where it lies here."""
+        dataset = self.config.entry("sessions", session)["dataset"]
+        remote = "url" in self._dataset_of("sessions", session)
+        return f"resources/logins/{dataset}.json" if remote else []
+
+    def login_arguments(self, dataset: str) -> list[str]:
+        """Which database `fetch-ibl-login` logs in to.
+
+        Raises:
+            InputError: the dataset lies here.
+        """
+        entry = self.dataset(dataset, "one")
+        if "url" not in entry:
+            raise InputError(f"config datasets.{dataset}: has no url; nothing to log in to")
+        server = flag("--data-server", entry["data_server"])
+        return ["--url", location(entry["url"]), "--cache", ONE_CACHE, *server]
+
+    def allen_arguments(self, section: str, name: str) -> list[str]:
+        """Which cache AllenSDK opens for a session or stimulus set, and how it is filled."""
+        local = self.cache(section, name)
+        if local:
+            return ["--cache", local]
+        entry = self._dataset_of(section, name)
+        server = flag("--server", entry["server"])
+        timeout = flag("--timeout-minutes", entry["timeout_minutes"])
+        return ["--cache", location(entry["cache"]), *server, *timeout]
+
+    def allen_minutes(self, section: str, name: str) -> float:
+        """Wall time that a job with AllenSDK's cache is given: its downloads, and reading them."""
+        return self._dataset_of(section, name)["timeout_minutes"] + 60
 
     def _dataset_of(self, section: str, name: str) -> Any:
         entry = self.config.entry(section, name)
@@ -289,7 +320,8 @@ class Sources(Subjects):
         """How `pack-stimuli` names and opens the images."""
         entry = self.config.entry("stimuli", stimuli)
         password = flag("--password-variable", entry.get("password_variable"))
-        return [*flag("--prefix", entry["prefix"]), *password]
+        side = flag("--shorter-side", entry.get("shorter_side"))
+        return [*flag("--prefix", entry["prefix"]), *password, *side]
 
     def local_weights(self, encoder: str) -> Files:
         """A folder of weights in local-dir: format, trained here or named in the config."""
@@ -327,9 +359,11 @@ class Sources(Subjects):
         return local_file(images, f"config encoders.{encoder}.images") if images else []
 
     def file_arguments(self, section: str, name: str, key: str) -> list[str]:
-        """Which file `fetch-file` copies or downloads, and its checksum."""
+        """Which file `fetch-file` copies or downloads, its checksum, and what opens it."""
         entry = self.config.entry(section, name)
-        return ["--location", location(entry[key]), *flag("--sha256", entry["sha256"])]
+        password = flag("--password-variable", entry.get("password_variable"))
+        checksum = flag("--sha256", entry["sha256"])
+        return ["--location", location(entry[key]), *checksum, *password]
 
     def clip_settings(self, encoder: str) -> str:
         """The settings by which the demo's encoder is trained."""

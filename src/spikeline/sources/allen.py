@@ -2,11 +2,14 @@
 
 Good units are those that AllenSDK keeps by default: of good quality, on a valid channel inside the
 brain, presence_ratio >= 0.95, isi_violations <= 0.5 and amplitude_cutoff <= 0.1 (Siegle et al.
-2021, Nature 592:86; `UNIT_FILTER_DEFAULTS` of allensdk 2.16). A metric that is NaN fails.
+2021, Nature 592:86; `UNIT_FILTER_DEFAULTS` of allensdk 2.16). A metric that is NaN fails. The file
+says which units are inside the brain; the region of each is that of the release's table of
+channels, as AllenSDK has it, where `fetch-allen` left one.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import warnings
@@ -19,11 +22,14 @@ import numpy as np
 
 from spikeline.errors import InputError
 from spikeline.sources.behaviour import Track
+from spikeline.sources.columns import read_columns
 from spikeline.sources.recordings import Recording
 from spikeline.sources.spikes import Spikes
 
 if TYPE_CHECKING:
     from pynwb import NWBFile
+
+log = logging.getLogger(__name__)
 
 MINIMUM = {"presence_ratio": 0.95}
 MAXIMUM = {"isi_violations": 0.5, "amplitude_cutoff": 0.1}
@@ -35,8 +41,13 @@ MOVIE = re.compile(r"natural_movie_(one|three|1|3)(_more_repeats)?$")
 MOVIE_NAMES = {"1": "one", "3": "three"}
 
 
-def read_recording(path: str | os.PathLike[str], name: str) -> Recording:
+def read_recording(
+    path: str | os.PathLike[str], name: str, channels: str | os.PathLike[str] | None = None
+) -> Recording:
     """The recording in an NWB file of the Visual Coding release.
+
+    Args:
+        channels: AllenSDK's table of channels and their regions; None takes the file's own.
 
     Raises:
         InputError: missing or damaged, no stimulus table, or no units.
@@ -46,6 +57,9 @@ def read_recording(path: str | os.PathLike[str], name: str) -> Recording:
             raise InputError(f"{path}: holds no units; fetch it again")
         stimuli = _stimuli(nwb, path)
         clusters = _clusters(nwb, path)
+        peak = clusters.pop("channel")
+        if channels is not None:
+            _place_in_regions(clusters, peak, channels)
         spikes = _spikes(nwb, path, clusters["good"])
         return Recording(
             name=name,
@@ -146,8 +160,31 @@ def _clusters(nwb: NWBFile, path: str | os.PathLike[str]) -> dict[str, np.ndarra
         "region": np.where(inside, region, ""),
         "depth": np.where(found, depth, np.nan).astype(np.float32),
         **{name: np.asarray(units[name][:], np.float32) for name in kept},
+        "channel": peak,
         "good": good,
     }
+
+
+def _place_in_regions(
+    clusters: dict[str, np.ndarray], peak: np.ndarray, path: str | os.PathLike[str]
+) -> None:
+    """Give clusters the regions of AllenSDK's channels; what is on none of them is not good.
+
+    Args:
+        peak: the channel of each cluster.
+        path: the table of channels.
+    """
+    table = read_columns(path)
+    if not {"channel", "region"} <= set(table) or not len(table["channel"]):
+        raise InputError(f"{path}: is no table of channels; fetch the recording again")
+    regions = dict(zip(table["channel"].astype(np.int64).tolist(), table["region"], strict=True))
+    known = np.isin(peak, table["channel"])
+    clusters["good"] &= known
+    named = np.asarray([regions.get(channel, "") for channel in peak.tolist()], np.str_)
+    moved = int((clusters["good"] & (named != clusters["region"])).sum())
+    if moved:
+        log.info("%s: %d good units lie in another region than their file says", path, moved)
+    clusters["region"] = np.where(known, named, clusters["region"])
 
 
 def _running(nwb: NWBFile, path: str | os.PathLike[str]) -> Track | None:

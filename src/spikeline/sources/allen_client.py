@@ -1,13 +1,15 @@
 """Allen's Visual Coding sessions and stimulus templates by their own client, AllenSDK.
 
 Runs in the client's environment (envs/allen.txt). A session stays an NWB file, which
-`sources/allen.py` reads in the workflow's environment.
+`sources/allen.py` reads in the workflow's environment. Downloads are ours: AllenSDK's own begin
+anew where they break off, and take an error page for the file.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ import numpy as np
 
 from spikeline.artifacts import provenance
 from spikeline.errors import InputError
+from spikeline.sources import download
 
 # The release shows 118 natural scenes.
 SCENES = 118
@@ -23,10 +26,22 @@ MOVIES = {"natural_movie_one": 1, "natural_movie_three": 3}
 T = TypeVar("T")
 
 
-def open_cache(folder: str, attempts: int = 3) -> Any:
+def open_cache(
+    folder: str,
+    server: str | None = None,
+    attempts: int = 3,
+    minutes: float | None = None,
+    pause: float = 5,
+) -> Any:
     """AllenSDK's cache in a folder; missing files are downloaded from the Allen Institute.
 
     A folder with provenance is a complete origin, such as a simulated one: it is only read.
+
+    Args:
+        server: address of the warehouse; None takes AllenSDK's.
+        attempts: tries of a download that may bring nothing new.
+        minutes: how long all of them may take; None sets no limit.
+        pause: seconds between the first two tries.
     """
     from allensdk.brain_observatory.ecephys import ecephys_project_cache as ecephys
 
@@ -43,7 +58,33 @@ def open_cache(folder: str, attempts: int = 3) -> Any:
             manifest=str(manifest),
         )
     Path(folder).mkdir(parents=True, exist_ok=True)
-    return ecephys.EcephysProjectCache.from_warehouse(manifest=str(manifest), fetch_tries=attempts)
+    latest = None if minutes is None else time.monotonic() + 60 * minutes
+
+    def write(path: str, address: str) -> None:
+        # AllenSDK tries again what failed, whatever the reason: there is one time for all tries.
+        left = None if latest is None else max(0, (latest - time.monotonic()) / 60)
+        download.fetch(address, path, attempts=attempts, pause=pause, minutes=left)
+
+    return ecephys.EcephysProjectCache(
+        fetch_api=_warehouse(server),
+        stream_writer=write,
+        manifest=str(manifest),
+        fetch_tries=attempts,
+    )
+
+
+def _warehouse(server: str | None) -> Any:
+    """AllenSDK's interface to the warehouse, which leaves the transfer of files to us."""
+    from allensdk.brain_observatory.ecephys import ecephys_project_api as interface
+    from allensdk.brain_observatory.ecephys.ecephys_project_api.rma_engine import RmaEngine
+
+    class Addresses(RmaEngine):
+        def stream(self, route: str) -> str:
+            return self._build_url(route.lstrip("/"))
+
+    usual = interface.EcephysProjectWarehouseApi().rma_engine
+    scheme, _, host = (server or f"{usual.scheme}://{usual.host}").rstrip("/").partition("://")
+    return interface.EcephysProjectWarehouseApi(Addresses(scheme, host))
 
 
 def inherited_origins(folder: str) -> dict[str, Any]:
@@ -51,8 +92,12 @@ def inherited_origins(folder: str) -> dict[str, Any]:
     return provenance.read(folder).get("origins", {}) if _is_origin(folder) else {}
 
 
-def session_file(cache: Any, number: int) -> tuple[Path, dict[str, int]]:
-    """The NWB file of a session, opened once by AllenSDK, and what AllenSDK counts in it.
+def session_file(cache: Any, number: int) -> tuple[Path, dict[str, np.ndarray], dict[str, int]]:
+    """The NWB file of a session, opened once by AllenSDK; its channels; what AllenSDK counts in it.
+
+    The channels are the valid ones, with the region that the cache's table gives each: the release
+    was registered anew after the files were written. They are what AllenSDK names units' regions
+    by, and a unit on another channel is none of its session's.
 
     Raises:
         InputError: no such session, or a file that AllenSDK cannot open, or one without a stimulus
@@ -65,7 +110,13 @@ def session_file(cache: Any, number: int) -> tuple[Path, dict[str, int]]:
         raise InputError(f"{path}: has no stimulus table (intervals/*_presentations)")
     stimuli = _named(lambda: session.stimulus_presentations, f"{path}: stimulus table")
     running = _named(lambda: session.running_speed, f"{path}: running speed")
-    return path, {"stimulus_presentations": len(stimuli), "running_samples": len(running)}
+    channels = _named(lambda: session.channels, f"{path}: channels")
+    table = {
+        "channel": channels.index.to_numpy(np.int64),
+        "region": channels["ecephys_structure_acronym"].fillna("").to_numpy(np.str_),
+    }
+    counts = {"stimulus_presentations": len(stimuli), "running_samples": len(running)}
+    return path, table, counts
 
 
 def templates(

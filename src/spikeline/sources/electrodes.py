@@ -55,6 +55,36 @@ def usable(values: np.ndarray, where: str) -> np.ndarray:
     return kept(~finite.any(axis=0), whole, varies, where)
 
 
+def whole_part(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Presentations (rows,) bool and electrodes (columns,) bool that together lack nothing.
+
+    Of all presentations and electrodes the one that lacks the largest share goes first, again and
+    again until nothing is missing. So an array that is silent costs its electrodes, an array that
+    was unplugged for a while those presentations, and neither costs anything else.
+
+    Args:
+        present: (rows, columns) bool, the value is finite.
+    """
+    rows, columns = (np.ones(count, bool) for count in present.shape)
+    lacking_rows, lacking_columns = ((~present).sum(axis=axis) for axis in (1, 0))
+    while lacking_rows.any():
+        # The counts are of what is still kept, and 0 for what is not.
+        row_share, column_share = lacking_rows / columns.sum(), lacking_columns / rows.sum()
+        worst = max(row_share.max(), column_share.max())
+        # All that are as bad go together: the electrodes of an array, the trials of a pause.
+        if column_share.max() == worst:
+            gone = column_share == worst
+            columns &= ~gone
+            lacking_rows = lacking_rows - (~present[:, gone]).sum(axis=1) * rows
+            lacking_columns[gone] = 0
+        else:
+            gone = row_share == worst
+            rows &= ~gone
+            lacking_columns = lacking_columns - (~present[gone]).sum(axis=0) * columns
+            lacking_rows[gone] = 0
+    return rows, columns
+
+
 def kept(silent: np.ndarray, whole: np.ndarray, varies: np.ndarray, where: str) -> np.ndarray:
     """(electrodes,) bool: electrodes that are whole and vary; the others are counted and logged.
 

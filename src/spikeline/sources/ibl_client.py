@@ -17,11 +17,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from spikeline.errors import InputError
+from spikeline.sources import ibl_login
 
 log = logging.getLogger(__name__)
 
-# The public database has a public user; its password is published by IBL, not here.
-PUBLIC_USER = "intbrainlab"
 SPIKES = ("times", "clusters")
 CLUSTERS = ("acronym", "depths", "label", "uuids")
 PLACES = "channels.brainLocationIds_ccf_2017"
@@ -32,16 +31,16 @@ FILES = (
 T = TypeVar("T")
 
 
-def open_one(cache: str | None, url: str | None, password: str | None) -> Any:
+def open_one(cache: str, url: str | None, login: str | None) -> Any:
     """ONE on a local tree with its cache tables, or on an Alyx database.
 
     Args:
         cache: the tree; with `url`, the folder that downloads are kept in.
         url: address of the database.
-        password: that of its public user.
+        login: what `fetch-ibl-login` made for it.
 
     Raises:
-        InputError: no tables in the tree, or no password.
+        InputError: no tables in the tree, or no login.
     """
     from one.api import ONE
 
@@ -52,12 +51,9 @@ def open_one(cache: str | None, url: str | None, password: str | None) -> Any:
         if missing:
             raise InputError(f"{cache}: {missing[0]} is missing; is it a tree with ONE's tables?")
         return ONE(mode="local", cache_dir=cache)
-    if not password:
-        raise InputError(
-            f"{url}: needs a password: set the environment variable ONE_PASSWORD to the one given "
-            "at https://docs.internationalbrainlab.org/notebooks_external/one_quickstart.html"
-        )
-    return ONE(base_url=url, username=PUBLIC_USER, password=password, silent=True, cache_dir=cache)
+    if not login:
+        raise InputError(f"{url}: needs a login: make one with spikeline fetch-ibl-login")
+    return ibl_login.opened(url, cache, login)
 
 
 def find_session(one: Any, name: str) -> tuple[str, dict[str, str]]:
@@ -68,6 +64,8 @@ def find_session(one: Any, name: str) -> tuple[str, dict[str, str]]:
     """
     try:
         eid = one.to_eid(name)
+    except InputError:
+        raise  # A ValueError too, of the login.
     except (AssertionError, ValueError):
         # An ill-formed reference, and a reference to no session.
         eid = None
@@ -136,7 +134,11 @@ def load_trials(one: Any, eid: str, revision: str | None) -> dict[str, np.ndarra
 
     where = f"session {eid}"
     loader = SessionLoader(one=one, eid=eid, revision=revision or "")
-    _named(loader.load_trials, where, "trials")
+    try:
+        _named(loader.load_trials, where, "trials")
+    finally:
+        # The loader turns them off, and after a failure leaves them off for the next try.
+        one.wildcards = True
     trials = {name: loader.trials[name].to_numpy() for name in loader.trials}
     _require("trials", trials, ("intervals_0", "intervals_1"), where)
     columns = {"start": trials.pop("intervals_0"), "end": trials.pop("intervals_1")}
@@ -155,19 +157,36 @@ def retried(action: Callable[[], T], what: str, attempts: int = 3, pause: float 
     """The result of a step that needs the network, retried where it failed.
 
     Raises:
-        InputError: it failed every time.
+        InputError: it failed every time, or the server refused.
     """
+    import http.client
+    from urllib.error import URLError
+
     import requests
 
+    broken = (
+        requests.RequestException, URLError, http.client.HTTPException, ConnectionError,
+        TimeoutError,
+    )  # fmt: skip
     for attempt in range(attempts):
         try:
             return action()
-        except (requests.RequestException, ConnectionError, TimeoutError) as error:
+        except broken as error:
             reason = " ".join(str(error).split())[:200]
             log.warning("%s: attempt %d of %d: %s", what, attempt + 1, attempts, reason)
+            if _status(error) in (401, 403):
+                reason += "; the login may have ended: remove its file and run again"
+            if 400 <= _status(error) < 500 and _status(error) not in (408, 429):
+                break  # The server would answer the same again.
             if attempt + 1 < attempts:
                 time.sleep(pause * 2**attempt)
     raise InputError(f"{what}: cannot be fetched: {reason}")
+
+
+def _status(error: Exception) -> int:
+    """The HTTP status that an error came with; 0 for none."""
+    response = getattr(error, "response", None)
+    return getattr(response, "status_code", None) or getattr(error, "code", None) or 0
 
 
 def _named(load: Callable[[], T], where: str, what: str) -> T:
@@ -176,6 +195,8 @@ def _named(load: Callable[[], T], where: str, what: str) -> T:
 
     try:
         return load()
+    except InputError:
+        raise
     except ALFError as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{where}: ALF object {what} is missing or damaged: {reason}") from None

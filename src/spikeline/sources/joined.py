@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,12 +11,17 @@ import numpy as np
 from spikeline.artifacts.responses import Responses
 from spikeline.errors import InputError
 
+log = logging.getLogger(__name__)
+
+FEW = 0.05  # the largest share of rows that may be lost
+
 
 def joined(recordings: Mapping[str, Responses]) -> Responses:
     """The responses of several subjects to the same images.
 
-    Rows are those of the first, in its order; an image that has several rows has as many in each,
-    and they are joined in their order. Of single repetitions each gives as many as the one with the
+    Rows are those of the first, in its order, without the few training rows that one of them lost
+    to missing values; an image that has several rows has as many in each, and they are joined in
+    their order. Of single repetitions each gives as many as the one with the
     fewest has, its first ones, and test values are their means. Areas keep their names, so that an
     area of one subject and the same area of another are one; `channel` is that of the source.
 
@@ -26,6 +32,7 @@ def joined(recordings: Mapping[str, Responses]) -> Responses:
         InputError: images or test rows that differ, naming the first; time bins that differ; or
             single repetitions that only some have.
     """
+    recordings = _without_lost(recordings)
     (first_name, first), *others = recordings.items()
     parts = [first]
     for name, other in others:
@@ -54,6 +61,26 @@ def joined(recordings: Mapping[str, Responses]) -> Responses:
         else None,
         electrodes=table,
     )
+
+
+def _without_lost(recordings: Mapping[str, Responses]) -> dict[str, Responses]:
+    """The recordings without training rows that one lacks, as long as those are few."""
+    keys = {name: _occurrences(part.images) for name, part in recordings.items()}
+    shared = set.intersection(*map(set, keys.values()))
+    found = {}
+    for name, part in recordings.items():
+        alone = np.asarray([key not in shared for key in keys[name]])
+        lost = alone & ~part.test.any(axis=0)
+        # More than that, and they did not see the same images.
+        if not lost.any() or lost.mean() > FEW:
+            found[name] = part
+            continue
+        log.warning(
+            "%s: %d of %d rows are left out, which another subject lacks",
+            name, lost.sum(), len(lost),
+        )  # fmt: skip
+        found[name] = _reordered(part, np.flatnonzero(~lost))
+    return found
 
 
 def _side_by_side(arrays: list[np.ndarray], first: Responses) -> np.ndarray:

@@ -1,13 +1,15 @@
 """Stimulus images as one plain zip, from which every step reads them by name.
 
 The zip stores the images unencrypted and uncompressed (they are JPEG or PNG already), so a single
-file with one checksum replaces tens of thousands, and any image can be read at random.
+file with one checksum replaces tens of thousands, and any image can be read at random. If asked,
+images are stored at the resolution that an encoder sees, without loss.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import zipfile
 import zlib
@@ -21,7 +23,10 @@ from tqdm import tqdm
 from spikeline.artifacts.files import atomic_path
 from spikeline.errors import InputError
 
+log = logging.getLogger(__name__)
+
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
+PROVED = 4  # members that a password is tried on before the archive is read
 LICENCE = (
     "the THINGS images are password-protected: read and accept their licence at "
     "https://osf.io/jum2f, then set {variable} to the password given there"
@@ -35,6 +40,7 @@ def pack(
     prefix: str = "",
     password: bytes | None = None,
     password_variable: str = "",
+    shorter_side: int | None = None,
 ) -> int:
     """Repack a folder or zip of images into a plain zip and return how many images it holds.
 
@@ -42,10 +48,11 @@ def pack(
         prefix: leading folders to strip, e.g. ``object_images/``; members outside are left out.
         password: of an encrypted archive.
         password_variable: the environment variable that the error names when it is missing.
+        shorter_side: in pixels, that larger images are reduced to; None keeps the files.
 
     Raises:
-        InputError: no such file, no images, an encrypted archive without its password, a damaged
-            member, or a name that leaves the archive.
+        InputError: no such file, no images, an encrypted archive without its password or with a
+            wrong one, a damaged member, or a name that leaves the archive.
     """
     source = Path(source)
     prefix = f"{prefix.rstrip('/')}/" if prefix else ""
@@ -56,6 +63,8 @@ def pack(
                 if name in packed:
                     raise InputError(f"{source}: holds two images named {name!r}")
                 packed.add(name)
+                if shorter_side is not None:
+                    content = _reduced(content, shorter_side, f"{source}: image {name!r}")
                 # A fixed date: the same images give the same bytes.
                 info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
                 plain.writestr(info, content)
@@ -104,6 +113,32 @@ def load(path: str | os.PathLike[str], images: np.ndarray) -> Iterator[Image.Ima
                 raise InputError(f"{path}: image {name!r} cannot be decoded") from None
 
 
+def _reduced(content: bytes, shorter_side: int, where: str) -> bytes:
+    """An image as encoders' own preprocessing resizes it: RGB, bicubic, the shorter side given.
+
+    A step that resizes to the same size then finds nothing to do, so an encoder that sees this
+    size sees the same pixels as from the whole file. Smaller images are kept as they are.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+            scale = shorter_side / min(width, height)
+            if scale >= 1:
+                return content
+            # The longer side is cut to a whole number, as torchvision does.
+            size = (
+                (shorter_side, int(shorter_side * height / width))
+                if width <= height
+                else (int(shorter_side * width / height), shorter_side)
+            )
+            reduced = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    except (UnidentifiedImageError, OSError, SyntaxError):
+        raise InputError(f"{where} cannot be decoded") from None
+    buffer = io.BytesIO()
+    reduced.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _members(
     source: Path, prefix: str, password: bytes | None, variable: str
 ) -> Iterator[tuple[str, bytes]]:
@@ -116,6 +151,8 @@ def _members(
         return
     with _opened(source) as archive:
         infos = sorted(archive.infolist(), key=lambda info: info.filename)
+        if password is not None:
+            _prove_password(archive, infos, password, f"{source}: the password in {variable}")
         for info in tqdm(infos, desc="images", mininterval=2):
             name = None if info.is_dir() else _kept(info.filename, prefix, source)
             if not name:
@@ -130,9 +167,35 @@ def _members(
                     f"{source}: member {info.filename!r}: {error}; unpack the archive to a folder"
                 ) from None
             except RuntimeError:
-                raise InputError(f"{source}: the password in {variable} is wrong") from None
+                raise InputError(
+                    f"{source}: member {info.filename!r} has another password than the first ones"
+                ) from None
             except (zipfile.BadZipFile, zlib.error, OSError, EOFError):
                 raise InputError(f"{source}: member {info.filename!r} is damaged") from None
+
+
+def _prove_password(
+    archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], password: bytes, what: str
+) -> None:
+    """Try the password on a few members' headers, and have the rest decrypted by compiled code.
+
+    A header tells a wrong password from the right one in 255 of 256 cases.
+    """
+    locked = [info for info in infos if info.flag_bits & 1]
+    if not locked:
+        return
+    try:
+        # Replaces the decryption of zipfile, which does a few megabytes a second.
+        import fast_zip_decryption  # noqa: F401
+    except ImportError:
+        log.warning("fast_zip_decryption is not installed: the archive is decrypted slowly")
+    for info in locked[:PROVED]:
+        try:
+            archive.open(info, pwd=password).close()
+        except RuntimeError:
+            raise InputError(f"{what} is wrong") from None
+        except (NotImplementedError, zipfile.BadZipFile, OSError, EOFError):
+            return  # What is wrong with the member is said when it is read.
 
 
 def _kept(name: str, prefix: str, source: Path) -> str | None:

@@ -7,6 +7,7 @@ truncated file otherwise gives a plausible and wrong number.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,9 @@ import numpy as np
 
 from spikeline.artifacts.responses import Responses
 from spikeline.errors import InputError
-from spikeline.sources.electrodes import region_of_each, usable
+from spikeline.sources.electrodes import region_of_each, usable, whole_part
+
+log = logging.getLogger(__name__)
 
 NORM_MUA_FIELDS = ("train_MUA", "test_MUA", "test_MUA_reps", "SNR_max", "oracle", "reliab")
 # test_MUA was averaged in another order than here: equal up to rounding, not bit by bit.
@@ -28,7 +31,10 @@ def read_responses(
     things_imgs: str | os.PathLike[str],
     regions: Mapping[str, Sequence[Sequence[int]]],
 ) -> Responses:
-    """One monkey's responses; unusable electrodes dropped, counted and logged.
+    """One monkey's responses; what lacks values is dropped, counted and logged.
+
+    An array that is silent loses its electrodes, one that was silent for a while the training
+    presentations of that time.
 
     Args:
         norm_mua: THINGS_normMUA.mat.
@@ -60,6 +66,10 @@ def read_responses(
                 f"{things_imgs}: {split}_imgs names {len(images[split][0])} images, but {where} "
                 f"has {len(rows)} {split} rows; they must be of the same recording"
             )
+    told = _told(train, np.concatenate([test, repetitions.reshape(-1, electrodes)]), where)
+    if not told.all():
+        train = train[told]
+        images["train"] = tuple(column[told] for column in images["train"])
     values = np.concatenate([train, test])
     keep = usable(np.concatenate([values, repetitions.reshape(-1, electrodes)]), where)
     is_test = np.zeros((1, len(values)), bool)
@@ -78,6 +88,22 @@ def read_responses(
             "channel": np.flatnonzero(keep).astype(np.int32),
         },
     )
+
+
+def _told(train: np.ndarray, tests: np.ndarray, where: str) -> np.ndarray:
+    """(training rows,) bool: those that are kept; those that lack an array are counted and logged.
+
+    Rows of the test phase stay: an electrode that lacks one is left out as a whole.
+    """
+    present = np.isfinite(train)
+    present &= np.isfinite(tests).all(axis=0)
+    rows, _ = whole_part(present)
+    if not rows.all():
+        log.warning(
+            "%s: dropped %d of %d training presentations that some electrodes lack",
+            where, (~rows).sum(), len(rows),
+        )  # fmt: skip
+    return rows
 
 
 def open_matlab73(path: str | os.PathLike[str]) -> h5py.File:

@@ -20,8 +20,8 @@ KNOWN = subcommands()
 LIGHT = {
     "convert-allen", "convert-arrays", "convert-ibl", "convert-macaque-v4", "convert-spikes",
     "convert-trials", "convert-tvsd", "fetch-allen", "fetch-allen-templates", "fetch-dataset",
-    "fetch-file", "fetch-ibl", "import-embeddings", "pack-stimuli", "show", "validate",
-    "window-responses",
+    "fetch-file", "fetch-ibl", "fetch-ibl-login", "import-embeddings", "pack-stimuli", "show",
+    "validate", "window-responses",
 }  # fmt: skip
 
 
@@ -189,7 +189,7 @@ for name in sys.argv[1:]:
         [sys.executable, "-c", code, "--help", *clients],
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
-    assert len(clients) == 5 and done.returncode == 0, done.stderr
+    assert len(clients) == 6 and done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 
 

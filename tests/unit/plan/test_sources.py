@@ -35,8 +35,35 @@ def test_one_is_started_on_the_twin_or_with_the_address_and_revision(planned):
     assert plan.sources.cache("sessions", "there") == []
     assert plan.sources.one_arguments("there") == [
         "--url", "https://example.org", "--cache", "resources/caches/one",
-        "--revision", "2024-05-06",
+        "--login", "resources/logins/real.json", "--revision", "2024-05-06",
     ]  # fmt: skip
+    assert plan.sources.login("there") == "resources/logins/real.json"
+    assert plan.sources.login("mouse") == []
+    assert plan.sources.login_arguments("real") == [
+        "--url", "https://example.org", "--cache", "resources/caches/one",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="has no url; nothing to log in to"):
+        plan.sources.login_arguments("ibl_twin")
+
+
+def test_allens_cache_is_the_twin_or_filled_from_a_server_in_the_time_given(planned):
+    real = {"kind": "allen", "cache": "own/allen", "timeout_minutes": 30, "server": "http://a.org"}
+    session = {"kind": "allen", "dataset": "real", "session": 715093703}
+    plan = planned({"datasets": {"real": real}, "sessions": {"there": session}})
+    assert plan.sources.allen_arguments("sessions", "watcher") == [
+        "--cache", "resources/twins/behaving/nwb",
+    ]  # fmt: skip
+    assert plan.sources.allen_arguments("sessions", "there") == [
+        "--cache", "own/allen", "--server", "http://a.org", "--timeout-minutes", "30",
+    ]  # fmt: skip
+    assert plan.sources.allen_minutes("sessions", "there") == 90
+
+
+def test_images_are_packed_as_they_are_or_at_the_resolution_asked(planned):
+    plan = planned({})
+    assert "--shorter-side" not in plan.sources.packing_arguments("own")
+    plan.config["stimuli"]["own"]["shorter_side"] = 224
+    assert plan.sources.packing_arguments("own")[-2:] == ["--shorter-side", "224"]
 
 
 def test_a_local_archive_is_packed_where_it_lies_unless_a_checksum_is_to_be_proved(planned):
@@ -155,7 +182,7 @@ def test_a_dataset_of_the_wrong_kind_is_refused_where_it_is_used(planned, name, 
     with pytest.raises(InputError) as said:
         plan.sources.clone_arguments("subjects", "monkeyF")
         plan.sources.one_arguments("mouse")
-        plan.sources.allen_cache("sessions", "watcher")
+        plan.sources.allen_arguments("sessions", "watcher")
     assert words in str(said.value) and str(said.value).startswith("config ")
 
 

@@ -110,3 +110,23 @@ def test_a_joined_file_follows_the_contract_and_a_refusal_leaves_none(tmp_path, 
     output.unlink()
     assert main(["join-responses", "--responses", *paths[::2], "--output", str(output)]) == 1
     assert "image 'b'" in capsys.readouterr().err and not output.exists()
+
+
+def test_a_training_row_that_one_lost_is_left_out_of_all_and_counted(caplog):
+    images = ["c", *map(str, range(30)), "d"]
+    first, other = subject(images, 0, 2, 3), subject(images[::-1], 1000, 3, 3, region="IT")
+    kept = np.array([row for row, name in enumerate(other.images) if name != "7"])
+    held = replace(
+        other,
+        **{name: getattr(other, name)[kept] for name in ("values", "images", "categories")},
+        test=other.test[:, kept],
+    )
+    both = joined({"F": first, "N": held})
+    assert both.images.tolist() == [name for name in images if name != "7"]
+    rows = [row for row, name in enumerate(images) if name != "7"]
+    np.testing.assert_array_equal(both.values[:, :2], first.values[rows])
+    np.testing.assert_array_equal(both.values[:, 2:], other.values[::-1][rows])
+    np.testing.assert_array_equal(both.repetitions[:, :, 2:], other.repetitions[:, ::-1])
+    assert [record.getMessage() for record in caplog.records] == [
+        "F: 1 of 32 rows are left out, which another subject lacks"
+    ]

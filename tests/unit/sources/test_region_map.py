@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikeline.errors import InputError
-from spikeline.sources.electrodes import region_of_each, usable
+from spikeline.sources.electrodes import region_of_each, usable, whole_part
 
 
 def refusal(regions, electrodes):
@@ -61,6 +61,24 @@ def test_only_finite_and_varying_electrodes_are_usable(caplog):
     assert caplog.records[0].getMessage() == (
         "a.mat: dropped 4 of 5 electrodes: 1 all-NaN, 2 partly NaN, 1 constant"
     )
+
+
+def test_what_is_left_is_whole_and_loses_no_more_than_it_must():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        present = np.ones((60, 24), bool)
+        arrays = rng.choice(6, 2, replace=False)
+        silent = slice(4 * arrays[0], 4 * arrays[0] + 4)
+        paused = slice(4 * arrays[1], 4 * arrays[1] + 4)
+        present[:, silent] = False
+        times = rng.choice(60, rng.integers(1, 9), replace=False)
+        present[np.ix_(times, range(paused.start, paused.stop))] = False
+        rows, electrodes = whole_part(present)
+        assert present[np.ix_(rows, electrodes)].all()
+        assert set(np.flatnonzero(~rows)) == set(times)
+        assert set(np.flatnonzero(~electrodes)) == set(range(silent.start, silent.stop))
+    rows, electrodes = whole_part(rng.random((60, 24)) > 0.02)
+    assert rows.sum() * electrodes.sum() > 0.5 * 60 * 24
 
 
 def test_nothing_is_logged_where_all_electrodes_are_usable(caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import subprocess
@@ -189,6 +190,65 @@ def test_without_its_password_the_licence_and_the_variable_are_named(encrypted, 
 def test_a_wrong_password_names_the_variable_and_not_the_password(encrypted, tmp_path):
     text = refused_pack(encrypted, tmp_path, password=b"guess", password_variable="THINGS_PASSWORD")
     assert "the password in THINGS_PASSWORD is wrong" in text and "guess" not in text
+
+
+def test_a_wrong_password_is_found_before_anything_is_read(encrypted, tmp_path, monkeypatch):
+    def read(*arguments, **options):
+        raise AssertionError("a member was read")
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", read)
+    assert "is wrong" in refused_pack(encrypted, tmp_path, password=b"guess")
+
+
+def test_a_wrong_password_that_one_header_lets_pass_is_found_by_the_next(encrypted, tmp_path):
+    with zipfile.ZipFile(encrypted) as archive:
+        first = next(info for info in archive.infolist() if not info.is_dir())
+        for number in range(4000):
+            guess = b"%d" % number
+            with contextlib.suppress(RuntimeError):
+                archive.open(first, pwd=guess).close()
+                break
+        else:
+            raise AssertionError("no guess passes")
+    assert "the password in  is wrong" in refused_pack(encrypted, tmp_path, password=guess)
+
+
+def test_decryption_is_compiled(encrypted, tmp_path):
+    packed(encrypted, tmp_path, password=b"secret")
+    # zipfile's own is a closure written in Python.
+    assert isinstance(zipfile._ZipDecrypter, type)
+
+
+def photograph(width: int, height: int) -> bytes:
+    values = np.random.default_rng(width).integers(0, 255, (height, width, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+SIZES = [(300, 300), (400, 301), (257, 399), (40, 300), (224, 224)]
+
+
+def test_an_image_packed_at_the_encoders_resolution_is_seen_alike(tmp_path):
+    import open_clip
+
+    seen = open_clip.image_transform(224, is_train=False)
+    pictures = {f"{width}.jpg": photograph(width, height) for width, height in SIZES}
+    source = archive(tmp_path / "a.zip", pictures)
+    reduced = packed(source, tmp_path, shorter_side=224)
+    for name, content in pictures.items():
+        whole, small = (
+            Image.open(io.BytesIO(data)).convert("RGB") for data in (content, reduced[name])
+        )
+        assert min(small.size) == min(224, *whole.size)
+        assert np.array_equal(seen(whole), seen(small)), name
+    # What is not larger is kept byte for byte.
+    assert [name for name in pictures if reduced[name] == pictures[name]] == ["40.jpg", "224.jpg"]
+
+
+def test_an_image_that_cannot_be_reduced_is_named(tmp_path):
+    source = archive(tmp_path / "a.zip", {**PICTURES, "bad.png": b"text"})
+    assert "image 'bad.png' cannot be decoded" in refused_pack(source, tmp_path, shorter_side=16)
 
 
 def test_images_are_loaded_by_name_in_the_order_asked_as_rgb(tmp_path):

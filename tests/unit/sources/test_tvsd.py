@@ -104,9 +104,60 @@ def test_a_dead_electrode_is_dropped_counted_and_logged(tvsd_files, caplog):
     tvsd_files.fields["train_MUA"][3, 5] = np.nan
     with caplog.at_level(logging.WARNING):
         found = read(tvsd_files)
-    assert list(found.electrodes["channel"]) == [0, 1, 2, 3, 6, 7, 8, 10, 11]
-    text = caplog.records[0].getMessage()
-    assert "dropped 3 of 12 electrodes" in text and "1 constant" in text
+    assert list(found.electrodes["channel"]) == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11]
+    trials, text = (record.getMessage() for record in caplog.records)
+    assert "dropped 1 of 20 training presentations" in trials
+    assert "dropped 2 of 12 electrodes" in text and "1 constant" in text
+
+
+def lost(tvsd_files, caplog):
+    """Which training rows and which electrodes are read, and what is logged of the others."""
+    train = tvsd_files.fields["train_MUA"].copy()
+    train[np.isnan(train)] = -1
+    with caplog.at_level(logging.WARNING):
+        found = read(tvsd_files)
+    channels = found.electrodes["channel"]
+    names = list(read_image_list(tvsd_files.write()[1], "train")[0])
+    rows = [names.index(name) for name in found.images[: -found.test.sum()]]
+    np.testing.assert_array_equal(found.values[: len(rows)], train[rows][:, channels].astype("f4"))
+    assert np.isfinite(found.values).all() and np.isfinite(found.repetitions).all()
+    told = [record.getMessage().split(": ", 1)[1] for record in caplog.records]
+    return set(range(20)) - set(rows), set(range(12)) - set(channels), told
+
+
+def test_a_silent_array_costs_its_electrodes_alone(tvsd_files, caplog):
+    for name in ("train_MUA", "test_MUA", "test_MUA_reps"):
+        tvsd_files.fields[name][..., 3:6] = np.nan
+    rows, electrodes, told = lost(tvsd_files, caplog)
+    assert not rows and electrodes == {3, 4, 5}
+    assert told == ["dropped 3 of 12 electrodes: 3 all-NaN, 0 partly NaN, 0 constant"]
+
+
+def test_an_array_that_was_silent_for_a_while_costs_those_presentations_alone(tvsd_files, caplog):
+    tvsd_files.fields["train_MUA"][7:9, 3:6] = np.nan
+    rows, electrodes, told = lost(tvsd_files, caplog)
+    assert rows == {7, 8} and not electrodes
+    assert told == ["dropped 2 of 20 training presentations that some electrodes lack"]
+
+
+def test_an_array_that_was_silent_most_of_the_time_costs_its_electrodes(tvsd_files, caplog):
+    tvsd_files.fields["train_MUA"][:15, 3:6] = np.nan
+    rows, electrodes, _ = lost(tvsd_files, caplog)
+    assert not rows and electrodes == {3, 4, 5}
+
+
+def test_a_presentation_that_all_arrays_lack_costs_no_electrode(tvsd_files, caplog):
+    tvsd_files.fields["train_MUA"][11] = np.nan
+    tvsd_files.fields["train_MUA"][:, 3:6] = np.nan
+    rows, electrodes, told = lost(tvsd_files, caplog)
+    assert rows == {11} and electrodes == {3, 4, 5} and len(told) == 2
+
+
+def test_an_array_that_lacks_a_test_repetition_costs_its_electrodes_alone(tvsd_files, caplog):
+    tvsd_files.fields["test_MUA_reps"][1, 2, 3:6] = np.nan
+    rows, electrodes, told = lost(tvsd_files, caplog)
+    assert not rows and electrodes == {3, 4, 5}
+    assert told == ["dropped 3 of 12 electrodes: 0 all-NaN, 3 partly NaN, 0 constant"]
 
 
 def test_each_wrong_file_gives_one_line_that_names_it(bad_tvsd):
