@@ -71,5 +71,9 @@ rule validations:
         expand("results/validations/{session}.json", session=PLAN.config["sessions"]),
 
 
+onstart:
+    shell("spikeline sweep results resources || true")
+
+
 onerror:
     shell(f"spikeline failures {log[0]} --output logs/failures.tsv || true")

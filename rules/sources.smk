@@ -296,6 +296,7 @@ rule pack_stimuli:
         "resources/stimuli/{stimuli}.zip",
     log:
         "logs/pack_stimuli/{stimuli}.log",
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(120),

@@ -1,36 +1,11 @@
-"""What a change makes Snakemake run again, and what it does not."""
+"""What a change makes Snakemake run again: beside test_rerun_table.py, the finer points."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 
 import pytest
-
-
-def test_after_a_run_there_is_nothing_to_do(finished):
-    plan = finished.plan()
-    assert plan.nothing, plan.text[-3000:]
-
-
-def test_touching_every_source_file_reruns_nothing(finished):
-    later = time.time() + 100
-    for folder in ("src", "rules", "workflow", "config", "envs", "profiles"):
-        for path in (finished.folder / folder).rglob("*"):
-            os.utime(path, (later, later))
-    os.utime(finished.folder / "Snakefile", (later, later))
-    plan = finished.plan()
-    assert plan.nothing, plan.text[-3000:]
-
-
-def test_comments_and_layout_in_every_module_rerun_nothing(finished):
-    for path in finished.modules():
-        text = path.read_text(encoding="utf-8")
-        path.write_text(f"# A comment.\n{text}\n\n\n# Another.\n", encoding="utf-8")
-    plan = finished.plan()
-    assert plan.nothing, plan.text[-3000:]
 
 
 @pytest.mark.parametrize(
@@ -80,27 +55,6 @@ def test_a_shared_module_reruns_every_rule_that_imports_it_and_no_other(finished
     assert reasons(finished.plan().text, "Params have changed") == rules
 
 
-def test_editing_one_models_entry_reruns_that_models_jobs_and_tables_only(finished):
-    config = finished.config
-    config["models"]["mlp"]["noise_std"] = 0.25
-    finished.configure(config)
-    plan = finished.plan()
-    assert set(plan.jobs) == {
-        "results/decoders/mlp/monkeyF/seed0.safetensors",
-        "results/evaluations/mlp/monkeyF.json",
-        # It is its table's first model, whose control is retrained.
-        "results/decoders/mlp@shuffle_responses=true/monkeyF/seed0.safetensors",
-        "results/evaluations/mlp@shuffle_responses=true/monkeyF.json",
-        # `both` is an ensemble of it.
-        "results/decoders/both/monkeyF/seed0.safetensors",
-        "results/evaluations/both/monkeyF.json",
-        # It is a candidate of `auto`.
-        "results/decoders/auto/monkeyF/seed0.safetensors",
-        "results/evaluations/auto/monkeyF.json",
-        "results/ablation_architecture.tsv",
-    }, plan.text[-3000:]
-
-
 def test_what_a_candidate_shares_with_auto_does_not_rerun_auto(finished):
     config = finished.config
     config["models"]["mlp"]["min_snr"] = 2
@@ -128,24 +82,6 @@ def test_the_order_of_keys_in_the_config_reruns_nothing(finished):
     finished.configure(reordered(finished.config))
     plan = finished.plan()
     assert plan.nothing, plan.text[-3000:]
-
-
-def test_a_new_ablation_runs_only_its_new_jobs(finished):
-    config = finished.config
-    config["ablations"]["noise"] = {
-        "base": "mlp",
-        "vary": {"noise_std": [0.1, 0.3]},
-        "subjects": ["monkeyF"],
-        "seeds": 1,
-    }
-    finished.configure(config)
-    plan = finished.plan()
-    assert set(plan.jobs) == {
-        "results/decoders/mlp@noise_std=0.3/monkeyF/seed0.safetensors",
-        "results/evaluations/mlp@noise_std=0.3/monkeyF.json",
-        # Its control is that of another table.
-        "results/ablation_noise.tsv",
-    }, plan.text[-3000:]
 
 
 def test_repetitions_of_the_evaluation_are_varied_without_training_again(finished):

@@ -19,7 +19,7 @@ from typing import Any
 from spikeline import __version__
 from spikeline.artifacts.files import sha256, write_text
 from spikeline.errors import InputError
-from spikeline.settings.code_digest import code_digest
+from spikeline.settings.code_digest import code_digest, module_digests
 
 KEY = "provenance"
 RECORDED_VERSIONS = (
@@ -62,7 +62,8 @@ def describe(
         "origins": origins,
         "inputs": checksums | sizes,
         "code": code_digest(module),
-        "versions": {"spikeline": __version__, "python": platform.python_version(), **_versions()},
+        "modules": module_digests(module),
+        "versions": versions(),
     }
 
 
@@ -103,6 +104,17 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     raise InputError(f"{path}: carries no provenance; it was not made by this workflow")
 
 
+def versions() -> dict[str, str]:
+    """Of this package, Python and those of `RECORDED_VERSIONS` that are installed here."""
+    found = {"spikeline": __version__, "python": platform.python_version()}
+    for package in RECORDED_VERSIONS:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
 def _record_path(path: Path) -> Path:
     if path.is_dir():
         return path / "provenance.json"
@@ -120,16 +132,6 @@ def _origins(path: Path, default: dict[str, Any]) -> dict[str, Any]:
         return read(path).get("origins", {})
     except InputError:
         return default
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in RECORDED_VERSIONS:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _from_hdf5(path: Path) -> str | None:

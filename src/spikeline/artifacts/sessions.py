@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from torch_brain.data import (
     ArrayDict,
@@ -39,6 +40,7 @@ from torch_brain.data import (
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import atomic_path
+from spikeline.artifacts.formats import seal
 from spikeline.artifacts.formats.hdf5 import CONTRACT_KEY
 from spikeline.artifacts.formats.hdf5 import opened as opened_hdf5
 from spikeline.errors import InputError
@@ -142,6 +144,8 @@ def save(path: str | os.PathLike[str], data: Data, record: Mapping[str, Any]) ->
         _require_room(temporary, labelled)
         try:
             labelled.save(temporary)
+            with h5py.File(temporary, "r+") as handle:
+                seal.seal(handle)
         except (OSError, RuntimeError) as error:
             # What h5py says where a quota ends, which the free space does not show.
             number = re.search(r"errno = (\d+)", str(error))
@@ -175,6 +179,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Data]:
             missing = [name for name in REQUIRED if not data.has_nested_attribute(name)]
             if missing:
                 raise InputError(f"{path}: field {', '.join(missing)} is missing; convert it again")
+        seal.check(handle)
         with _damage(path, OSError):
             yield data
 

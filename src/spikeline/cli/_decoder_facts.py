@@ -18,7 +18,7 @@ def check_encoder(decoder: Decoder, embedded: embeddings.Embeddings, path: str, 
     if trained != embedded.encoder:
         raise InputError(
             f"{where}: embeddings of another encoder ({embedded.encoder}) than {path} was trained "
-            f"with ({trained}); embed the images with that one"
+            f"with ({trained}); remove {path} to train it anew, or embed the images with {trained}"
         )
 
 

@@ -13,10 +13,11 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spikeline import __version__
+from spikeline.artifacts import files
 from spikeline.errors import InputError
 
 USER_ERRNO = {
@@ -43,6 +44,14 @@ def _modules() -> dict[str, Path]:
     }
 
 
+def _paths(options: argparse.Namespace) -> Iterator[str | Path]:
+    """Every text and path among the options: outputs, and what does no harm."""
+    for value in vars(options).values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, (str, Path)):
+                yield item
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; a user's mistake is one line on stderr and exit status 1."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -57,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(parser)
-        module.run(parser.parse_args(arguments[1:]))
+        options = parser.parse_args(arguments[1:])
+        files.claim(_paths(options))
+        module.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"spikeline {name}: interrupted", file=sys.stderr)

@@ -27,6 +27,9 @@ def run(options: argparse.Namespace) -> None:
     if not options.provenance:
         print("\n".join(_contents(path)))
     if not options.contents:
+        if not options.provenance:
+            # Some sixty lines, which `spikeline explain` reads.
+            record.pop("modules", None)
         print(json.dumps(record, indent=1, sort_keys=True))
 
 

@@ -11,13 +11,17 @@ import sys
 
 import pytest
 
+from spikeline.artifacts import files
 from spikeline.artifacts.files import (
     atomic_folder,
     atomic_path,
+    claim,
     sha256,
+    sweep,
     write_bytes,
     write_text,
 )
+from spikeline.errors import InputError
 
 
 def test_what_was_written_lies_at_the_path_and_nothing_next_to_it(tmp_path):
@@ -160,3 +164,71 @@ def test_the_checksum_of_a_folder_depends_on_contents_and_names_only(tmp_path):
     assert folder("third", a="1", b="3") != first
     assert folder("fourth", a="1", c="2") != first
     assert folder("fifth", a="12", b="") != first
+
+
+def half_written(folder, environment):
+    """A process in the middle of writing `a.h5`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder / "a.h5")],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "half\n"
+    return process
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(
+    tmp_path, environment
+):
+    with half_written(tmp_path, environment) as living:
+        with half_written(tmp_path, environment) as killed:
+            killed.kill()
+        (tmp_path / "deep/.encoder.0000-1-abcdefgh").mkdir(parents=True)
+        (tmp_path / ".hidden").write_text("a user's own")
+        assert len(list(tmp_path.glob(".a.h5.*"))) == 2
+        (removed,) = sweep([tmp_path, tmp_path / "not there"])
+        (left,) = tmp_path.glob(".a.h5.*")
+        assert f"-{killed.pid}-" in removed.name and f"-{living.pid}-" in left.name
+        # A folder of another machine's process, and what is not ours.
+        assert {path.name for path in tmp_path.rglob(".*")} == {
+            left.name, ".hidden", ".encoder.0000-1-abcdefgh",
+        }  # fmt: skip
+        living.communicate("")
+    assert (tmp_path / "a.h5").read_bytes() == bytes(1000)
+
+
+def test_what_another_machine_left_long_ago_is_swept(tmp_path):
+    old = tmp_path / ".encoder.0000-1-abcdefgh"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    assert sweep([tmp_path]) == [old] and not old.exists()
+
+
+@pytest.fixture
+def claimed(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_CLAIMED", {})
+    write_bytes(tmp_path / "old.h5", b"old")
+    claim([tmp_path / "new.h5", tmp_path / "old.h5", tmp_path / "folder"])
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["new.h5", "old.h5"])
+def test_an_output_that_another_process_wrote_meanwhile_is_not_overwritten(claimed, name):
+    (claimed / "other").write_bytes(b"the successor's")
+    os.replace(claimed / "other", claimed / name)
+    with pytest.raises(InputError, match=rf"{name}: changed while this process computed it"):
+        write_bytes(claimed / name, b"the orphan's")
+    assert (claimed / name).read_bytes() == b"the successor's"
+    assert [path.name for path in claimed.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_that_another_process_made_meanwhile_is_not_replaced(claimed):
+    (claimed / "folder").mkdir()
+    with pytest.raises(InputError, match="folder: changed"), atomic_folder(claimed / "folder"):
+        pass
+
+
+def test_a_process_may_write_its_own_output_again(claimed):
+    for content in (b"one", b"two"):
+        for name in ("new.h5", "old.h5"):
+            write_bytes(claimed / name, content)
+    assert (claimed / "old.h5").read_bytes() == b"two"

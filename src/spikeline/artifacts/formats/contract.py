@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from spikeline.artifacts.formats import hdf5
+from spikeline.artifacts.formats import hdf5, seal
 from spikeline.errors import InputError
 
 Rule = Callable[[Mapping[str, Any], str], None]
@@ -89,9 +89,9 @@ class Contract:
             mapped: fields to return as a read-only np.memmap instead of reading them.
 
         Raises:
-            InputError: missing, truncated, of another contract, or in breach of this one.
+            InputError: missing, truncated, damaged, of another contract, or in breach of this one.
         """
-        with hdf5.opened(path, self.name) as handle:
+        with hdf5.opened(path, self.name) as handle, hdf5.intact(path):
             expected = [field.name for field in self.fields if not self._absent(field, handle)]
             hdf5.require(handle, expected)
             flat = {
@@ -100,11 +100,12 @@ class Contract:
             }
             given = {f.name for f in self.attributes} & set(handle.attrs)
             flat |= {name: _plain(handle.attrs[name]) for name in given}
-        values = _nested(flat)
-        try:
-            self.check(values, str(path))
-        except InputError as error:
-            raise InputError(f"{error}; make it again") from None
+            values = _nested(flat)
+            try:
+                self.check(values, str(path))
+            except InputError as error:
+                raise InputError(f"{error}; make it again") from None
+            seal.check(handle, mapped)
         return values
 
     def check(self, values: Mapping[str, Any], where: str) -> None:

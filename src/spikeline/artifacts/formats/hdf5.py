@@ -14,6 +14,7 @@ import numpy as np
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_bytes
+from spikeline.artifacts.formats import seal
 from spikeline.errors import InputError
 
 # Attribute of the file that names its contract.
@@ -31,6 +32,7 @@ def written(
         handle.attrs[CONTRACT_KEY] = contract
         handle.attrs[provenance.KEY] = provenance.dumps(record)
         yield handle
+        seal.seal(handle)
     write_bytes(path, buffer.getbuffer())
 
 
@@ -61,6 +63,22 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
                 raise
             reason = " ".join(str(error).split())[:120]
             raise InputError(f"{path}: is damaged ({reason}); make it again") from None
+
+
+@contextmanager
+def intact(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Wraps the reading of an open file, and nothing else: whatever h5py raises is damage.
+
+    Raises:
+        InputError: instead of the exception that the bad bytes caused.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except seal.DAMAGE as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: is damaged ({reason}); make it again") from None
 
 
 def contract_name(handle: h5py.File) -> str | None:

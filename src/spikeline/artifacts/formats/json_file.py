@@ -10,6 +10,7 @@ from typing import Any
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_text
+from spikeline.artifacts.formats import seal
 from spikeline.errors import InputError
 
 
@@ -21,6 +22,7 @@ def write(
 ) -> None:
     """Write an object of finite numbers atomically, with its contract and provenance."""
     whole = {"contract": contract, **content, provenance.KEY: dict(record)}
+    whole[seal.KEY] = seal.of_json(whole)
     write_text(path, json.dumps(whole, allow_nan=False) + "\n")
 
 
@@ -28,7 +30,7 @@ def read(path: str | os.PathLike[str], contract: str) -> dict[str, Any]:
     """The object in a file of this contract, its fields not yet checked.
 
     Raises:
-        InputError: missing, truncated, or of another contract.
+        InputError: missing, truncated, damaged, or of another contract.
     """
     try:
         with open(path, encoding="utf-8") as handle:
@@ -40,6 +42,9 @@ def read(path: str | os.PathLike[str], contract: str) -> dict[str, Any]:
     found = content.get("contract") if isinstance(content, dict) else None
     if found != contract:
         raise InputError(f"{path}: holds {found!r}, expected {contract!r}; make it again")
+    sealed = content.pop(seal.KEY, None)
+    if sealed not in (None, seal.of_json(content)):
+        raise InputError(f"{path}: is damaged: not what was written; make it again")
     return content
 
 

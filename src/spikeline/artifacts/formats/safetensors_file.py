@@ -14,6 +14,7 @@ import safetensors.numpy
 
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_bytes
+from spikeline.artifacts.formats import seal
 from spikeline.errors import InputError
 
 
@@ -32,9 +33,10 @@ def write(
         record: where it came from; see `spikeline.artifacts.provenance`.
     """
     described = {**description, **({} if record is None else {provenance.KEY: dict(record)})}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    described[seal.KEY] = seal.of_json(described) + seal.of_arrays(contiguous)
     # One key: the order of several is not fixed, and equal contents should be equal files.
     header = {contract: json.dumps(described, sort_keys=True)}
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     write_bytes(path, safetensors.numpy.save(contiguous, metadata=header))
 
 
@@ -63,7 +65,11 @@ def read(
             raise InputError(f"{path}: holds {found}, expected {contract!r}; make it again")
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     with whole(path):
-        return dict(json.loads(header[contract])), arrays
+        described = dict(json.loads(header[contract]))
+        sealed = described.pop(seal.KEY, None)
+        if sealed not in (None, seal.of_json(described) + seal.of_arrays(arrays)):
+            raise InputError(f"{path}: is damaged: not what was written; make it again")
+        return described, arrays
 
 
 @contextmanager

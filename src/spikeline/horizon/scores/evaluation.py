@@ -195,7 +195,7 @@ class NetworkForecaster:
         if "image" in _modalities(one) and encoder != one.encoder:
             raise InputError(
                 f"--embeddings: of encoder {encoder or 'none'}, but {file} was trained with "
-                f"{one.encoder}; embed the images with that one"
+                f"{one.encoder}; remove {file} to train it anew, or embed the images with that one"
             )
 
     def check(self, session: Session) -> None:

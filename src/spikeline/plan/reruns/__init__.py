@@ -1,0 +1,1 @@
+"""Which jobs would rerun, and what changed since their files were made."""
