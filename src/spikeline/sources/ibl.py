@@ -21,6 +21,7 @@ from spikeline.errors import InputError
 from spikeline.sources.arrays import read_array
 from spikeline.sources.behaviour import Track
 from spikeline.sources.columns import read_columns
+from spikeline.sources.folder_names import check_folder_name
 from spikeline.sources.npy import Npy
 from spikeline.sources.recordings import Recording
 from spikeline.sources.spikes import Spikes, survey
@@ -35,9 +36,13 @@ def read_recording(folder: str | os.PathLike[str], name: str) -> Recording:
     folder = Path(folder)
     try:
         session = json.loads((folder / "session.json").read_text(encoding="utf-8"))
-        probes = list(session["probes"])
-    except (OSError, ValueError, KeyError, TypeError):
+        probes = [str(probe) for probe in session["probes"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{folder}: session.json is missing or damaged; fetch it again") from None
+    if not probes:
+        raise InputError(f"{folder}: session.json names no probe; fetch it again")
+    for probe in probes:
+        check_folder_name(probe, f"{folder}: session.json: probe")
     tables = [_clusters(folder / probe, probe) for probe in probes]
     counts = [len(table["cluster"]) for table in tables]
     clusters = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
