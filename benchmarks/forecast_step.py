@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeline.horizon.forecaster.batches import Geometry, Recording, past_of, read_rows
