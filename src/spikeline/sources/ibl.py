@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,15 @@ def _clusters(folder: Path, probe: str) -> dict[str, np.ndarray]:
         raise InputError(
             f"{folder / 'clusters.tsv'}: column {missing[0]} is missing; fetch it again"
         )
+    try:
+        return _columns(table, probe)
+    except ValueError:
+        raise InputError(
+            f"{folder / 'clusters.tsv'}: a column holds text in place of numbers; fetch it again"
+        ) from None
+
+
+def _columns(table: Mapping[str, np.ndarray], probe: str) -> dict[str, np.ndarray]:
     return {
         "cluster": table["cluster"].astype(np.int64),
         "id": np.asarray([f"{probe}/{uuid}" for uuid in table["uuid"]]),

@@ -23,9 +23,9 @@ from spikeline.sources.columns import read_columns
 from spikeline.sources.factors import read_factors
 from spikeline.sources.npy import Npy
 
-EXAMPLES = 150
+EXAMPLES = 100
 # Each example of these opens HDF5 or MATLAB files, which takes milliseconds.
-FEWER = 80
+FEWER = 50
 
 
 def npy(values) -> bytes:
@@ -59,7 +59,7 @@ READERS = {
     "captions.tsv": (CAPTIONS.encode(), read_captions),
     "split_captions.tsv": (CAPTIONS.encode(), train_clip.read_captions),
     "factors.tsv": (FACTORS.encode(), read_factors),
-    "categories.tsv": (b"concept\tcategory\ncat\tanimal\ncat\tpet\n", read_categories),
+    "categories.tsv": (b"uniqueID\tcategory\ncat\tanimal\ncat\tpet\n", read_categories),
     "clusters.tsv": (b"cluster\tuuid\n0\tu0\n1\tu1\n", read_columns),
     "cluster_info.tsv": (
         b"cluster_id\tgroup\tdepth\n0\tgood\t10\n3\tmua\t\n",
@@ -104,7 +104,7 @@ def test_presentations_of_tvsd_with_changed_bytes_are_read_or_refused(tmp_path, 
     def attempt(changed):
         path.write_bytes(changed)
         with tvsd_trials.opened(path, mapping, files.regions) as recorded:
-            for slabs in tvsd_trials.blocks(recorded, 1, 0, len(recorded.times)):
+            for slabs in tvsd_trials.blocks(recorded, 1, 0, recorded.samples.shape[1]):
                 for slab in slabs:
                     slab.sum()
 
