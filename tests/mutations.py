@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import resource
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +21,8 @@ FIXED = {
     "deadline": None,
     "suppress_health_check": list(HealthCheck),
 }
+# What one example may take: a small file that asks for more is a bomb.
+SECONDS, MORE_BYTES = 5, 2 << 30
 # Texts that end strings, headers and numbers, or mean something to a shell, YAML or a template.
 TRICKY = [
     "", "\0", "\n", "../../x", "/etc/passwd", "$(touch x)", "`x`", "'; x", "{x}", "{{x}}", "%s",
@@ -36,6 +41,10 @@ JSON = st.recursive(
     ),
     max_leaves=5,
 )
+
+
+class TooLong(BaseException):
+    """No reader may take it for damage."""
 
 
 def mutated(content: bytes) -> st.SearchStrategy[bytes]:
@@ -60,19 +69,37 @@ def fuzz(
 ) -> None:
     """Read that many examples; each is read, or refused by one line of an InputError."""
     ran = 0
+    before = resource.getrlimit(resource.RLIMIT_AS)
 
     @settings(max_examples=examples, **FIXED)
     @given(strategy)
     def attempt(example: Any) -> None:
         nonlocal ran
         ran += 1
+        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
         try:
             read(example)
         except InputError as error:
             assert str(error) and "\n" not in str(error)
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
-    attempt()
+    def too_long(*_: Any) -> None:
+        raise TooLong(f"takes more than {SECONDS} s of the processor")
+
+    usual = signal.signal(signal.SIGVTALRM, too_long)
+    resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MORE_BYTES, before[1]))
+    try:
+        attempt()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+        signal.signal(signal.SIGVTALRM, usual)
     record_property("fuzz examples", ran)
+
+
+def _address_space() -> int:
+    """Bytes that this process has mapped."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _flip(content: bytearray, place: int, payload: bytes) -> bytearray:

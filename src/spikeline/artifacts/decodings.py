@@ -102,7 +102,7 @@ def read(path: str | os.PathLike[str]) -> Decodings:
                 for name, one in content["decoders"].items()
             },
         )
-    check(decodings, str(path))
+        check(decodings, str(path))
     return decodings
 
 

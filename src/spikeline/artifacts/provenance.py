@@ -93,14 +93,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     record = _record_path(path)
     if record.is_file():
         try:
-            return json.loads(record.read_text(encoding="utf-8"))
-        except _UNREADABLE:
+            return dict(json.loads(record.read_text(encoding="utf-8")).items())
+        except (*_UNREADABLE, AttributeError):
             raise InputError(f"{record}: is damaged; make {path} again") from None
     reader = _READERS.get(path.suffix) if path.is_file() else None
     try:
         text = reader(path) if reader else None
         if text:
-            return json.loads(text)
+            return dict(json.loads(text).items())
     except InputError:
         raise
     # What readers of five formats raise on bytes that are not theirs.

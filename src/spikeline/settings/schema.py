@@ -148,7 +148,9 @@ def with_section_defaults(
     entry: Mapping[str, Any], defaults: Mapping[str, Any], kinds: Mapping[str, Any]
 ) -> dict[str, Any]:
     """`entry` over those of the section's defaults that its kind has."""
-    properties = kinds.get(entry.get("kind"), {}).get("properties", {})
+    kind = entry.get("kind")
+    # Anything may stand there: what is no kind is said by `kind_schema`.
+    properties = kinds.get(kind, {}).get("properties", {}) if isinstance(kind, str) else {}
     return {**{key: value for key, value in defaults.items() if key in properties}, **entry}
 
 
@@ -162,7 +164,7 @@ def kind_schema(entry: Mapping[str, Any], kinds: Mapping[str, Any], where: str) 
     """The closed schema of an entry, found by its `kind`."""
     if "kind" not in entry:
         raise InputError(f"{where}: the key 'kind' is missing; known kinds are {list(kinds)}")
-    if entry["kind"] not in kinds:
+    if not isinstance(entry["kind"], str) or entry["kind"] not in kinds:
         raise unknown("kind", entry["kind"], kinds, where)
     return kinds[entry["kind"]]
 

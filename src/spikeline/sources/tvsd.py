@@ -172,7 +172,10 @@ def _field(handle: h5py.File, name: str, where: str) -> np.ndarray:
     if name not in handle:
         raise InputError(f"{where}: field {name} is missing; it has {_names(handle)}")
     try:
-        return np.asarray(handle[name][...], np.float64)
+        values = handle[name][...]
+        if values.dtype.kind not in "fiub":
+            raise TypeError
+        return np.asarray(values, np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{where}: {name} is not a numeric array") from None
     except seal.DAMAGE:

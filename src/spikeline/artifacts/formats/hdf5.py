@@ -58,7 +58,7 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
         try:
             with intact(path):
                 check_own(handle)
-            found = contract_name(handle)
+                found = contract_name(handle)
             if contract is not None and found != contract:
                 raise InputError(f"{path}: {another(found, contract, handle.attrs)}")
             yield handle
@@ -89,7 +89,8 @@ def intact(path: str | os.PathLike[str], advice: str = "make it again") -> Itera
 def contract_name(handle: h5py.File) -> str | None:
     """The contract that an open file names; None where another program wrote it."""
     try:
-        return handle.attrs.get(CONTRACT_KEY)
+        found = handle.attrs.get(CONTRACT_KEY)
+        return found if found is None else str(found)
     except KeyError as error:
         raise RuntimeError(error) from None
 

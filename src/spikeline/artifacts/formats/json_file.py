@@ -63,5 +63,5 @@ def fields(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except KeyError as error:
         raise InputError(f"{path}: field {error} is missing; make it again") from None
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         raise InputError(f"{path}: a field has the wrong type; make it again") from None

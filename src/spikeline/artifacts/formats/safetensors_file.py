@@ -94,7 +94,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (*seal.DAMAGE, ArithmeticError, AssertionError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: parts are missing or wrong ({reason}); make it again") from None
 
