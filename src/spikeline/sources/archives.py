@@ -58,8 +58,8 @@ def content(
     if stat.S_ISLNK(info.external_attr >> 16):
         raise InputError(f"{what} is a link; refused, pack the file that it stands for")
     try:
-        # No more is unpacked than the member says it holds.
-        return archive.read(info, pwd=password)
+        # No more is unpacked than the member says it holds; zipfile lets it be less.
+        read = archive.read(info, pwd=password)
     except NotImplementedError as error:
         raise InputError(f"{what}: {error}; unpack the archive to a folder") from None
     except RuntimeError:
@@ -67,6 +67,9 @@ def content(
         raise InputError(f"{what} {told}") from None
     except _DAMAGE:
         raise InputError(f"{what} is damaged; fetch the archive again") from None
+    if len(read) != info.file_size:
+        raise InputError(f"{what} is damaged; fetch the archive again")
+    return read
 
 
 def inside(name: str, where: str) -> str:
