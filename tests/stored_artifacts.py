@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -239,7 +238,5 @@ def _write_stimuli(path: Path) -> None:
 
 
 def _read_stimuli(path: Path) -> Any:
-    with zipfile.ZipFile(path) as archive:
-        assert archive.comment
     names = stimuli.names(path)
     return names, [np.asarray(image) for image in stimuli.load(path, names)]

@@ -23,6 +23,8 @@ CONTRACT_KEY = "contract"
 TEXT = h5py.string_dtype()
 # The best that deflate, HDF5's usual filter, does; a file that claims more holds nothing of it.
 COMPRESSION = 1032
+# Groups in groups; a group may even hold itself.
+DEPTH = 16
 
 
 @contextmanager
@@ -135,7 +137,7 @@ def mapped(dataset: h5py.Dataset) -> np.ndarray:
     return np.memmap(dataset.file.filename, dataset.dtype, "r", place, dataset.shape)
 
 
-def check_own(group: h5py.Group) -> None:
+def check_own(group: h5py.Group, depth: int = 0) -> None:
     """Raise InputError where a file's values are not its own.
 
     HDF5 lets a name stand for a field of another file, a dataset for bytes of any file, and a
@@ -150,8 +152,10 @@ def check_own(group: h5py.Group) -> None:
         where = f"{path}: field {name}"
         if isinstance(group.get(name, getlink=True), h5py.HardLink):
             item = group[name]
-            if isinstance(item, h5py.Group) and item.id != group.id:
-                check_own(item)
+            if isinstance(item, h5py.Group):
+                if depth == DEPTH:
+                    raise InputError(f"{where} lies too deep; refused")
+                check_own(item, depth + 1)
             if not isinstance(item, h5py.Dataset):
                 continue
             if item.nbytes > COMPRESSION * size:
