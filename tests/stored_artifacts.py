@@ -63,7 +63,7 @@ def artifacts() -> Iterator[tuple[str, Write, Read]]:
         lambda path: reconstruction_scores.write(path, _scores(), told),
         reconstruction_scores.read,
     )
-    yield "decoder.safetensors", lambda p: _decoder().save(p, told), Decoder.load
+    yield "decoder.safetensors", lambda p: _decoder().save(p, record=told), Decoder.load
     yield (
         "regression.safetensors",
         lambda path: regression.save(path, _regression(), told),

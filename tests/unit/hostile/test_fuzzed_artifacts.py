@@ -127,7 +127,9 @@ def test_fields_of_other_shapes_or_kinds_are_read_or_refused(name, tmp_path, rec
 
 def test_a_table_with_changed_bytes_is_read_or_refused(tmp_path, record_property):
     path = tmp_path / "table.tsv"
-    text = "regions\tmodel\trow\ttop1\tn\nIT\tridge\treference\t0.25\t20\nV1\tmlp\tmodel\t\t20\n"
+    text = (
+        "model\tregions\tsubject\trow\ttop1\nridge\tIT\tF\treference\t0.25\nmlp\tV1\tF\tmodel\t\n"
+    )
 
     def attempt(changed):
         path.write_bytes(changed)

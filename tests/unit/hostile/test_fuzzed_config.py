@@ -11,7 +11,7 @@ from spikeline.plan.plan import DEMO
 from spikeline.settings import steps
 from spikeline.settings.schema import load_yaml
 
-EXAMPLES = 60
+EXAMPLES = 40
 
 
 def _objects(given):
@@ -32,4 +32,4 @@ def test_the_settings_of_a_step_with_other_values_are_accepted_or_refused(step, 
         given = steps.completed(step, {})
     except InputError:
         given = {"kind": "ridge", "regions": ["V1"], "model": "x", "seed": 0}
-    fuzz(_objects(given), lambda changed: steps.completed(step, changed), 20, record_property)
+    fuzz(_objects(given), lambda changed: steps.completed(step, changed), 10, record_property)

@@ -219,9 +219,9 @@ def test_a_probe_whose_name_leaves_the_recording_is_refused(probe, tmp_path, rec
 def test_tables_of_hostile_text_are_refused_or_read_as_text(tmp_path, pwned, record_property):
     path = tmp_path / "t.tsv"
     for cell in ("=cmd|' /C calc'!A0", "$(touch pwned)", "__import__('os')", "{x}", "\x1b[2J"):
-        path.write_text(f"regions\tmodel\trow\ttop1\n{cell}\tridge\treference\t0.5\n")
+        path.write_text(f"model\tregions\tsubject\trow\ttop1\nridge\t{cell}\tF\treference\t0.5\n")
         assert tables.read(path)["regions"][0] == cell
-        path.write_text(f"regions\tmodel\trow\ttop1\nIT\tridge\treference\t{cell}\n")
+        path.write_text(f"model\tregions\tsubject\trow\ttop1\nridge\tIT\tF\treference\t{cell}\n")
         assert "t.tsv" in refusal(tables.read, path)
         record_property("hostile inputs", 2)
 
