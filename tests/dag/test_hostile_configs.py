@@ -9,8 +9,8 @@ import yaml
 from workflow_copies import PRETENDED, copied
 
 # Each makes a file named "pwned" where anything runs it.
-SHELL = ["`touch pwned`", "'; touch pwned; '", '"; touch pwned; "', "& touch pwned &", "{x}", "%s"]
-FOLDER = "it's `touch pwned` $(touch pwned) {x}"
+SHELL = ["`touch pwned`", "'; touch pwned; '", '"; touch pwned; "', "& touch pwned &", "%s"]
+FOLDER = "it's `touch pwned` $(touch pwned)"
 
 
 def renamed(workflow, name):
@@ -30,10 +30,16 @@ def test_a_tag_in_a_config_file_runs_nothing(tag, fresh, record_property):
     record_property("hostile inputs", 1)
 
 
-def test_a_command_in_place_of_a_variable_in_a_path_is_refused(fresh, record_property):
-    renamed(fresh, "$(touch pwned).npy")
-    told = fresh.refusal("results/responses/lab.h5")
-    assert "set the environment variable it names, or write a path" in told
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("$(touch pwned).npy", "set the environment variable it names, or write a path"),
+        ("{subject}.npy", "a path must not hold { or }"),
+    ],
+)
+def test_what_would_be_filled_in_in_a_path_is_refused(name, said, fresh, record_property):
+    renamed(fresh, name)
+    assert said in fresh.refusal("results/responses/lab.h5")
     assert not list(fresh.folder.rglob("pwned"))
     record_property("hostile inputs", 1)
 
