@@ -90,4 +90,4 @@ onstart:
 
 
 onerror:
-    shell(f"spikeline failures {log[0]} --output logs/failures.tsv || true")
+    shell(f"spikeline failures {braced(log[0])} --output logs/failures.tsv || true")

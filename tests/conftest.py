@@ -333,3 +333,17 @@ def bad_tvsd(request, tvsd_files) -> tuple[TvsdFiles, tuple[Path, Path], tuple[s
     if after:
         after(tvsd_files.folder)
     return tvsd_files, paths, said
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """How many inputs the tests of hostile ones and of fuzzed ones tried."""
+    for what in ("hostile inputs", "fuzz examples"):
+        counts = [
+            value
+            for reports in terminalreporter.stats.values()
+            for report in reports
+            for name, value in getattr(report, "user_properties", ())
+            if name == what and getattr(report, "when", "") == "call"
+        ]
+        if counts:
+            terminalreporter.write_line(f"{what}: {sum(counts)}")

@@ -6,6 +6,7 @@ import gc
 import inspect
 import os
 import re
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -33,15 +34,22 @@ gc.freeze()
 gc.set_threshold(1_000_000, 50, 100)
 atexit.register(gc.freeze)
 
+
+
+def braced(path):
+    """A path as a word of the shell, in a command that Snakemake fills in at braces."""
+    return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
+
+
 # Each job runs `spikeline ...` with the Python that runs Snakemake and the code of this checkout.
 shell.executable("bash")
 shell.prefix(
     "set -euo pipefail; "
-    f"export PYTHONPATH='{ROOT}/src'; "
-    f"spikeline() {{{{ '{sys.executable}' -m spikeline \"$@\"; }}}}; "
+    f"export PYTHONPATH={braced(ROOT / 'src')}; "
+    f"spikeline() {{{{ {braced(sys.executable)} -m spikeline \"$@\"; }}}}; "
     # In a client's own environment: `client FOLDER SUBCOMMAND ...`.
     'client() {{ local folder=$1; shift; "$folder/bin/python" -m spikeline "$@"; }}; '
-    f"uv() {{{{ '{Path(sys.executable).parent}/uv' \"$@\"; }}}}; "
+    f"uv() {{{{ {braced(Path(sys.executable).parent / 'uv')} \"$@\"; }}}}; "
 )
 
 try:

@@ -6,3 +6,9 @@ class InputError(ValueError):
 
     The command line prints it without a traceback and exits non-zero.
     """
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, on one line and without what would command a terminal."""
+    text = " ".join(str(error).splitlines())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -84,8 +84,8 @@ def read(path: str | os.PathLike[str]) -> list[Decodings]:
     content = json_file.read(path, CONTRACT)
     with json_file.fields(path):
         decodings = [_read(one) for one in content["decodings"]]
-    for one in decodings:
-        check(one, str(path))
+        for one in decodings:
+            check(one, str(path))
     return decodings
 
 

@@ -148,7 +148,7 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
             facts=content["facts"],
             seeds=[_seed_from_json(seed) for seed in content["seeds"]],
         )
-    check(evaluation, str(path))
+        check(evaluation, str(path))
     return evaluation
 
 

@@ -103,7 +103,7 @@ def read(path: str | os.PathLike[str]) -> Forecasts:
             facts=content["facts"],
             sessions={name: _from_json(one) for name, one in content["sessions"].items()},
         )
-    check(forecasts, str(path))
+        check(forecasts, str(path))
     return forecasts
 
 

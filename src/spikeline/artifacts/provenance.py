@@ -28,6 +28,10 @@ RECORDED_VERSIONS = (
 )  # fmt: skip
 
 
+# What JSON that is not ours raises; brackets in brackets without end are the latter.
+_UNREADABLE = (ValueError, RecursionError)
+
+
 def describe(
     module: str,
     settings: Mapping[str, Any],
@@ -89,19 +93,29 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     record = _record_path(path)
     if record.is_file():
         try:
-            return json.loads(record.read_text(encoding="utf-8"))
-        except ValueError:
+            return dict(json.loads(record.read_text(encoding="utf-8")).items())
+        except (*_UNREADABLE, AttributeError):
             raise InputError(f"{record}: is damaged; make {path} again") from None
     reader = _READERS.get(path.suffix) if path.is_file() else None
     try:
         text = reader(path) if reader else None
         if text:
-            return json.loads(text)
+            return dict(json.loads(text).items())
     except InputError:
         raise
-    except (ValueError, OSError, AttributeError, MemoryError, struct.error, zipfile.BadZipFile):
+    # What readers of five formats raise on bytes that are not theirs.
+    except Exception:
         raise InputError(f"{path}: is damaged or not a {path.suffix} file; make it again") from None
     raise InputError(f"{path}: carries no provenance; it was not made by this workflow")
+
+
+def writer(record: Any) -> str:
+    """The version of this package that a record names, or "of an unknown version"."""
+    try:
+        record = json.loads(record) if isinstance(record, str) else record
+        return str(record["versions"]["spikeline"])
+    except (*_UNREADABLE, LookupError, TypeError):
+        return "of an unknown version"
 
 
 def versions() -> dict[str, str]:

@@ -55,7 +55,7 @@ REQUIRED = (
 )  # fmt: skip
 # What opening a session raises when some of its bytes are wrong.
 FORMAT_ERRORS = (
-    OSError, KeyError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError,
+    *seal.DAMAGE, AssertionError, AttributeError,
 )  # fmt: skip
 # Headers, domains and the index of seconds: more than any session needs.
 METADATA_BYTES = 1 << 20

@@ -60,7 +60,11 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise InputError(f"{path}: no such file") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
         raise InputError(f"{path}: not a table; delete it and rerun") from None
-    names = [*_key_columns(table), *(name for name in TEXT_COLUMNS if name in table)]
+    try:
+        keys = _key_columns(table)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; delete it and rerun") from None
+    names = [*keys, *(name for name in TEXT_COLUMNS if name in table)]
     try:
         return table.assign(
             **{name: pd.to_numeric(table[name]) for name in table if name not in names}

@@ -12,6 +12,9 @@ from typing import Any
 
 from spikeline.errors import InputError
 
+# Characters of a wrong setting that an error repeats.
+SHOWN = 300
+
 
 def add_settings(parser: argparse.ArgumentParser, step: str) -> None:
     """`--settings`, a JSON object or the path of a .json file that holds one.
@@ -73,8 +76,9 @@ def json_of(text: str, option: str) -> dict[str, Any]:
         if not given.lstrip().startswith("{"):
             given = Path(given).read_text(encoding="utf-8")
         return dict(json.loads(given, parse_constant=_no_constant).items())
-    except (OSError, ValueError, AttributeError):
-        raise InputError(f"{option}: {text!r} is no JSON object or file") from None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        raise InputError(f"{option}: {shown!r} is no JSON object or file") from None
 
 
 def _no_constant(text: str) -> None:

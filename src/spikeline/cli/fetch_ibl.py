@@ -20,6 +20,7 @@ from spikeline.cli._options import start_log
 from spikeline.errors import InputError
 from spikeline.sources import ibl_client
 from spikeline.sources.columns import write_columns
+from spikeline.sources.folder_names import check_folder_name
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def _export(one: Any, eid: str, options: argparse.Namespace, folder: Path) -> li
         raise InputError(f"session {eid}: ALF object spikes is missing: no probe is sorted")
     regions = BrainRegions()
     for probe in probes:
+        check_folder_name(probe, f"session {eid}: probe")
         times, clusters, table = ibl_client.load_probe(one, eid, probe, options.revision, regions)
         (folder / probe).mkdir(exist_ok=True)
         np.save(folder / probe / "spikes.times.npy", times)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from spikeline import __version__
 from spikeline.artifacts import files
-from spikeline.errors import InputError
+from spikeline.errors import InputError, one_line
 
 USER_ERRNO = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS,
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except InputError as error:
-        print(f"spikeline {name}: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"spikeline {name}: {one_line(error)}", file=sys.stderr)
         return 1
     except MemoryError:
         print(f"spikeline {name}: out of memory; give the job more", file=sys.stderr)

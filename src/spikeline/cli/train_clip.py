@@ -6,16 +6,17 @@ import argparse
 import csv
 import dataclasses
 import logging
-import zipfile
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
 from spikeline.artifacts.files import atomic_folder
 from spikeline.artifacts.provenance import describe, write_beside
 from spikeline.cli._options import add_settings, settings_of, start_log
 from spikeline.errors import InputError
+from spikeline.sources import archives
+from spikeline.sources.pictures import decoded
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ def read_captions(path: Path) -> list[dict[str, str]]:
             rows = list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give a table of captions") from None
+    except (OSError, ValueError, csv.Error):
+        raise InputError(f"{path}: is not UTF-8 text; give a tab-separated table") from None
     if not rows or any(rows[0].get(column) is None for column in _COLUMNS):
         raise InputError(f"{path}: needs the tab-separated columns {', '.join(_COLUMNS)}")
     for split in ("train", "test"):
@@ -61,22 +64,13 @@ def read_images(path: Path, names: list[str]) -> list[Image.Image]:
     Raises:
         InputError: no zip, or an image is missing or cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name.removeprefix("object_images/"): name for name in archive.namelist()}
-            images = []
-            for name in names:
-                if name not in members:
-                    raise InputError(f"{path}: holds no {name}; the captions name it")
-                try:
-                    with archive.open(members[name]) as handle:
-                        images.append(Image.open(handle).convert("RGB"))
-                except (UnidentifiedImageError, OSError, RuntimeError):
-                    raise InputError(f"{path}: {name} cannot be read as an image") from None
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give a zip of images") from None
-    except zipfile.BadZipFile:
-        raise InputError(f"{path}: is no zip file or is truncated; fetch it again") from None
+    with archives.opened(path) as archive:
+        members = {name.removeprefix("object_images/"): name for name in archive.namelist()}
+        images = []
+        for name in names:
+            if name not in members:
+                raise InputError(f"{path}: holds no {name}; the captions name it")
+            images.append(decoded(archives.content(archive, members[name]), f"{path}: {name}"))
     return images
 
 

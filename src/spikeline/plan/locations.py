@@ -13,12 +13,15 @@ def location(path: str) -> str:
     """A path or address with $VARIABLES filled in.
 
     Raises:
-        InputError: a variable is not set or empty, or the address carries a password.
+        InputError: a variable is not set or empty, the address carries a password, or braces.
     """
     filled = os.path.expandvars(path)
     empty = [name for name in re.findall(r"\$\{?(\w+)", path) if not os.environ.get(name)]
     if "$" in filled or empty:
         raise InputError(f"{path}: set the environment variable it names, or write a path")
+    if "{" in filled or "}" in filled:
+        # Snakemake would fill them in.
+        raise InputError(f"{path}: a path must not hold {{ or }}; rename the file or folder")
     if re.match(r"\w+://[^/]*@", filled):
         raise InputError(f"{path}: an address must not carry a user or password")
     return filled

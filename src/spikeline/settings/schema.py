@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,24 @@ def _is_integer(checker: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _matches_whole(
+    validator: Any, pattern: str, value: Any, schema: Any
+) -> Iterator[jsonschema.ValidationError]:
+    # Python's $ also stands before a line end, which would come with the name into paths.
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 # JSON Schema calls 5.0 an integer and takes infinity; as a count or a time they fail later.
 _Validator = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
+    {"pattern": _matches_whole},
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": _is_integer, "number": _is_number}
     ),
 )
+# Ten times what any config or its parts need.
+MAX_VALUES, MAX_DEPTH = 1_000_000, 100
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 
 
@@ -65,6 +77,7 @@ def validated(instance: Mapping[str, Any], schema: Mapping[str, Any], where: str
     Raises:
         InputError: on the first violation, naming the place below `where`.
     """
+    check_size(instance, where)
     filled = with_defaults(instance, schema)
     errors = _Validator(schema).iter_errors(filled)
     first = jsonschema.exceptions.best_match(errors)
@@ -74,6 +87,27 @@ def validated(instance: Mapping[str, Any], schema: Mapping[str, Any], where: str
             first = first.parent
         raise _one_line(first, where)
     return filled
+
+
+def check_size(values: Any, where: str) -> None:
+    """Raise InputError where values hold each other without end, or too many of each other.
+
+    In YAML a few lines of anchors and aliases can stand for billions of values.
+    """
+    count, level = 0, [values]
+    for _ in range(MAX_DEPTH):
+        inner = []
+        for value in level:
+            if isinstance(value, Mapping):
+                inner.extend(value.values())
+            elif isinstance(value, (list, tuple)):
+                inner.extend(value)
+            if count + len(inner) > MAX_VALUES:
+                raise InputError(f"{where}: holds more than {MAX_VALUES} values; shorten it")
+        count, level = count + len(inner), inner
+        if not level:
+            return
+    raise InputError(f"{where}: lists and objects lie in each other deeper than {MAX_DEPTH}")
 
 
 def validated_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +148,9 @@ def with_section_defaults(
     entry: Mapping[str, Any], defaults: Mapping[str, Any], kinds: Mapping[str, Any]
 ) -> dict[str, Any]:
     """`entry` over those of the section's defaults that its kind has."""
-    properties = kinds.get(entry.get("kind"), {}).get("properties", {})
+    kind = entry.get("kind")
+    # Anything may stand there: what is no kind is said by `kind_schema`.
+    properties = kinds.get(kind, {}).get("properties", {}) if isinstance(kind, str) else {}
     return {**{key: value for key, value in defaults.items() if key in properties}, **entry}
 
 
@@ -128,7 +164,7 @@ def kind_schema(entry: Mapping[str, Any], kinds: Mapping[str, Any], where: str) 
     """The closed schema of an entry, found by its `kind`."""
     if "kind" not in entry:
         raise InputError(f"{where}: the key 'kind' is missing; known kinds are {list(kinds)}")
-    if entry["kind"] not in kinds:
+    if not isinstance(entry["kind"], str) or entry["kind"] not in kinds:
         raise unknown("kind", entry["kind"], kinds, where)
     return kinds[entry["kind"]]
 

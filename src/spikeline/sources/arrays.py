@@ -33,8 +33,10 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
             if values.dtype.kind not in "fiub":
                 raise ValueError(f"it holds {values.dtype}")
         values = np.asarray(values, np.float64)
-    except (ValueError, OSError, EOFError, TypeError) as error:
-        reason = " ".join(str(error).split())[:160]
+    # What numpy raises on a file that is not one: as many kinds as there are bytes. A header that
+    # claims more memory than there is comes here as well.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(f"{path}: cannot be read as numbers ({reason})") from None
     if not values.size:
         raise InputError(f"{path}: is empty")

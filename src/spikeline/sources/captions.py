@@ -5,13 +5,12 @@ Tab-separated with a header; columns `things_path`, the image's name, and `capti
 
 from __future__ import annotations
 
-import csv
 import os
-from pathlib import Path
 
 import numpy as np
 
 from spikeline.errors import InputError
+from spikeline.sources.text_tables import read_rows
 
 IMAGE, CAPTION = "things_path", "caption"
 
@@ -22,19 +21,13 @@ def read_captions(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]
     Raises:
         InputError: missing, no text, without these columns, or an empty cell in them.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give a table of captions") from None
-    except (OSError, ValueError):
-        raise InputError(f"{path}: is not UTF-8 text; give a tab-separated table") from None
-    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    if not {IMAGE, CAPTION} <= set(rows.fieldnames or ()):
+    columns, rows = read_rows(path, "give a table of captions")
+    if not {IMAGE, CAPTION} <= set(columns):
         raise InputError(f"{path}: needs the tab-separated columns {IMAGE} and {CAPTION}")
     pairs = []
-    for row in rows:
+    for line, row in rows:
         if not row[IMAGE] or not row[CAPTION]:
-            raise InputError(f"{path}: line {rows.line_num} lacks {IMAGE} or {CAPTION}")
+            raise InputError(f"{path}: line {line} lacks {IMAGE} or {CAPTION}")
         pairs.append((row[IMAGE], row[CAPTION]))
     if not pairs:
         raise InputError(f"{path}: has no rows; give a table of captions")

@@ -16,11 +16,11 @@ import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from spikeline.errors import InputError
+from spikeline.sources.text_tables import read_rows
 
 CONCEPT, IMAGE, CATEGORY = "uniqueID", "things_path", "category"
 
@@ -64,15 +64,7 @@ def read_categories(path: str | os.PathLike[str]) -> Categories:
     Raises:
         InputError: missing, no text, without these columns, or an empty cell in them.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; correct the path in the config") from None
-    except (OSError, ValueError):
-        raise InputError(f"{path}: is not UTF-8 text; give a tab-separated table") from None
-    rows = csv.DictReader(lines, delimiter="\t")
-    columns = rows.fieldnames or []
+    columns, rows = read_rows(path, "correct the path in the config", csv.QUOTE_MINIMAL)
     keys = [name for name in (CONCEPT, IMAGE) if name in columns]
     if CATEGORY not in columns or len(keys) != 1:
         raise InputError(
@@ -80,10 +72,10 @@ def read_categories(path: str | os.PathLike[str]) -> Categories:
             f"got {', '.join(columns[:4]) or 'none'}; of THINGS, take the long format"
         )
     of: dict[str, tuple[str, ...]] = {}
-    for row in rows:
+    for line, row in rows:
         key, category = row[keys[0]], row[CATEGORY]
         if not key or not category:
-            raise InputError(f"{path}: line {rows.line_num} lacks {keys[0]} or {CATEGORY}")
+            raise InputError(f"{path}: line {line} lacks {keys[0]} or {CATEGORY}")
         if category not in of.get(key, ()):
             of[key] = (*of.get(key, ()), category)
     return Categories(keys[0], of, str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,9 @@ def fetch(
         InputError: the dataset cannot be cloned, or a file is not in it or has no content there.
     """
     clone = Path(clone)
+    if url.startswith("-") or re.match(r"\w+::", url):
+        # git would take it for an option, or for a program to run.
+        raise InputError(f"{url}: is no address of a dataset; give a path or an https:// address")
     if "://" not in url:
         url = str(Path(url).resolve())
     clone.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +109,7 @@ def _get(url: str, clone: Path, name: str, attempts: int, pause: float) -> None:
     if outside or not os.path.lexists(path) or path.is_dir():
         raise InputError(f"{url}: has no file {name}; check the dataset's layout and the config")
     if path.exists():
+        _check_link(url, clone, name)
         return
     log.info("getting %s", name)
     _retry(
@@ -115,6 +120,13 @@ def _get(url: str, clone: Path, name: str, attempts: int, pause: float) -> None:
     )
     if not path.exists():
         raise InputError(f"{url}: git-annex reported success, but {name} has no content")
+    _check_link(url, clone, name)
+
+
+def _check_link(url: str, clone: Path, name: str) -> None:
+    target = (clone / name).resolve()
+    if not target.is_relative_to(clone.resolve()):
+        raise InputError(f"{url}: {name} is a link to {target}, outside the dataset; refused")
 
 
 def _retry(call, failure: str, attempts: int, pause: float) -> None:
@@ -156,7 +168,7 @@ def _remote_head(url: str, attempts: int, pause: float) -> str:
     found = []
 
     def attempt() -> subprocess.CompletedProcess[str]:
-        done = _run(["git", "ls-remote", url, "HEAD"])
+        done = _run(["git", "ls-remote", "--", url, "HEAD"])
         found[:] = done.stdout.split()[:1]
         return done
 

@@ -6,14 +6,13 @@ column for each factor, such as `shape`, with the names of its levels.
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from spikeline.errors import InputError
+from spikeline.sources.text_tables import read_rows
 
 IMAGE, SPLIT = "things_path", "split"
 
@@ -47,25 +46,17 @@ def read_factors(path: str | os.PathLike[str]) -> Factors:
         InputError: missing, no text, without these columns, an empty cell, an image twice, or a
             split without images.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give a table of factors") from None
-    except (OSError, ValueError):
-        raise InputError(f"{path}: is not UTF-8 text; give a tab-separated table") from None
-    reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    columns = reader.fieldnames or []
+    columns, numbered = read_rows(path, "give a table of factors")
     factors = [name for name in columns if name not in (IMAGE, SPLIT)]
     if not {IMAGE, SPLIT} <= set(columns) or not factors:
         raise InputError(
             f"{path}: expected tab-separated columns {IMAGE}, {SPLIT} and a factor, got "
             f"{', '.join(columns[:4]) or 'none'}"
         )
-    rows = list(reader)
-    for number, row in enumerate(rows, 2):
+    for number, row in numbered:
         if not all(row[name] for name in columns) or row[SPLIT] not in ("train", "test"):
             raise InputError(f"{path}: line {number} lacks a value, or its split is unknown")
+    rows = [row for _, row in numbered]
     images = np.asarray([row[IMAGE] for row in rows], dtype=object)
     if len(set(images)) < len(images):
         raise InputError(f"{path}: names an image twice; keep one row for each")

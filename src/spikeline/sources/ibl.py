@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from spikeline.errors import InputError
 from spikeline.sources.arrays import read_array
 from spikeline.sources.behaviour import Track
 from spikeline.sources.columns import read_columns
+from spikeline.sources.folder_names import check_folder_name
 from spikeline.sources.npy import Npy
 from spikeline.sources.recordings import Recording
 from spikeline.sources.spikes import Spikes, survey
@@ -35,9 +37,13 @@ def read_recording(folder: str | os.PathLike[str], name: str) -> Recording:
     folder = Path(folder)
     try:
         session = json.loads((folder / "session.json").read_text(encoding="utf-8"))
-        probes = list(session["probes"])
-    except (OSError, ValueError, KeyError, TypeError):
+        probes = [str(probe) for probe in session["probes"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{folder}: session.json is missing or damaged; fetch it again") from None
+    if not probes:
+        raise InputError(f"{folder}: session.json names no probe; fetch it again")
+    for probe in probes:
+        check_folder_name(probe, f"{folder}: session.json: probe")
     tables = [_clusters(folder / probe, probe) for probe in probes]
     counts = [len(table["cluster"]) for table in tables]
     clusters = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
@@ -70,6 +76,15 @@ def _clusters(folder: Path, probe: str) -> dict[str, np.ndarray]:
         raise InputError(
             f"{folder / 'clusters.tsv'}: column {missing[0]} is missing; fetch it again"
         )
+    try:
+        return _columns(table, probe)
+    except ValueError:
+        raise InputError(
+            f"{folder / 'clusters.tsv'}: a column holds text in place of numbers; fetch it again"
+        ) from None
+
+
+def _columns(table: Mapping[str, np.ndarray], probe: str) -> dict[str, np.ndarray]:
     return {
         "cluster": table["cluster"].astype(np.int64),
         "id": np.asarray([f"{probe}/{uuid}" for uuid in table["uuid"]]),

@@ -32,7 +32,9 @@ class Npy:
                 )
                 shape, _, self.dtype = header(handle)
                 self.offset = handle.tell()
-        except (ValueError, OSError, EOFError, SyntaxError):
+        # The header is the text of a Python literal: what reading it raises is as many kinds as
+        # there are bytes. Nothing in it is run.
+        except Exception:
             raise InputError(f"{path}: is not a .npy file or is damaged; write it again") from None
         if self.dtype.kind not in "fiu":
             raise InputError(f"{path}: holds {self.dtype}, expected numbers")
@@ -40,6 +42,8 @@ class Npy:
         if len(shape) != 1 and tuple(shape[1:]) != (1,):
             raise InputError(f"{path}: has shape {shape}, expected one value per row")
         self.length = shape[0]
+        if self.length < 0:
+            raise InputError(f"{path}: has shape {shape}; it is damaged, write it again")
         found = self.path.stat().st_size - self.offset
         if found < self.length * self.dtype.itemsize:
             raise InputError(f"{path}: is truncated; write it again")

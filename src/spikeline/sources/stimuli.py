@@ -11,17 +11,19 @@ import hashlib
 import io
 import logging
 import os
+import shutil
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
 from spikeline.artifacts.files import atomic_path
 from spikeline.errors import InputError
+from spikeline.sources import archives
+from spikeline.sources.pictures import decoded
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +54,15 @@ def pack(
 
     Raises:
         InputError: no such file, no images, an encrypted archive without its password or with a
-            wrong one, a damaged member, or a name that leaves the archive.
+            wrong one, a damaged member, more than the disk holds, or a name or link that leaves
+            the source.
     """
     source = Path(source)
     prefix = f"{prefix.rstrip('/')}/" if prefix else ""
     packed = set()
     with atomic_path(destination) as temporary:
+        if shorter_side is None:
+            _check_room(source, prefix, temporary.parent)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as plain:
             for name, content in _members(source, prefix, password, password_variable):
                 if name in packed:
@@ -76,7 +81,7 @@ def pack(
 
 def names(path: str | os.PathLike[str]) -> np.ndarray:
     """Sorted names of the images in a packed zip."""
-    with _opened(Path(path)) as archive:
+    with archives.opened(path) as archive:
         return np.asarray(sorted(archive.namelist()), object)
 
 
@@ -86,10 +91,10 @@ def first_names(path: str | os.PathLike[str]) -> np.ndarray:
     A set may hold a picture under two names; a decoder trained on one knows the other.
     """
     first: dict[bytes, str] = {}
-    with _opened(Path(path)) as archive:
+    with archives.opened(path) as archive:
         found = []
         for name in sorted(archive.namelist()):
-            digest = hashlib.sha256(archive.read(name)).digest()
+            digest = hashlib.sha256(archives.content(archive, name)).digest()
             found.append(first.setdefault(digest, name))
     return np.asarray(found, object)
 
@@ -100,17 +105,13 @@ def load(path: str | os.PathLike[str], images: np.ndarray) -> Iterator[Image.Ima
     Raises:
         InputError: an image is missing or cannot be decoded; it is named.
     """
-    with _opened(Path(path)) as archive:
+    with archives.opened(path) as archive:
         present = set(archive.namelist())
         missing = [name for name in images if name not in present]
         if missing:
             raise InputError(f"{path}: image {missing[0]!r} is missing ({len(missing)} in all)")
         for name in images:
-            try:
-                with Image.open(io.BytesIO(archive.read(name))) as image:
-                    yield image.convert("RGB")
-            except (UnidentifiedImageError, OSError, zipfile.BadZipFile, SyntaxError):
-                raise InputError(f"{path}: image {name!r} cannot be decoded") from None
+            yield decoded(archives.content(archive, name), f"{path}: image {name!r}")
 
 
 def _reduced(content: bytes, shorter_side: int, where: str) -> bytes:
@@ -119,21 +120,18 @@ def _reduced(content: bytes, shorter_side: int, where: str) -> bytes:
     A step that resizes to the same size then finds nothing to do, so an encoder that sees this
     size sees the same pixels as from the whole file. Smaller images are kept as they are.
     """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-            scale = shorter_side / min(width, height)
-            if scale >= 1:
-                return content
-            # The longer side is cut to a whole number, as torchvision does.
-            size = (
-                (shorter_side, int(shorter_side * height / width))
-                if width <= height
-                else (int(shorter_side * width / height), shorter_side)
-            )
-            reduced = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    except (UnidentifiedImageError, OSError, SyntaxError):
-        raise InputError(f"{where} cannot be decoded") from None
+    image = decoded(content, where)
+    width, height = image.size
+    scale = shorter_side / min(width, height)
+    if scale >= 1:
+        return content
+    # The longer side is cut to a whole number, as torchvision does.
+    size = (
+        (shorter_side, int(shorter_side * height / width))
+        if width <= height
+        else (int(shorter_side * width / height), shorter_side)
+    )
+    reduced = image.resize(size, Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     reduced.save(buffer, "PNG")
     return buffer.getvalue()
@@ -147,9 +145,10 @@ def _members(
         for path in tqdm(paths, desc="images", mininterval=2):
             name = _kept(path.relative_to(source).as_posix(), prefix, source)
             if name:
+                _check_link(path, source)
                 yield name, path.read_bytes()
         return
-    with _opened(source) as archive:
+    with archives.opened(source) as archive:
         infos = sorted(archive.infolist(), key=lambda info: info.filename)
         if password is not None:
             _prove_password(archive, infos, password, f"{source}: the password in {variable}")
@@ -160,18 +159,35 @@ def _members(
             if info.flag_bits & 1 and password is None:
                 reason = LICENCE.format(variable=variable or "password_variable in the config")
                 raise InputError(f"{source}: {reason}")
-            try:
-                yield name, archive.read(info, pwd=password)
-            except NotImplementedError as error:
-                raise InputError(
-                    f"{source}: member {info.filename!r}: {error}; unpack the archive to a folder"
-                ) from None
-            except RuntimeError:
-                raise InputError(
-                    f"{source}: member {info.filename!r} has another password than the first ones"
-                ) from None
-            except (zipfile.BadZipFile, zlib.error, OSError, EOFError):
-                raise InputError(f"{source}: member {info.filename!r} is damaged") from None
+            yield name, archives.content(archive, info, password)
+
+
+def _check_link(path: Path, source: Path) -> None:
+    """Raise InputError where a link takes a file from outside the folder.
+
+    A DataLad dataset's files are links to its store, which may lie above a folder of images.
+    """
+    target = path.resolve()
+    stored = "/.git/annex/objects/" in target.as_posix()
+    if not (stored or target.is_relative_to(source.resolve())):
+        raise InputError(
+            f"{source}: {path.relative_to(source).as_posix()!r} is a link to {target}, outside "
+            "the folder; refused, copy the file there"
+        )
+
+
+def _check_room(source: Path, prefix: str, destination: Path) -> None:
+    """Raise InputError where an archive's images, unpacked, are more than the disk holds."""
+    if source.is_dir():
+        return
+    with archives.opened(source) as archive:
+        kept = [info for info in archive.infolist() if _kept(info.filename, prefix, source)]
+    needed, free = sum(info.file_size for info in kept), shutil.disk_usage(destination).free
+    if needed > free:
+        raise InputError(
+            f"{source}: its images unpack to {needed / 1e9:.1f} GB, and {destination} has "
+            f"{free / 1e9:.1f} GB free; make room, or refuse the archive if it should be small"
+        )
 
 
 def _prove_password(
@@ -199,20 +215,10 @@ def _prove_password(
 
 
 def _kept(name: str, prefix: str, source: Path) -> str | None:
-    name = name.replace("\\", "/")
-    if ".." in PurePosixPath(name).parts or name.startswith("/"):
-        raise InputError(f"{source}: member {name!r} points outside the archive; refused")
+    name = archives.inside(name, str(source))
     if not name.startswith(prefix) or PurePosixPath(name).suffix.lower() not in SUFFIXES:
         return None
     if "__MACOSX" in name or PurePosixPath(name).name.startswith("."):
         return None
+    archives.check_name(name, str(source))
     return name.removeprefix(prefix)
-
-
-def _opened(path: Path) -> zipfile.ZipFile:
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder; correct the path in the config")
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise InputError(f"{path}: is not a zip archive or is truncated; fetch it again") from None

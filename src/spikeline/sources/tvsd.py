@@ -15,6 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from spikeline.artifacts.formats import hdf5, seal
 from spikeline.artifacts.responses import Responses
 from spikeline.errors import InputError
 from spikeline.sources.electrodes import region_of_each, usable, whole_part
@@ -120,11 +121,18 @@ def open_matlab73(path: str | os.PathLike[str]) -> h5py.File:
     if header.startswith(b"MATLAB 5.0"):
         raise InputError(f"{path}: is a MATLAB v5 file, expected v7.3; save it with '-v7.3'")
     try:
-        return h5py.File(path, "r")
+        handle = h5py.File(path, "r")
     except OSError as error:
         if header.startswith(b"MATLAB 7.3") or "truncated" in str(error):
             raise InputError(f"{path}: is truncated or damaged; fetch it again") from None
         raise InputError(f"{path}: is not a MATLAB v7.3 file") from None
+    try:
+        with hdf5.intact(path, "fetch it again"):
+            hdf5.check_own(handle)
+    except InputError:
+        handle.close()
+        raise
+    return handle
 
 
 def read_image_list(path: str | os.PathLike[str], split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -148,13 +156,15 @@ def read_image_list(path: str | os.PathLike[str], split: str) -> tuple[np.ndarra
 
 
 def _matlab_strings(handle: h5py.File, name: str, path: str | os.PathLike[str]) -> list[str]:
-    cells = handle[name]
-    references = cells[...].ravel() if isinstance(cells, h5py.Dataset) else np.zeros(0)
-    if references.dtype != h5py.ref_dtype:
-        raise InputError(f"{path}: {name} is not a cell array of strings")
     try:
+        cells = handle[name]
+        references = cells[...].ravel() if isinstance(cells, h5py.Dataset) else np.zeros(0)
+        if references.dtype != h5py.ref_dtype:
+            raise InputError(f"{path}: {name} is not a cell array of strings")
         return ["".join(map(chr, handle[reference][...].ravel())) for reference in references]
-    except (OSError, ValueError, KeyError, TypeError):
+    except InputError:
+        raise
+    except (*seal.DAMAGE, AttributeError):
         raise InputError(f"{path}: {name} refers to damaged strings; fetch it again") from None
 
 
@@ -162,11 +172,14 @@ def _field(handle: h5py.File, name: str, where: str) -> np.ndarray:
     if name not in handle:
         raise InputError(f"{where}: field {name} is missing; it has {_names(handle)}")
     try:
-        return np.asarray(handle[name][...], np.float64)
-    except OSError:
-        raise InputError(f"{where}: {name} cannot be read; the file is damaged") from None
+        values = handle[name][...]
+        if values.dtype.kind not in "fiub":
+            raise TypeError
+        return np.asarray(values, np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{where}: {name} is not a numeric array") from None
+    except seal.DAMAGE:
+        raise InputError(f"{where}: {name} cannot be read; the file is damaged") from None
 
 
 def _check_shapes(fields: Mapping[str, np.ndarray], electrodes: int, where: str) -> None:

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 import scipy.io
 
+from spikeline.artifacts.formats import seal
 from spikeline.errors import InputError
 from spikeline.sources.electrodes import region_of_each
 from spikeline.sources.tvsd import open_matlab73
@@ -288,5 +289,7 @@ def _dataset(handle: h5py.File, name: str, axes: int, where: str) -> h5py.Datase
 def _numbers(handle: h5py.File, name: str, axes: int, where: str) -> np.ndarray:
     try:
         return np.asarray(_dataset(handle, name, axes, where)[...], np.float64)
-    except OSError:
+    except InputError:
+        raise
+    except seal.DAMAGE:
         raise InputError(f"{where}: {name} cannot be read; the file is damaged") from None

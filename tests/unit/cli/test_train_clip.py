@@ -97,7 +97,7 @@ def test_only_the_rows_of_the_token_table_that_captions_use_are_kept(stimuli):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: (d / "images.zip").write_bytes(b"PK no"), "images.zip: is no zip"),
+        (lambda d: (d / "images.zip").write_bytes(b"PK no"), "images.zip: is not a zip"),
         (lambda d: (d / "images.zip").unlink(), "images.zip: no such file"),
         (lambda d: (d / "captions.tsv").write_text("a\tb\n1\t2\n"), "needs the tab-separated"),
         (

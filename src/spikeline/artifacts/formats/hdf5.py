@@ -16,11 +16,16 @@ from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_bytes
 from spikeline.artifacts.formats import seal
 from spikeline.artifacts.formats.heaps import heaps_end
+from spikeline.artifacts.formats.other import another
 from spikeline.errors import InputError
 
 # Attribute of the file that names its contract.
 CONTRACT_KEY = "contract"
 TEXT = h5py.string_dtype()
+# The best that deflate, HDF5's usual filter, does; a file that claims more holds nothing of it.
+COMPRESSION = 1032
+# Groups in groups; a group may even hold itself.
+DEPTH = 16
 
 
 @contextmanager
@@ -57,9 +62,11 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
         raise InputError(f"{path}: is damaged (a heap without an end); make it again")
     with handle:
         try:
-            found = contract_name(handle)
+            with intact(path):
+                check_own(handle)
+                found = contract_name(handle)
             if contract is not None and found != contract:
-                raise InputError(f"{path}: holds {found!r}, expected {contract!r}; make it again")
+                raise InputError(f"{path}: {another(found, contract, handle.attrs)}")
             yield handle
         except (OSError, RuntimeError) as error:
             # What h5py raises on damage. A full disk, or an error of another file, is passed on.
@@ -70,7 +77,7 @@ def opened(path: str | os.PathLike[str], contract: str | None = None) -> Iterato
 
 
 @contextmanager
-def intact(path: str | os.PathLike[str]) -> Iterator[None]:
+def intact(path: str | os.PathLike[str], advice: str = "make it again") -> Iterator[None]:
     """Wraps the reading of an open file, and nothing else: whatever h5py raises is damage.
 
     Raises:
@@ -82,13 +89,14 @@ def intact(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except seal.DAMAGE as error:
         reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: is damaged ({reason}); make it again") from None
+        raise InputError(f"{path}: is damaged ({reason}); {advice}") from None
 
 
 def contract_name(handle: h5py.File) -> str | None:
     """The contract that an open file names; None where another program wrote it."""
     try:
-        return handle.attrs.get(CONTRACT_KEY)
+        found = handle.attrs.get(CONTRACT_KEY)
+        return found if found is None else str(found)
     except KeyError as error:
         raise RuntimeError(error) from None
 
@@ -128,9 +136,40 @@ def mapped(dataset: h5py.Dataset) -> np.ndarray:
     """
     numeric = isinstance(dataset, h5py.Dataset) and dataset.dtype.kind in "fiub"
     place = dataset.id.get_offset() if numeric and dataset.size else None
-    if place is None:
+    if place is None or dataset.external:
         return array(dataset)
     return np.memmap(dataset.file.filename, dataset.dtype, "r", place, dataset.shape)
+
+
+def check_own(group: h5py.Group, depth: int = 0) -> None:
+    """Raise InputError where a file's values are not its own.
+
+    HDF5 lets a name stand for a field of another file, a dataset for bytes of any file, and a
+    dataset claim a size that nothing fills.
+    """
+    path = group.file.filename
+    size = os.path.getsize(path)
+    for name in group:
+        # MATLAB's own groups, such as #refs#, are reached by references, which stay in a file.
+        if name.startswith("#"):
+            continue
+        where = f"{path}: field {name}"
+        if isinstance(group.get(name, getlink=True), h5py.HardLink):
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                if depth == DEPTH:
+                    raise InputError(f"{where} lies too deep; refused")
+                check_own(item, depth + 1)
+            if not isinstance(item, h5py.Dataset):
+                continue
+            if item.nbytes > COMPRESSION * size:
+                raise InputError(
+                    f"{where} claims {item.nbytes} bytes in a file of {size}; it is damaged, get "
+                    "it again"
+                )
+            if not (item.external or item.is_virtual):
+                continue
+        raise InputError(f"{where} stands for another place; refused, copy its values into {name}")
 
 
 def is_text(dataset: h5py.Dataset) -> bool:

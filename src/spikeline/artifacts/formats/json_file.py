@@ -11,6 +11,7 @@ from typing import Any
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_text
 from spikeline.artifacts.formats import seal
+from spikeline.artifacts.formats.other import another
 from spikeline.errors import InputError
 
 
@@ -37,11 +38,12 @@ def read(path: str | os.PathLike[str], contract: str) -> dict[str, Any]:
             content = json.load(handle)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: not JSON or truncated; make it again") from None
     found = content.get("contract") if isinstance(content, dict) else None
     if found != contract:
-        raise InputError(f"{path}: holds {found!r}, expected {contract!r}; make it again")
+        holds = content if isinstance(content, dict) else {}
+        raise InputError(f"{path}: {another(found, contract, holds)}")
     sealed = content.pop(seal.KEY, None)
     if sealed not in (None, seal.of_json(content)):
         raise InputError(f"{path}: is damaged: not what was written; make it again")
@@ -61,5 +63,5 @@ def fields(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except KeyError as error:
         raise InputError(f"{path}: field {error} is missing; make it again") from None
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         raise InputError(f"{path}: a field has the wrong type; make it again") from None

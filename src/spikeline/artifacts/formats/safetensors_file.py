@@ -15,6 +15,7 @@ import safetensors.numpy
 from spikeline.artifacts import provenance
 from spikeline.artifacts.files import write_bytes
 from spikeline.artifacts.formats import seal
+from spikeline.artifacts.formats.other import another
 from spikeline.errors import InputError
 
 
@@ -61,8 +62,7 @@ def read(
     with _opened(path) as file:
         header = file.metadata() or {}
         if contract not in header:
-            found = ", ".join(map(repr, header)) or "no contract"
-            raise InputError(f"{path}: holds {found}, expected {contract!r}; make it again")
+            raise InputError(f"{path}: {_another(header, contract)}")
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     with whole(path):
         described = dict(json.loads(header[contract]))
@@ -70,6 +70,17 @@ def read(
         if sealed not in (None, seal.of_json(described) + seal.of_arrays(arrays)):
             raise InputError(f"{path}: is damaged: not what was written; make it again")
         return described, arrays
+
+
+def _another(header: Mapping[str, str], contract: str) -> str:
+    if not header:
+        return f"holds no contract, expected {contract!r}; make it again"
+    found, description = next(iter(header.items()))
+    try:
+        holds = dict(json.loads(description))
+    except (ValueError, TypeError, RecursionError):
+        holds = {}
+    return another(found, contract, holds)
 
 
 @contextmanager
@@ -83,7 +94,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (*seal.DAMAGE, ArithmeticError, AssertionError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: parts are missing or wrong ({reason}); make it again") from None
 

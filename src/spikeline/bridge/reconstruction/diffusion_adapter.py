@@ -22,6 +22,7 @@ from spikeline.artifacts.images.prompts import Prompts
 from spikeline.bridge.generators.denoising import denoising_error, frozen_unet
 from spikeline.bridge.generators.sampling import checked
 from spikeline.bridge.networks.batches import ShuffledRows
+from spikeline.errors import InputError
 from spikeline.training.loop import train
 from spikeline.training.schedule import Schedule
 from spikeline.training.state import fingerprint
@@ -187,6 +188,8 @@ def load(path: str | os.PathLike[str]) -> tuple[DiffusionAdapter, dict[str, Any]
     described, arrays = safetensors_file.read(path, CONTRACT)
     with safetensors_file.whole(path):
         sizes = {name: described["settings"][name] for name in SIZES}
+        if sizes["layers"] != len({n.split(".")[2] for n in arrays if n.startswith("refine.")}):
+            raise InputError(f"{path}: holds another number of layers than it says; make it again")
         adapter = DiffusionAdapter(len(arrays["mean"]), *arrays["usual"].shape, **sizes)
         adapter.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
     return adapter.eval(), described
