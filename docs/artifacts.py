@@ -26,8 +26,9 @@ HEAD = """\
 Written by `make docs` from the code that reads and checks the files; edit that, not this page.
 `spikeline show FILE` prints the same of a file that is there, and where it came from.
 
-Every artifact names its contract and version. HDF5 files have it in the attribute `contract`, JSON files under the key
-`contract`, safetensors files as the one key of their header. A file of another version is refused.
+Every artifact names its contract and version. HDF5 files have it in the attribute `contract`, JSON
+files under the key `contract`, safetensors files as the one key of their header. A file of another
+version is refused.
 """
 
 
