@@ -74,6 +74,9 @@ def scaled_config(folder: Path, sessions: int, seeds: int) -> dict[str, Any]:
     cohorts["brain_wide_map"]["held_out"] = held_out
     cohorts["both"] = {"train": ["bwm", *allen[:-1]], "held_out": [*held_out, allen[-1]]}
     config["ablations"]["mixture"]["vary"]["cohort"] = ["brain_wide_map", "allen_only", "both"]
+    sizes = config["ablations"]["scaling"]["vary"]["training_sessions"]
+    fitting = [size for size in sizes if size < sessions - HELD_OUT]
+    config["ablations"]["scaling"]["vary"]["training_sessions"] = fitting
     demo = load_yaml(ROOT / "config/config.yaml")["ablations"]
     for name in config["tables"]:
         if name == "poyo_wheel":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,14 @@ from PIL import Image
 from workflow_copies import Workflow, copied
 
 IMAGES, ELECTRODES, DIMENSIONS = 60, 20, 12
+LAB = {
+    "subjects": {"lab": {"kind": "npz", "recording": "lab.npz", "stimuli": "lab", "splits": 1,
+                         "test_images": 20}},
+    "stimuli": {"lab": {"kind": "archive", "images": "images"}},
+    "encoders": {"given": {"kind": "precomputed", "files": {"lab": "embeddings.npy"}}},
+    "defaults": {"models": {"encoder": "given", "regions": ["V4"]}},
+    "models": {"pls": {"components": DIMENSIONS, "regions": ["all"]}},
+}  # fmt: skip
 
 
 def changes(repository: Path) -> dict[str, str]:
@@ -35,6 +44,7 @@ def changed(repository, tmp_path_factory) -> Workflow:
     workflow = copied(repository, tmp_path_factory.mktemp("changed"))
     for change in changes(repository).values():
         apply(change, workflow.folder)
+    write_recording(workflow.folder)
     return workflow
 
 
@@ -74,27 +84,43 @@ def test_the_added_code_is_in_the_style_of_the_house(changed, repository):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_added_ablation_is_planned_with_its_three_models_and_a_control(changed):
-    plan = changed.plan("results/ablation_whitening.tsv")
+def test_what_is_added_is_planned_from_the_recording_to_the_tables(changed):
+    (changed.folder / "lab.yaml").write_text(yaml.safe_dump(LAB))
+    targets = ("results/ablation_whitening.tsv", "results/evaluations/pls/lab.json")
+    plan = changed.snakemake("-n", "--configfile", "lab.yaml", "--", *targets)
     assert plan.status == 0, plan.text[-3000:]
-    assert plan.rules["evaluate"] == 4 and plan.rules["tabulate"] == 1
+    # Three models and a control; and that of the lab.
+    assert plan.rules["evaluate"] == 4 + 1 and plan.rules["tabulate"] == 1
+    assert plan.jobs["results/responses/lab.h5"] == "convert_npz"
+    assert plan.jobs["results/decoders/pls/lab/seed0.safetensors"] == "fit"
 
 
-def test_the_added_model_decodes_a_recording_of_the_added_source(changed, spikeline):
-    write_recording(changed.folder)
-    subject = {"kind": "npz", "recording": "lab.npz", "stimuli": "lab", "splits": 1}
-    config = {
-        "subjects": {"lab": {**subject, "test_images": 20}},
-        "stimuli": {"lab": {"kind": "archive", "images": "images"}},
-        "encoders": {"given": {"kind": "precomputed", "files": {"lab": "embeddings.npy"}}},
-        "defaults": {"models": {"encoder": "given", "regions": ["all"]}},
-        "models": {"pls": {"components": DIMENSIONS}},
-    }
-    (changed.folder / "lab.yaml").write_text(yaml.safe_dump(config))
-    target = "results/evaluations/pls/lab.json"
-    done = changed.snakemake("--configfile", "lab.yaml", "--cores", "1", "--", target)
-    assert done.status == 0, done.text[-3000:]
-    evaluation = yaml.safe_load((changed.folder / target).read_text())
-    (seed,) = evaluation["seeds"]
-    ranks = seed["draws"][0]["neural_to_image"]["rank"]
-    assert len(ranks) == 20 and np.mean(np.array(ranks) == 0) > 0.9
+def test_the_added_model_decodes_a_recording_of_the_added_source(changed, environment):
+    """In one process: each start of Python takes longer than all steps."""
+    settings = {"kind": "pls", "encoder": "given", "regions": ["all"], "components": DIMENSIONS}
+    given = ["--stimuli", "images.zip"]
+    steps = [
+        ["pack-stimuli", "--images", "images", "--output", "images.zip"],
+        ["convert-npz", "--recording", "lab.npz", *given, "--output", "responses.h5",
+         "--settings", json.dumps({"splits": 1, "test_images": 20})],
+        ["import-embeddings", "--values", "embeddings.npy", *given, "--encoder", "given",
+         "--output", "embeddings.h5"],
+        ["fit", "--responses", "responses.h5", "--embeddings", "embeddings.h5", "--seed", "0",
+         "--settings", json.dumps(settings), "--output", "decoder.safetensors"],
+        ["evaluate", "--responses", "responses.h5", "--embeddings", "embeddings.h5",
+         "--decoders", "decoder.safetensors", "--output", "evaluation.json"],
+    ]  # fmt: skip
+    code = (
+        "import json, sys\n"
+        "from spikeline.cli.main import main\n"
+        "sys.exit(any(main(step) for step in json.loads(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(steps)],
+        cwd=changed.folder, env={**environment, "PYTHONPATH": str(changed.folder / "src")},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (seed,) = json.loads((changed.folder / "evaluation.json").read_text())["seeds"]
+    ranks = np.array(seed["draws"][0]["neural_to_image"]["rank"])
+    assert len(ranks) == 20 and (ranks == 0).mean() > 0.9
