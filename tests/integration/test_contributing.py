@@ -20,8 +20,7 @@ LAB = {
                          "test_images": 20}},
     "stimuli": {"lab": {"kind": "archive", "images": "images"}},
     "encoders": {"given": {"kind": "precomputed", "files": {"lab": "embeddings.npy"}}},
-    "defaults": {"models": {"encoder": "given", "regions": ["V4"]}},
-    "models": {"pls": {"components": DIMENSIONS, "regions": ["all"]}},
+    "models": {"pls": {"encoder": "given", "regions": ["all"]}},
 }  # fmt: skip
 
 
