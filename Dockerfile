@@ -8,7 +8,7 @@
 #   apptainer build spikeline.sif docker-daemon://spikeline:latest
 FROM python:3.11-slim-bookworm
 
-# git: DataLad clones with it, and provenance names this checkout's commit.
+# git: DataLad clones with it.
 RUN apt-get update && apt-get install --yes --no-install-recommends git make \
     && rm -rf /var/lib/apt/lists/*
 
