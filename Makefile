@@ -14,7 +14,7 @@ REPORT ?= report.html
 # The config that made them, where it is not the demo's.
 CONFIGFILE ?=
 
-.PHONY: demo report test lint pins help
+.PHONY: demo report test lint docs pins help
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -43,6 +43,10 @@ lint: $(STAMP)  ## style of the Python and of the rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules workflow
+
+docs: $(STAMP)  ## docs/artifacts.md from the contracts
+	$(BIN)/python docs/artifacts.py > docs/artifacts.md.new
+	mv docs/artifacts.md.new docs/artifacts.md
 
 RESOLVE = $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
   --no-annotate

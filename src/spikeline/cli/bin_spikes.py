@@ -1,4 +1,8 @@
-"""Count spikes in bins of 20 ms, with the behaviour, image and domain of each bin."""
+"""Count spikes in bins of 20 ms, with the behaviour, image and domain of each bin.
+
+Example:
+    spikeline bin-spikes --session results/sessions/ibl_01.h5 --output results/counts/ibl_01.h5
+"""
 
 from __future__ import annotations
 

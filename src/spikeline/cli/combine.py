@@ -1,4 +1,9 @@
-"""Join decoders of one subject and encoder to an ensemble."""
+r"""Join decoders of one subject and encoder to an ensemble.
+
+Example:
+    spikeline combine --decoders results/decoders/mlp/monkeyF/seed*.safetensors --seed 0 \
+      --output ensemble.safetensors
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,15 @@
-"""Combine several forecasters of each session by weights from its valid blocks, and score that.
+r"""Combine several forecasters of each session by weights from its valid blocks, and score that.
 
 Candidates are the trained ones that are given, of which each network's first seed is enough, and
 the plain forecasts of running_mean, poisson_glm and running_glm, which are fitted here. The weights
 of each session and lead band are among the facts of what is written.
+
+Example:
+    spikeline combine-forecasters \
+      --forecasters results/regressions/regression/ibl_01.safetensors \
+      results/forecasters/idencoder/seed0.safetensors --candidates regression idencoder \
+      --counts results/counts/ibl_01.h5 --features results/features/ibl_01.h5 --roles seen \
+      --output combined.json
 """
 
 from __future__ import annotations

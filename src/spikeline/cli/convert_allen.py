@@ -1,4 +1,9 @@
-"""Convert an Allen session's NWB file to a session: good units, running, images shown."""
+r"""Convert an Allen session's NWB file to a session: good units, running, images shown.
+
+Example:
+    spikeline convert-allen --recording resources/recordings/allen_01 \
+      --settings '{"min_units": 20}' --output allen_01.h5
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Convert your own arrays (.npy or .csv) and image names to a responses artifact."""
+r"""Convert your own arrays (.npy or .csv) and image names to a responses artifact.
+
+Example:
+    spikeline convert-arrays --responses responses.npy --images images.txt \
+      --stimuli resources/stimuli/mine.zip \
+      --settings '{"regions": {"V4": [[0, 64]], "IT": [[64, 128]]}}' --output mine.h5
+"""
 
 from __future__ import annotations
 

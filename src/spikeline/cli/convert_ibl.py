@@ -1,4 +1,9 @@
-"""Convert an IBL session, as `fetch-ibl` exports it, to a session; its probes are merged."""
+r"""Convert an IBL session, as `fetch-ibl` exports it, to a session; its probes are merged.
+
+Example:
+    spikeline convert-ibl --recording resources/recordings/ibl_01 --settings '{"min_units": 20}' \
+      --output ibl_01.h5
+"""
 
 from __future__ import annotations
 

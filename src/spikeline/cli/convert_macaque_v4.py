@@ -1,4 +1,10 @@
-"""Convert a session of the public macaque V4 set to a responses artifact."""
+r"""Convert a session of the public macaque V4 set to a responses artifact.
+
+Example:
+    spikeline convert-macaque-v4 --responses responses_201025.npy \
+      --stimuli resources/stimuli/natural.zip --settings '{"splits": 5, "test_images": 100}' \
+      --output session_201025.h5
+"""
 
 from __future__ import annotations
 

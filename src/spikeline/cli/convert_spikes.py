@@ -1,8 +1,13 @@
-"""Convert spike times and clusters (.npy, as Phy writes them) to a session.
+r"""Convert spike times and clusters (.npy, as Phy writes them) to a session.
 
 Behaviour, where given, is unwrapped, interpolated to a regular series, and differentiated by a
 Savitzky-Golay filter; where it does not reach it is unknown, what lies outside the session is left
 out.
+
+Example:
+    spikeline convert-spikes --times spike_times.npy --clusters spike_clusters.npy \
+      --samples-per-second 30000 --quality cluster_group.tsv \
+      --settings '{"split": {"kind": "chronological"}}' --output mine.h5
 """
 
 from __future__ import annotations

@@ -1,6 +1,12 @@
-"""Convert TVSD's THINGS_MUA_trials.mat: every presentation in time bins, in bounded memory.
+r"""Convert TVSD's THINGS_MUA_trials.mat: every presentation in time bins, in bounded memory.
 
 Killed, it continues where it was: what is written lies in the folder of states.
+
+Example:
+    spikeline convert-trials --trials resources/recordings/monkeyF/THINGS_MUA_trials.mat \
+      --mapping resources/recordings/monkeyF/1024chns_mapping_20220105.mat \
+      --settings '{"regions": {"V1": [[0, 512]], "V4": [[512, 768]], "IT": [[768, 1024]]}}' \
+      --states results/.states --output results/trials/monkeyF.h5
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Convert TVSD's THINGS_normMUA.mat and things_imgs.mat to a responses artifact."""
+r"""Convert TVSD's THINGS_normMUA.mat and things_imgs.mat to a responses artifact.
+
+Example:
+    spikeline convert-tvsd --norm-mua resources/recordings/monkeyF/THINGS_normMUA.mat \
+      --things-imgs resources/recordings/monkeyF/things_imgs.mat \
+      --settings '{"regions": {"V1": [[0, 512]], "V4": [[512, 768]], "IT": [[768, 1024]]}}' \
+      --output monkeyF.h5
+"""
 
 from __future__ import annotations
 

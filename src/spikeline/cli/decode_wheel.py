@@ -1,6 +1,10 @@
-"""Decode a session's wheel velocity from its spikes: POYO and ridge, with shuffled controls.
+r"""Decode a session's wheel velocity from its spikes: POYO and ridge, with shuffled controls.
 
 Killed at any point, the same command continues from its last state and ends with the same scores.
+
+Example:
+    spikeline decode-wheel --session results/sessions/ibl_01.h5 --seed 0 \
+      --settings '{"epochs": 10}' --states results/.states --output wheel.json
 """
 
 from __future__ import annotations

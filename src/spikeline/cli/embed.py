@@ -1,4 +1,11 @@
-"""Embed every image of a stimulus set with open_clip (any model or local-dir:) or timm."""
+r"""Embed every image of a stimulus set with open_clip (any model or local-dir:) or timm.
+
+Example:
+    spikeline embed --stimuli resources/stimuli/things.zip --cache resources/weights/vit_l_14 \
+      --encoder vit_l_14 \
+      --settings '{"kind": "open_clip", "model": "ViT-L-14", "pretrained": "openai"}' \
+      --output things.h5
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Encode every image of a stimulus set to an autoencoder's latents."""
+r"""Encode every image of a stimulus set to an autoencoder's latents.
+
+Example:
+    spikeline encode-latents --stimuli resources/stimuli/twin_images.zip \
+      --autoencoder resources/autoencoders/demo_vae --name demo_vae --image-size 48 \
+      --output twin_images.h5
+"""
 
 from __future__ import annotations
 

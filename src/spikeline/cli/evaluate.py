@@ -1,4 +1,11 @@
-"""Retrieve test images from responses, and responses from images, with every seed of a model."""
+r"""Retrieve test images from responses, and responses from images, with every seed of a model.
+
+Example:
+    spikeline evaluate --responses results/responses/monkeyF.h5 \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --decoders results/decoders/bayesian/monkeyF/seed0.safetensors \
+      --settings '{"test_repetitions": 5}' --output monkeyF.json
+"""
 
 from __future__ import annotations
 

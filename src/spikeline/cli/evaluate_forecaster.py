@@ -1,4 +1,11 @@
-"""Score a forecaster, every seed or session of it, on test blocks of sessions seen and not."""
+r"""Score a forecaster, every seed or session of it, on test blocks of sessions seen and not.
+
+Example:
+    spikeline evaluate-forecaster --forecasters results/forecasters/idencoder/seed0.safetensors \
+      --counts results/counts/ibl_01.h5 results/counts/ibl_05.h5 \
+      --features results/features/ibl_01.h5 results/features/ibl_05.h5 --roles seen held_out \
+      --output idencoder.json
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""List the jobs of a run that failed, one line each with the reason."""
+r"""List the jobs of a run that failed, one line each with the reason.
+
+Example:
+    spikeline failures .snakemake/log/2030-01-05T120000.000000.snakemake.log \
+      --output logs/failures.tsv
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,10 @@
-"""Fetch an Allen session's NWB file through AllenSDK's cache, and prove that AllenSDK opens it.
+r"""Fetch an Allen session's NWB file through AllenSDK's cache, and prove that AllenSDK opens it.
 
 Runs in the client's own environment (envs/allen.txt). What the cache holds is not downloaded.
+
+Example:
+    spikeline fetch-allen --cache /data/allen --session 715093703 \
+      --output resources/recordings/allen_715093703
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
-"""Fetch the natural scenes and movie frames of Allen's sessions as one archive of PNG files.
+r"""Fetch the natural scenes and movie frames of Allen's sessions as one archive of PNG files.
 
 Runs in the client's own environment (envs/allen.txt). What the cache holds is not downloaded.
+
+Example:
+    spikeline fetch-allen-templates --cache /data/allen --scenes all --movies natural_movie_one \
+      --output allen_templates.zip
 """
 
 from __future__ import annotations

@@ -1,6 +1,11 @@
-"""Fetch files out of a DataLad dataset as plain files.
+r"""Fetch files out of a DataLad dataset as plain files.
 
 Works on a local path, file:// and https:// addresses; the clone is kept, so a retry continues.
+
+Example:
+    spikeline fetch-dataset --url https://gin.g-node.org/paolo_papale/TVSD \
+      --clone resources/datasets/tvsd --files monkeyF/THINGS_normMUA.mat \
+      --outputs THINGS_normMUA.mat
 """
 
 from __future__ import annotations

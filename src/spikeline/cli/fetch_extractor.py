@@ -1,6 +1,10 @@
-"""Download the weights of a feature extractor (torchvision, SwAV) into a folder, as safetensors.
+r"""Download the weights of a feature extractor (torchvision, SwAV) into a folder, as safetensors.
 
 Where there is no network the folder says so, and its measures are "not computed" in every table.
+
+Example:
+    spikeline fetch-extractor --settings '{"kind": "torchvision", "model": "alexnet"}' \
+      --output resources/extractors/alexnet
 """
 
 from __future__ import annotations

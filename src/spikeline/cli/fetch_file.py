@@ -1,4 +1,9 @@
-"""Fetch one file from a path or address, proving its checksum."""
+r"""Fetch one file from a path or address, proving its checksum.
+
+Example:
+    spikeline fetch-file --location https://example.org/responses.npy --sha256 SHA256 \
+      --output resources/recordings/mine/responses.npy
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,11 @@
-"""Fetch a diffusion pipeline from a folder or the Hugging Face hub, its safetensors alone.
+r"""Fetch a diffusion pipeline from a folder or the Hugging Face hub, its safetensors alone.
 
 A step of its own, because the node that draws may have no network.
+
+Example:
+    spikeline fetch-generator \
+      --settings '{"model": "stable-diffusion-v1-5/stable-diffusion-v1-5", "variant": "fp16"}' \
+      --output resources/generators/sd15
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
-"""Fetch an IBL session with ONE and export it as plain arrays.
+r"""Fetch an IBL session with ONE and export it as plain arrays.
 
 Runs in the client's own environment (envs/ibl.txt). A local tree with ONE's cache tables needs no
 network and no login.
+
+Example:
+    spikeline fetch-ibl --url https://openalyx.internationalbrainlab.org \
+      --cache resources/caches/one --session a7eba2cf-427f-4df9-879b-e53e962eae18 \
+      --probes probe00 --output resources/recordings/ibl_a7eba2cf
 """
 
 from __future__ import annotations

@@ -1,6 +1,11 @@
-"""Download the weights of an image encoder (open_clip, timm) into a folder.
+r"""Download the weights of an image encoder (open_clip, timm) into a folder.
 
 A step of its own, because the node that embeds may have no network.
+
+Example:
+    spikeline fetch-weights \
+      --settings '{"kind": "open_clip", "model": "ViT-L-14", "pretrained": "openai"}' \
+      --output resources/weights/vit_l_14
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Fit a closed-form decoder (ridge, bayesian) to a subject's training rows."""
+r"""Fit a closed-form decoder (ridge, bayesian) to a subject's training rows.
+
+Example:
+    spikeline fit --responses results/responses/monkeyF.h5 \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --settings '{"kind": "ridge", "encoder": "demo_clip", "regions": ["V4", "IT"]}' --seed 0 \
+      --output ridge.safetensors
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,14 @@
-"""Fit candidates, weigh them on validation images and mix them: the decoder without a choice.
+r"""Fit candidates, weigh them on validation images and mix them: the decoder without a choice.
 
 Killed at any point, the same command continues each network from its last state and ends with the
 same decoder.
+
+Example:
+    spikeline fit-auto --responses results/responses/monkeyF.h5 \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --settings '{"encoder": "demo_clip", "regions": ["IT"]}' \
+      --candidates '{"ridge": {"kind": "ridge"}}' --seed 0 --states results/.states \
+      --output auto.safetensors --table auto.tsv
 """
 
 from __future__ import annotations

@@ -1,7 +1,17 @@
-"""Fit a reconstructor (unclip, img2img, ip_adapter, low_level, retrieval) to training rows.
+r"""Fit a reconstructor (unclip, img2img, ip_adapter, low_level, retrieval) to training rows.
 
 Where the settings list several guidances, strengths or start weights, all combinations draw the
 validation images, and the one whose images are most like the shown ones is taken.
+
+Example:
+    spikeline fit-reconstructor --responses results/responses/monkeyF.h5 \
+      --stimuli resources/stimuli/twin_images.zip \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --latents results/latents/demo_vae/twin_images.h5 \
+      --autoencoder resources/autoencoders/demo_vae --encoder-settings '{"kind": "demo_clip"}' \
+      --weights resources/encoders/demo_clip \
+      --settings '{"kind": "low_level", "regions": ["V1", "V4"]}' --seed 0 \
+      --output low_level.safetensors --candidates tried.tsv
 """
 
 from __future__ import annotations

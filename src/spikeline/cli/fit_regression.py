@@ -1,7 +1,11 @@
-"""Fit a session's own regression on recent history, a forecaster without a network.
+r"""Fit a session's own regression on recent history, a forecaster without a network.
 
 A session of role seen is fitted on its train and valid domains, one of role held_out on its
 reference window alone: what any forecaster may know of a session it never saw. Nothing is random.
+
+Example:
+    spikeline fit-regression --counts results/counts/ibl_01.h5 --role seen \
+      --settings '{"online_gain": "never"}' --output ibl_01.safetensors
 """
 
 from __future__ import annotations

@@ -1,6 +1,11 @@
-"""Import precomputed image embeddings (.npy or .csv, one row per image in sorted name order).
+r"""Import precomputed image embeddings (.npy or .csv, one row per image in sorted name order).
 
 A folder of such files gives one layer per file, called as the file.
+
+Example:
+    spikeline import-embeddings --values embeddings.npy --images images.txt \
+      --stimuli resources/stimuli/mine.zip --encoder mine --settings '{"scale": 0.01}' \
+      --output mine.h5
 """
 
 from __future__ import annotations

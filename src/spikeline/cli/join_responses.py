@@ -1,4 +1,9 @@
-"""Join the responses of several subjects to the same images: electrodes side by side."""
+r"""Join the responses of several subjects to the same images: electrodes side by side.
+
+Example:
+    spikeline join-responses \
+      --responses results/responses/monkeyF.h5 results/responses/monkeyN.h5 --output monkeys.h5
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Dispatch `spikeline SUBCOMMAND ...` to the module of that name in this folder.
 
-No subcommand imports this module, so editing it reruns nothing.
+No step of the workflow imports this module, so editing it reruns nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from spikeline import __version__
 from spikeline.artifacts import files
@@ -52,6 +54,19 @@ def _paths(options: argparse.Namespace) -> Iterator[str | Path]:
                 yield item
 
 
+def imported(name: str) -> ModuleType:
+    """The module of a subcommand."""
+    return importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
+
+
+def described(module: ModuleType) -> dict[str, Any]:
+    """How a parser says what a subcommand does: its docstring as it stands, example and all."""
+    return {
+        "description": module.__doc__,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; a user's mistake is one line on stderr and exit status 1."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -59,12 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _front_page(subcommands(), arguments)
     name = arguments[0]
     try:
-        module = importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
-        parser = argparse.ArgumentParser(
-            prog=f"spikeline {name}",
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        module = imported(name)
+        parser = argparse.ArgumentParser(prog=f"spikeline {name}", **described(module))
         module.add_arguments(parser)
         options = parser.parse_args(arguments[1:])
         files.claim(_paths(options))

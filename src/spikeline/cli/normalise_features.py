@@ -1,4 +1,8 @@
-"""Fit the scale of the reference features on the training sessions of a cohort."""
+"""Fit the scale of the reference features on the training sessions of a cohort.
+
+Example:
+    spikeline normalise-features --features results/features/ibl_0*.h5 --output normalisation.h5
+"""
 
 from __future__ import annotations
 

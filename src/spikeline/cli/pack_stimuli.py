@@ -1,4 +1,9 @@
-"""Repack a folder or archive of images into one plain zip, read by name."""
+r"""Repack a folder or archive of images into one plain zip, read by name.
+
+Example:
+    spikeline pack-stimuli --images things.zip --prefix object_images/ \
+      --password-variable THINGS_PASSWORD --output resources/stimuli/things.zip
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,11 @@
-"""Pretrain an encoder of electrodes: hidden responses are predicted from the others, images unseen.
+r"""Pretrain an encoder of electrodes: predict hidden responses from the others, images unseen.
 
 Killed at any point, the same command continues from its last state and ends with the same weights.
+
+Example:
+    spikeline pretrain --responses results/responses/monkeyF.h5 \
+      --settings '{"regions": ["V4", "IT"], "mask_share": 0.25}' --seed 0 \
+      --states results/.states --history history.tsv --output pretrained.safetensors
 """
 
 from __future__ import annotations

@@ -1,4 +1,14 @@
-"""Give back the test images of one seed: decode their responses, and draw what was decoded."""
+r"""Give back the test images of one seed: decode their responses, and draw what was decoded.
+
+Example:
+    spikeline reconstruct \
+      --reconstructor results/reconstructors/low_level/monkeyF/seed0.safetensors \
+      --responses results/responses/monkeyF.h5 --stimuli resources/stimuli/twin_images.zip \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --latents results/latents/demo_vae/twin_images.h5 \
+      --autoencoder resources/autoencoders/demo_vae --encoder-settings '{"kind": "demo_clip"}' \
+      --weights resources/encoders/demo_clip --seed 0 --output images.h5
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Reduce an encoder's layers to the principal components of a subject's training images."""
+r"""Reduce an encoder's layers to the principal components of a subject's training images.
+
+Example:
+    spikeline reduce-layers --responses results/responses/monkeyF.h5 \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --settings '{"layer_components": 300}' --output targets.h5
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Describe each unit by 33 numbers from its spikes in the session's reference window."""
+r"""Describe each unit by 33 numbers from its spikes in the session's reference window.
+
+Example:
+    spikeline reference-features --session results/sessions/ibl_01.h5 \
+      --output results/features/ibl_01.h5
+"""
 
 from __future__ import annotations
 

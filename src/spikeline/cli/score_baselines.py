@@ -1,4 +1,9 @@
-"""Score the plain forecasts of one session: means, rates, regressions and, if known, the truth."""
+r"""Score the plain forecasts of one session: means, rates, regressions and, if known, the truth.
+
+Example:
+    spikeline score-baselines --counts results/counts/ibl_01.h5 \
+      --settings '{"horizons_ms": [100, 1000]}' --output ibl_01.json
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Score reconstructed images against those shown, and against those from other responses."""
+r"""Score reconstructed images against those shown, and against those from other responses.
+
+Example:
+    spikeline score-reconstructions \
+      --reconstructions results/reconstructions/unclip/monkeyF/seed0.h5 \
+      --stimuli resources/stimuli/twin_images.zip --output scores.json
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Print what an artifact holds and where it came from."""
+"""Print what an artifact holds and where it came from.
+
+Example:
+    spikeline show results/ablation_regions.tsv
+"""
 
 from __future__ import annotations
 

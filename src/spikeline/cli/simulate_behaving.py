@@ -1,4 +1,10 @@
-"""Simulate the behaving twin: sessions of spiking units, with the true rates kept aside."""
+r"""Simulate the behaving twin: sessions of spiking units, with the true rates kept aside.
+
+Example:
+    spikeline simulate-behaving \
+      --settings '{"ibl_sessions": 2, "allen_sessions": 0, "duration_s": 300}' \
+      --output simulation
+"""
 
 from __future__ import annotations
 

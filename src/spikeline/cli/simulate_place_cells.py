@@ -1,4 +1,9 @@
-"""Simulate half an hour of place cells that drift, as plain arrays, with the true rates aside."""
+r"""Simulate half an hour of place cells that drift, as plain arrays, with the true rates aside.
+
+Example:
+    spikeline simulate-place-cells --settings '{"arena": "track", "place_cells": 60}' \
+      --output place_cells
+"""
 
 from __future__ import annotations
 

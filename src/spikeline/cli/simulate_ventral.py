@@ -1,4 +1,10 @@
-"""Simulate the ventral twin: two monkeys in TVSD's file layout, as a DataLad dataset."""
+r"""Simulate the ventral twin: two monkeys in TVSD's file layout, as a DataLad dataset.
+
+Example:
+    spikeline simulate-ventral \
+      --settings '{"image_size": 64, "subjects": {"monkeyF": {"regions": {"IT": [[0, 64]]}}}}' \
+      --output twin
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Collect the evaluations of an ablation in a table (TSV), a figure (PNG) and a caption (text)."""
+r"""Collect the evaluations of an ablation in a table (TSV), a figure (PNG) and a caption (text).
+
+Example:
+    spikeline tabulate \
+      --evaluations results/evaluations/ridge/monkeyF.json results/evaluations/mlp/monkeyF.json \
+      --conditions conditions.json --output table.tsv --figure table.png
+"""
 
 from __future__ import annotations
 

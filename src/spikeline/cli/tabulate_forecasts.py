@@ -1,4 +1,10 @@
-"""Collect forecasts and their baselines in a table (TSV), a figure (PNG) and a caption (text)."""
+r"""Collect forecasts and their baselines in a table (TSV), a figure (PNG) and a caption (text).
+
+Example:
+    spikeline tabulate-forecasts --forecasts results/forecasts/idencoder.json \
+      --baselines results/baselines/*.json --conditions conditions.json --output table.tsv \
+      --figure table.png
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Collect scores of reconstructions in a table (TSV), a figure, a caption and galleries (PNG)."""
+r"""Collect scores of reconstructions in a table (TSV), a figure, a caption and galleries (PNG).
+
+Example:
+    spikeline tabulate-reconstructions --scores scores.json --conditions conditions.json \
+      --output table.tsv --figure table.png
+"""
 
 from __future__ import annotations
 

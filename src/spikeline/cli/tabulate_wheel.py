@@ -1,4 +1,10 @@
-"""Collect the wheel decodings of several sessions in a table (TSV) and a figure (PNG)."""
+r"""Collect the wheel decodings of several sessions in a table (TSV) and a figure (PNG).
+
+Example:
+    spikeline tabulate-wheel \
+      --decodings results/wheel/ibl_01/seed0.json results/wheel/ibl_01/seed1.json \
+      --output wheel.tsv --figure wheel.png
+"""
 
 from __future__ import annotations
 

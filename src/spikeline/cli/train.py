@@ -1,6 +1,12 @@
-"""Train a decoder (linear, mlp, capoyo) by gradient descent on a subject's training rows.
+r"""Train a decoder (linear, mlp, capoyo) by gradient descent on a subject's training rows.
 
 Killed at any point, the same command continues from its last state and ends with the same weights.
+
+Example:
+    spikeline train --responses results/responses/monkeyF.h5 \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --settings '{"kind": "mlp", "encoder": "demo_clip", "regions": ["IT"]}' --seed 0 \
+      --states results/.states --output mlp.safetensors --history mlp.tsv
 """
 
 from __future__ import annotations

@@ -1,7 +1,19 @@
-"""Train a reconstructor of kind adapter: from responses to an embedding, and on to text states.
+r"""Train a reconstructor of kind adapter: from responses to an embedding, and on to text states.
 
 The adapter learns from embeddings as they are decoded, those of training rows by regressions fitted
 without them. Killed at any point, the same command continues from its last state.
+
+Example:
+    spikeline train-adapter --responses results/responses/monkeyF.h5 \
+      --stimuli resources/stimuli/twin_images.zip \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --latents results/latents/demo_vae/twin_images.h5 \
+      --prompts results/prompts/demo_text/twin_images.h5 \
+      --generator resources/generators/demo_text --autoencoder resources/autoencoders/demo_vae \
+      --encoder-settings '{"kind": "demo_clip"}' --weights resources/encoders/demo_clip \
+      --settings '{"kind": "adapter", "regions": ["V1", "V4", "IT"]}' --seed 0 \
+      --states results/.states --output reconstructor.safetensors --adapter adapter.safetensors \
+      --candidates tried.tsv --history history.tsv
 """
 
 from __future__ import annotations

@@ -1,6 +1,11 @@
-"""Train a small autoencoder of images, as a folder of diffusers, on a subject's training images.
+r"""Train a small autoencoder of images, as a folder of diffusers, on a subject's training images.
 
 Killed at any point, the same command continues from its last state and ends with the same weights.
+
+Example:
+    spikeline train-autoencoder --responses results/responses/monkeyF.h5 \
+      --stimuli resources/stimuli/twin_images.zip --settings '{"epochs": 14}' \
+      --states results/.states --output autoencoder --history autoencoder.tsv
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""Train the demo's small classifier of an image's factors: shape, colour, texture, place."""
+r"""Train the demo's small classifier of an image's factors: shape, colour, texture, place.
+
+Example:
+    spikeline train-classifier --stimuli resources/stimuli/twin_images.zip \
+      --factors resources/factors/twin_images.tsv --settings '{"epochs": 60}' \
+      --output classifier
+"""
 
 from __future__ import annotations
 

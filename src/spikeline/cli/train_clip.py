@@ -1,4 +1,10 @@
-"""Train the demo's tiny CLIP on images and captions; saved in open_clip's local-dir format."""
+r"""Train the demo's tiny CLIP on images and captions; saved in open_clip's local-dir format.
+
+Example:
+    spikeline train-clip --images resources/stimuli/twin_images.zip \
+      --captions resources/captions/twin_images.tsv --settings '{"epochs": 20}' \
+      --output demo_clip
+"""
 
 from __future__ import annotations
 

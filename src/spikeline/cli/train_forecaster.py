@@ -1,6 +1,13 @@
-"""Train a forecaster of the next second's spikes on the train blocks of several sessions.
+r"""Train a forecaster of the next second's spikes on the train blocks of several sessions.
 
 Killed at any point, the same command continues from its last state and ends with the same weights.
+
+Example:
+    spikeline train-forecaster --counts results/counts/ibl_01.h5 results/counts/ibl_02.h5 \
+      --features results/features/ibl_01.h5 results/features/ibl_02.h5 \
+      --normalisation results/normalisations/twin/6_sessions.h5 \
+      --settings '{"kind": "forecaster", "epochs": 18}' --seed 0 --states results/.states \
+      --output idencoder.safetensors --history idencoder.tsv
 """
 
 from __future__ import annotations

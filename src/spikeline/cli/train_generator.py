@@ -1,6 +1,14 @@
-"""Train a small latent-diffusion model, as a folder of diffusers, on a subject's training images.
+r"""Train a small latent-diffusion model, as a folder of diffusers, on a subject's training images.
 
 Killed at any point, the same command continues from its last state and ends with the same weights.
+
+Example:
+    spikeline train-generator --responses results/responses/monkeyF.h5 \
+      --latents results/latents/demo_vae/twin_images.h5 \
+      --autoencoder resources/autoencoders/demo_vae \
+      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --settings '{"conditioning": "image"}' --states results/.states --output generator \
+      --history generator.tsv
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
-"""Check a session: one verdict per file; a failed check is one line and a non-zero exit.
+r"""Check a session: one verdict per file; a failed check is one line and a non-zero exit.
 
 A workflow deletes the output of a failed job; `--report` names a file where the verdict stays.
+
+Example:
+    spikeline validate --session results/sessions/ibl_01.h5 --settings '{"min_units": 20}' \
+      --output verdict.json
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
-"""Check that a forecaster does not know the future: with another one, forecasts stay the same.
+r"""Check that a forecaster does not know the future: with another one, forecasts stay the same.
 
 Every count, image and behaviour at and after the start of some test windows is replaced by another.
 A forecast that changes is an error; else the number of windows compared is printed.
+
+Example:
+    spikeline validate-forecaster --forecasters results/forecasters/idencoder/seed0.safetensors \
+      --counts results/counts/ibl_05.h5 --features results/features/ibl_05.h5 --roles held_out \
+      --windows 20
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""Take responses from presentations in time: means over windows by area, or time bins."""
+r"""Take responses from presentations in time: means over windows by area, or time bins.
+
+Example:
+    spikeline window-responses --trials results/trials/monkeyF.h5 \
+      --responses results/responses/monkeyF.h5 --settings '{"window": [0, 200], "bin_ms": 25}' \
+      --output bins_25.h5
+"""
 
 from __future__ import annotations
 

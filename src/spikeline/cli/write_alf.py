@@ -1,4 +1,8 @@
-"""Write simulated sessions as an ALF tree with ONE cache tables (IBL client environment)."""
+"""Write simulated sessions as an ALF tree with ONE cache tables (IBL client environment).
+
+Example:
+    spikeline write-alf --simulation simulation --output alf
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Write simulated sessions as a filled AllenSDK cache of NWB files (Allen client environment)."""
+"""Write simulated sessions as a filled AllenSDK cache of NWB files (Allen client environment).
+
+Example:
+    spikeline write-nwb --simulation simulation --output nwb
+"""
 
 from __future__ import annotations
 

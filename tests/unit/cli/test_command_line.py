@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
-import importlib
+import json
+import re
+import shlex
 import subprocess
 import sys
 import types
@@ -12,8 +15,9 @@ import pytest
 
 from spikeline.cli import main as dispatcher
 from spikeline.cli._options import secret, settings_of
-from spikeline.cli.main import main, subcommands
+from spikeline.cli.main import imported, main, subcommands
 from spikeline.errors import InputError
+from spikeline.settings.steps import completed
 
 KNOWN = subcommands()
 # Those that load no torch can be asked in this process.
@@ -63,14 +67,49 @@ def test_help_is_enough_to_use_a_subcommand(name, capsys):
 
 
 def test_every_option_of_a_subcommand_has_a_help_text():
-    import argparse
-
     for name in KNOWN:
-        module = importlib.import_module(f"spikeline.cli.{name.replace('-', '_')}")
         parser = argparse.ArgumentParser()
-        module.add_arguments(parser)
+        imported(name).add_arguments(parser)
         for action in parser._actions:
             assert action.help, (name, action.dest)
+
+
+def example_of(name: str) -> list[str]:
+    """The words of the one example in a subcommand's help, as a shell would part them."""
+    (example,) = re.findall(r"^Example:\n((?: {4}.*\n?)+)", imported(name).__doc__, re.M)
+    return shlex.split(example.replace("\\\n", " ").partition(" > ")[0])
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_help_of_a_subcommand_has_an_example_that_parses(name):
+    program, subcommand, *words = example_of(name)
+    assert (program, subcommand) == ("spikeline", name)
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    imported(name).add_arguments(parser)
+    options = vars(parser.parse_args(words))
+    # Both forecaster's steps read the same settings.
+    step = name.replace("validate-forecaster", "evaluate-forecaster")
+    if options.get("settings", "").startswith("{"):
+        completed(step, json.loads(options["settings"]))
+
+
+def test_completion_knows_every_subcommand_and_its_options(capsys, tmp_path):
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "spikeline.bash"
+    script.write_text(capsys.readouterr().out)
+
+    def completions(*words: str) -> list[str]:
+        code = (
+            f'source {script}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_spikeline;'
+            ' printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        asked = ["bash", "-c", code, "bash", *words]
+        return subprocess.run(asked, capture_output=True, text=True).stdout.split()
+
+    assert set(completions("spikeline", "")) >= set(KNOWN)
+    assert completions("spikeline", "convert-tv") == ["convert-tvsd"]
+    assert "--norm-mua" in completions("spikeline", "convert-tvsd", "--n")
+    assert "--responses" not in completions("spikeline", "convert-tvsd", "--")
 
 
 def test_an_unknown_subcommand_lists_the_known_ones_and_the_nearest(capsys):
