@@ -35,7 +35,6 @@ gc.set_threshold(1_000_000, 50, 100)
 atexit.register(gc.freeze)
 
 
-
 def braced(path):
     """A path as a word of the shell, in a command that Snakemake fills in at braces."""
     return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
@@ -46,7 +45,7 @@ shell.executable("bash")
 shell.prefix(
     "set -euo pipefail; "
     f"export PYTHONPATH={braced(ROOT / 'src')}; "
-    f"spikeline() {{{{ {braced(sys.executable)} -m spikeline \"$@\"; }}}}; "
+    f'spikeline() {{{{ {braced(sys.executable)} -m spikeline "$@"; }}}}; '
     # In a client's own environment: `client FOLDER SUBCOMMAND ...`.
     'client() {{ local folder=$1; shift; "$folder/bin/python" -m spikeline "$@"; }}; '
     f"uv() {{{{ {braced(Path(sys.executable).parent / 'uv')} \"$@\"; }}}}; "

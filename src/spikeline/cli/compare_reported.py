@@ -1,4 +1,8 @@
-"""Set what others reported beside what was measured here on the same data (TSV)."""
+"""Set what others reported beside what was measured here on the same data (TSV).
+
+Example:
+    spikeline compare-reported --tables results/ablation_regions.tsv --output reported.tsv
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,10 @@
-"""Decode the wheel velocity of several sessions with one POYO, with a shuffled control.
+r"""Decode the wheel velocity of several sessions with one POYO, with a shuffled control.
 
 Killed at any point, the same command continues from its last state and ends with the same scores.
+
+Example:
+    spikeline decode-wheel-jointly --sessions results/sessions/ibl_0[12].h5 --seed 0 \
+      --settings '{"epochs": 10}' --states results/.states --output wheel_joint.json
 """
 
 from __future__ import annotations

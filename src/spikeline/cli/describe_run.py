@@ -1,4 +1,8 @@
-"""Describe how files came about as a Process Run Crate (RO-Crate, zip) that holds them."""
+"""Describe how files came about as a Process Run Crate (RO-Crate, zip) that holds them.
+
+Example:
+    spikeline describe-run --files results/ablation_regions.* --output run.crate.zip
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Tell what would rerun for a target, and what changed since it was made."""
+"""Tell what would rerun for a target, and what changed since it was made.
+
+Example:
+    spikeline explain results/ablation_regions.tsv
+"""
 
 from __future__ import annotations
 

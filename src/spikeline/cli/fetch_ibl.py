@@ -6,7 +6,7 @@ network and no login.
 Example:
     spikeline fetch-ibl --url https://openalyx.internationalbrainlab.org \
       --cache resources/caches/one --session a7eba2cf-427f-4df9-879b-e53e962eae18 \
-      --probes probe00 --output resources/recordings/ibl_a7eba2cf
+      --login resources/logins/ibl.json --probes probe00 --output resources/recordings/ibl_a7eba2cf
 """
 
 from __future__ import annotations

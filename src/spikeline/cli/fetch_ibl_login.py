@@ -1,8 +1,12 @@
-"""Log in to an Alyx database once, for every fetch-ibl that follows.
+r"""Log in to an Alyx database once, for every fetch-ibl that follows.
 
 Runs in the client's own environment (envs/ibl.txt). User and password, or a token, come from the
 environment variables ONE_USER, ONE_PASSWORD and ONE_TOKEN. ONE keeps the token in its own parameter
 file in the home folder; the output says only who is logged in where.
+
+Example:
+    spikeline fetch-ibl-login --url https://openalyx.internationalbrainlab.org \
+      --cache resources/caches/one --output resources/logins/ibl.json
 """
 
 from __future__ import annotations

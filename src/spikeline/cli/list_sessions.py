@@ -1,4 +1,8 @@
-"""List what each session holds: spikes, units, duration, regions, behaviour (TSV)."""
+"""List what each session holds: spikes, units, duration, regions, behaviour (TSV).
+
+Example:
+    spikeline list-sessions --sessions results/sessions/*.h5 --output sessions.tsv
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Summarise tables in one: for each its reference, the best of the others, their difference."""
+"""Summarise tables in one: for each its reference, the best of the others, their difference.
+
+Example:
+    spikeline summarise --tables results/ablation_regions.tsv --output summary.tsv
+"""
 
 from __future__ import annotations
 

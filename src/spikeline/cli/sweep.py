@@ -1,4 +1,8 @@
-"""Remove what killed processes left half written; the workflow does so as it starts."""
+"""Remove what killed processes left half written; the workflow does so as it starts.
+
+Example:
+    spikeline sweep results resources
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Write the first page: what was run on which data, and what each table showed."""
+r"""Write the first page: what was run on which data, and what each table showed.
+
+Example:
+    spikeline write-overview --summary results/summary.tsv \
+      --tables results/ablation_regions.tsv --output overview.html
+"""
 
 from __future__ import annotations
 

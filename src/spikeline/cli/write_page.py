@@ -1,4 +1,9 @@
-"""Write a table's page: sortable rows, figure, curves, galleries, cost and origins in one file."""
+r"""Write a table's page: sortable rows, figure, curves, galleries, cost and origins in one file.
+
+Example:
+    spikeline write-page --table results/ablation_regions.tsv \
+      --figure results/ablation_regions.png --output regions.html
+"""
 
 from __future__ import annotations
 

@@ -223,7 +223,11 @@ for name in sys.argv[1:]:
     except SystemExit as left:
         assert left.code in (0, 2), name
 """
-    clients = [name for name in KNOWN if name.startswith(("fetch-allen", "fetch-ibl", "write-"))]
+    clients = [
+        name
+        for name in KNOWN
+        if name.startswith(("fetch-allen", "fetch-ibl", "write-alf", "write-nwb"))
+    ]
     done = subprocess.run(
         [sys.executable, "-c", code, "--help", *clients],
         env=environment, capture_output=True, text=True,
