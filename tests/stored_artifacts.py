@@ -162,11 +162,12 @@ def _forecasts():
 
 def _decodings():
     sums = np.array([1.0, 2.0])
-    one = decodings.Decoded({"parameters": 10}, sums, 2 * sums, np.array([5, 6]))
-    return decodings.Decodings(
+    one = decodings.Decoded({"parameters": 10}, sums, 2 * sums)
+    alone = decodings.Decodings(
         "one", "ibl", "wheel", 2, 0, {"mean": 0.0, "std": 2.0}, {"dim": 8},
-        dict.fromkeys(decodings.DECODERS, one),
+        np.array([0, 1]), np.array([5, 6]), dict.fromkeys(decodings.ALONE, one),
     )  # fmt: skip
+    return [alone]
 
 
 def _scores():

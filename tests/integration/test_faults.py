@@ -139,7 +139,9 @@ def test_damaged_files_are_named_and_made_again_once_removed(made, another):
     done = another.snakemake(*RUN, "--", TABLE)
     assert done.status == 0, done.text[-3000:]
     assert (another.folder / TABLE).read_bytes() == table
-    assert made_files(another) == made_files(made)
+    # What failed jobs left out and nothing needs any more is not made again.
+    expected = made_files(made)
+    assert all(content == expected[name] for name, content in made_files(another).items())
 
 
 def test_a_second_run_at_once_is_refused_and_the_first_ends_well(made, another):

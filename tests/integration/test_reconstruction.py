@@ -139,4 +139,5 @@ def test_embeddings_of_another_encoder_are_refused(drawn, tmp_path):
     shutil.copyfile(drawn / "results/embeddings/demo_clip/pictures.h5", tmp_path / "other.h5")
     with h5py.File(tmp_path / "other.h5", "r+") as handle:
         handle.attrs["encoder"] = "another:0123"
+        del handle.attrs["seal"]
     refused(by_hand(drawn, tmp_path / "x.h5", embeddings=tmp_path / "other.h5"), "another:0123")

@@ -89,7 +89,11 @@ def snakemake(workspace, log, target):
     finally:
         if run.poll() is None:
             run.send_signal(signal.SIGINT)
-        run.wait(timeout=60)
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(timeout=60)
+        # A shell may start its background jobs with interrupts ignored.
+        run.kill()
+        run.wait()
 
 
 def until(ready, run, log, seconds):
@@ -112,8 +116,10 @@ def devices_of(job):
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             environment = process.environ()
-            if environment.get("SLURM_JOB_ID") == job["JobId"]:
-                return environment.get("CUDA_VISIBLE_DEVICES")
+            mine = environment.get("SLURM_JOB_ID") == job["JobId"]
+            if mine and "CUDA_VISIBLE_DEVICES" in environment:
+                return environment["CUDA_VISIBLE_DEVICES"]
+    return None
 
 
 def tried(jobs, comment):
@@ -147,7 +153,8 @@ def test_an_ablation_on_slurm_outlives_a_cancelled_job_and_its_wall_time_on_the_
     workspace, log = with_the_ablation(copy_of_finished("cluster"))
     with snakemake(workspace, log, TABLE) as run:
         cancelled = until(lambda: running(node, TRAINING.format("short")), run, log, 180)
-        assert cancelled["GRES"] == "gpu:1(IDX:0)" and devices_of(cancelled) == "0", cancelled
+        seen = until(lambda: devices_of(cancelled), run, log, 30)
+        assert cancelled["GRES"] == "gpu:1(IDX:0)" and seen == "0", cancelled
         node.asked("scancel", cancelled["JobId"])
         assert run.wait(timeout=600) == 0, log.read_text()[-6000:]
     # A header, and the control with shuffled responses.

@@ -83,10 +83,11 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def claim(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Note how files are that this process may write, before it computes them.
+    """Note how files are that this command may write, before it computes them; forget others.
 
     Writing one of them raises InputError where another process has written it meanwhile.
     """
+    _CLAIMED.clear()
     _CLAIMED.update({os.path.abspath(path): _identity(path) for path in paths})
 
 

@@ -81,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files.claim(_paths(options))
         _take_gpus(options)
         module.run(options)
+        files.claim(())
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"spikeline {name}: interrupted", file=sys.stderr)

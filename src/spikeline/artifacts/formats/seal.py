@@ -59,7 +59,8 @@ def check(handle: h5py.File, mapped: Collection[str] = ()) -> None:
         if stored is None:
             return
         unread = [n for n in mapped if n in handle and handle[n].nbytes > MAPPED_BYTES]
-        expected = {name: told for name, told in json.loads(stored).items() if name not in unread}
+        told = dict(json.loads(stored))
+        expected = {name: told[name] for name in told if name not in unread}
         found = _checksums(handle, unread)
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:120]
