@@ -151,7 +151,12 @@ def _origins(path: Path, default: dict[str, Any]) -> dict[str, Any]:
 def _from_hdf5(path: Path) -> str | None:
     import h5py
 
-    if not h5py.is_hdf5(path):
+    from spikeline.artifacts.formats.heaps import heaps_end
+    from spikeline.artifacts.formats.seal import MAPPED_BYTES
+
+    # Larger files are not read through for their record.
+    whole = path.stat().st_size > MAPPED_BYTES or heaps_end(path)
+    if not h5py.is_hdf5(path) or not whole:
         raise InputError(f"{path}: is not an HDF5 file or is truncated; make it again")
     with h5py.File(path, "r") as handle:
         return handle.attrs.get(KEY)

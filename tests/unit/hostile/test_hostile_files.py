@@ -179,6 +179,19 @@ def test_groups_that_hold_themselves_are_no_endless_walk(tmp_path, record_proper
     record_property("hostile inputs", 1)
 
 
+def test_a_heap_without_an_end_is_refused_before_hdf5_is_asked(tmp_path, record_property):
+    contract, values = examples()["counts"]
+    contract.write(tmp_path / "a.h5", values, {})
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    # The size of a heap's first object; of some such files HDF5 never stops to read.
+    place = content.index(b"GCOL") + 24
+    content[place : place + 8] = b"\xff" * 7 + b"\x7f"
+    (tmp_path / "a.h5").write_bytes(content)
+    assert "a heap without an end" in refusal(contract.read, tmp_path / "a.h5")
+    assert "is not an HDF5 file" in refusal(provenance.read, tmp_path / "a.h5")
+    record_property("hostile inputs", 2)
+
+
 # --- .npy and .json that claim or nest too much ---------------------------------------------------
 
 
