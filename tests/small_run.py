@@ -36,17 +36,22 @@ CONFIG = {
 }  # fmt: skip
 
 
+def write_images(path: Path, count: int, random: np.random.Generator) -> None:
+    """An archive of so many images of noise, 8 x 8 pixels."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(count):
+            pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            with archive.open(f"{number:02d}.png", "w") as handle:
+                Image.fromarray(pixels).save(handle, "PNG")
+
+
 def small_run(repository: Path, folder: Path) -> Workflow:
     """A copy of the workflow with a recording of 80 images, in which nothing has run."""
     workflow = copied(repository, folder)
     own = folder / "own"
     own.mkdir()
     random = np.random.default_rng(0)
-    with zipfile.ZipFile(own / "images.zip", "w") as archive:
-        for number in range(80):
-            pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-            with archive.open(f"{number:02d}.png", "w") as handle:
-                Image.fromarray(pixels).save(handle, "PNG")
+    write_images(own / "images.zip", 80, random)
     embeddings = random.normal(size=(80, 6))
     seen = embeddings @ random.normal(size=(6, 10)) + random.normal(size=(80, 10))
     np.save(own / "responses.npy", seen)

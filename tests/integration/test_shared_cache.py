@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-
 import numpy as np
-from PIL import Image
+from small_run import write_images
 
 OWN = """
 subjects:
@@ -15,6 +13,7 @@ stimuli:
 encoders:
   mine: {{kind: precomputed, files: {{mine: {data}/embeddings.npy}}}}
 """
+
 TARGETS = ("results/responses/mine.h5", "results/embeddings/mine/mine.h5")
 # With the images that both are made for: what comes before a cached job is asked for first.
 CACHED = (*TARGETS, "resources/stimuli/mine.zip")
@@ -24,11 +23,7 @@ def test_a_second_folder_links_what_the_first_one_made(untouched, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     random = np.random.default_rng(0)
-    with zipfile.ZipFile(data / "images.zip", "w") as archive:
-        for number in range(12):
-            pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-            with archive.open(f"{number:02d}.png", "w") as handle:
-                Image.fromarray(pixels).save(handle, "PNG")
+    write_images(data / "images.zip", 12, random)
     np.save(data / "responses.npy", random.normal(size=(12, 5)))
     np.save(data / "embeddings.npy", random.normal(size=(12, 3)))
     (tmp_path / "own.yaml").write_text(OWN.format(data=data))

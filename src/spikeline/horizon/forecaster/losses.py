@@ -27,8 +27,6 @@ _LEAD_BIN_WEIGHT = 0.4
 # Of variances, as a share of squared means, before any is learned.
 _FIRST_DISPERSION = 0.3
 
-LOSSES = ("poisson", "negative_binomial", "log_mse")
-
 
 class LeadBinLoss(nn.Module):
     """Mean over windows, lead bins and units; see the module.
