@@ -86,19 +86,20 @@ rule fit_auto:
         "logs/fit_auto/{model}/{subject}/seed{seed}.tsv"
     wildcard_constraints:
         model=PLAN.automatic,
-    threads: 2
+    threads: asks(PLAN.devices.threads)
     resources:
-        gpu=1,
+        gpu=asks(PLAN.devices.gpu),
         mem=scaled(asks(lambda model: PLAN.decoders.gigabytes(model, 8))),
         runtime=minutes(asks(PLAN.decoders.minutes)),
         state_interval_s=20,
     params:
         settings=asks(PLAN.decoders.training_settings),
         candidates=asks(PLAN.decoders.candidates),
+        device=asks(PLAN.devices.arguments),
         code=code("fit-auto"),
     shell:
         "spikeline fit-auto --responses {input.responses:q} --embeddings {input.embeddings:q}"
-        " --settings {params.settings:q} --candidates {params.candidates:q}"
+        " {params.device:q} --settings {params.settings:q} --candidates {params.candidates:q}"
         " --seed {wildcards.seed} --states results/.states"
         " --state-interval {resources.state_interval_s}"
         " --output {output.decoder:q} --table {output.candidates:q} 2> {log:q}"

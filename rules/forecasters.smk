@@ -1,7 +1,8 @@
 # Counts to forecasters, forecasters to scores, with plain baselines.
 #
 # CONSUMES  results/counts/{session}.h5, results/features/{session}.h5,
-#           results/normalisations/{cohort}/{size}_sessions.h5, results/embeddings/...
+#           results/normalisations/{cohort}/{size}_sessions.h5 (features of all training sessions),
+#           results/embeddings/...
 # PRODUCES  results/baselines/{session}.json                    scores of the plain forecasts
 #           results/regressions/{model}/{session}.safetensors   a session's own regression
 #           results/forecasters/{model}/seed{seed}.safetensors  a trained network
@@ -81,7 +82,7 @@ rule train_forecaster:
         settings=asks(PLAN.forecasters.training_settings),
         code=code("train-forecaster"),
     shell:
-        "spikeline train-forecaster --counts {input.counts:q} --features {input.features:q}"
+        "spikeline train-forecaster --counts {input.counts:q}"
         " --normalisation {input.normalisation:q} {params.embeddings:q}"
         " {params.device:q} --budget-mb {params.budget} --settings {params.settings:q}"
         " --seed {wildcards.seed} --states results/.states"

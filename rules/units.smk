@@ -2,7 +2,7 @@
 #
 # CONSUMES  results/sessions/{session}.h5, results/validations/{session}.json
 # PRODUCES  results/features/{session}.h5                       33 features of each unit
-#           results/normalisations/{cohort}/{size}_sessions.h5 their scale over training sessions
+#           results/normalisations/{cohort}/{size}_sessions.h5 those of training sessions, their scale
 #           results/counts/{session}.h5                         spike counts in bins, whole session
 
 
@@ -25,7 +25,7 @@ rule reference_features:
 
 
 rule normalise_features:
-    """Fit the scale of the features on training sessions."""
+    """Gather the features of training sessions, and fit their scale."""
     input:
         asks(PLAN.forecasters.features),
     output:

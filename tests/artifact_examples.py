@@ -50,7 +50,8 @@ def some_features(units: int = 5) -> Features:
 
 
 def some_normalisation() -> Normalisation:
-    return Normalisation(np.arange(33.0), np.ones(33), ("one", "two"))
+    two = replace(some_features(3), session="two")
+    return Normalisation(np.arange(33.0), np.ones(33), (some_features(), two))
 
 
 def some_embeddings(**changed) -> Embeddings:
@@ -203,7 +204,7 @@ def examples() -> dict[str, tuple[Contract, dict]]:
             _stored(some_embeddings()) | {"values": np.ones((2, 3, 4), np.float32)},
         ),
         "features": (features.CONTRACT, vars(some_features())),
-        "normalisation": (features.NORMALISATION, vars(some_normalisation())),
+        "normalisation": (features.NORMALISATION, some_normalisation().stored()),
         "responses": responses.stored(some_responses()),
         "time_responses": responses.stored(some_time_responses()),
         "trials": (trials.CONTRACT, some_trials()),

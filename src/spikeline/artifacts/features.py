@@ -1,7 +1,8 @@
 """Reference features: 33 numbers that say what kind of unit each one is, and their normalisation.
 
 Features are those of one session, raw and finite for every unit; see horizon/sessions. Their
-normalisation is fitted on the training sessions of a cohort.
+normalisation is fitted on the training sessions of a cohort, and holds what it was fitted on: a
+network that trains on hundreds of sessions reads one file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,15 @@ def _check_std(values: Mapping[str, Any], where: str) -> None:
         raise InputError(f"{where}: field std is {std} for {name}, expected positive numbers")
 
 
+def _check_session_rows(values: Mapping[str, Any], where: str) -> None:
+    rows, sessions = values["session_rows"], values["sessions"]
+    if not np.array_equal(np.unique(rows), np.arange(len(sessions))) or (np.diff(rows) < 0).any():
+        raise InputError(
+            f"{where}: field session_rows: expected rows of the {len(sessions)} sessions in order, "
+            "each of some units"
+        )
+
+
 CONTRACT = Contract(
     "features/1",
     fields=(
@@ -58,15 +69,23 @@ CONTRACT = Contract(
     rules=(_check_reference,),
 )
 NORMALISATION = Contract(
-    "normalisation/1",
+    "normalisation/2",
     fields=(
         Field("mean", "float64", ("features",), "over the units of the sessions", finite=True),
         Field("std", "float64", ("features",), "over the units of the sessions", finite=True),
         Field("names", "str", ("features",), "as in the features", distinct=True),
         Field("sessions", "str", ("sessions",), "those it was fitted on", distinct=True),
+        Field("references", "float64", ("sessions", 2), "s, their windows", finite=True),
+        Field("session_rows", "int64", ("units",), "row of `sessions` that a unit is of"),
+        Field("values", "float32", ("units", "features"), "their features, raw", finite=True),
+        Field("unit_ids", "str", ("units",), "as in the session"),
+        Field("valid", "bool", ("units",), "as in the features"),
+        Field("reference_counts", "int64", ("units",), "as in the features"),
     ),
-    rules=(_check_std,),
+    rules=(_check_std, _check_session_rows),
 )
+# Of the fields of both, those with one row for each unit.
+_OF_UNITS = ("values", "unit_ids", "valid", "reference_counts")
 
 
 @dataclass(frozen=True)
@@ -89,12 +108,36 @@ class Features:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """See NORMALISATION for dims and units."""
+    """See NORMALISATION for dims and units.
+
+    Attributes:
+        features: of the sessions that it was fitted on, raw.
+    """
 
     mean: np.ndarray
     std: np.ndarray
-    sessions: tuple[str, ...]
-    names: tuple[str, ...] = NAMES
+    features: tuple[Features, ...]
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Those it was fitted on."""
+        return tuple(one.session for one in self.features)
+
+    def stored(self) -> dict[str, Any]:
+        """Its values by field of NORMALISATION."""
+        units = [len(one.unit_ids) for one in self.features]
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "names": self.features[0].names,
+            "sessions": self.sessions,
+            "references": np.array([one.reference for one in self.features]),
+            "session_rows": np.repeat(np.arange(len(units)), units),
+            **{
+                name: np.concatenate([getattr(one, name) for one in self.features])
+                for name in _OF_UNITS
+            },
+        }
 
 
 def write(path: str | os.PathLike[str], features: Features, record: Mapping[str, Any]) -> None:
@@ -116,7 +159,7 @@ def write_normalisation(
     path: str | os.PathLike[str], normalisation: Normalisation, record: Mapping[str, Any]
 ) -> None:
     """Check against the contract and write with provenance."""
-    NORMALISATION.write(path, vars(normalisation), record)
+    NORMALISATION.write(path, normalisation.stored(), record)
 
 
 def read_normalisation(path: str | os.PathLike[str]) -> Normalisation:
@@ -126,6 +169,13 @@ def read_normalisation(path: str | os.PathLike[str]) -> Normalisation:
         InputError: missing, truncated, of another contract, or in breach of this one.
     """
     values = NORMALISATION.read(path)
-    return Normalisation(
-        values["mean"], values["std"], tuple(values["sessions"]), tuple(values["names"])
-    )
+    names, sessions = tuple(values["names"]), values["sessions"]
+    bounds = np.searchsorted(values["session_rows"], np.arange(len(sessions) + 1))
+    described = []
+    for row, (first, last) in enumerate(pairwise(bounds)):
+        of_units = {name: values[name][first:last] for name in _OF_UNITS}
+        start, end = values["references"][row]
+        described.append(
+            Features(**of_units, session=sessions[row], reference=(start, end), names=names)
+        )
+    return Normalisation(values["mean"], values["std"], tuple(described))

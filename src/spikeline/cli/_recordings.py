@@ -14,9 +14,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--counts", required=True, nargs="+", metavar="FILE", help="one per session, HDF5"
     )
     parser.add_argument(
-        "--features", nargs="*", default=[], metavar="FILE", help="in the same order; networks only"
-    )
-    parser.add_argument(
         "--embeddings", nargs="*", default=[], metavar="FILE", help="of the images shown, HDF5"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
@@ -29,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_roles(parser: argparse.ArgumentParser) -> None:
+    """What scoring needs of each session besides."""
+    parser.add_argument(
+        "--features", nargs="*", default=[], metavar="FILE", help="in the same order; networks only"
+    )
     parser.add_argument(
         "--roles", required=True, nargs="+", help="seen or held_out, one for each session"
     )

@@ -1,4 +1,4 @@
-"""Fit the scale of the reference features on the training sessions of a cohort.
+"""Gather the reference features of a cohort's training sessions, and fit their scale.
 
 Example:
     spikeline normalise-features --features results/features/ibl_0*.h5 --output normalisation.h5

@@ -4,7 +4,6 @@ Killed at any point, the same command continues from its last state and ends wit
 
 Example:
     spikeline train-forecaster --counts results/counts/ibl_01.h5 results/counts/ibl_02.h5 \
-      --features results/features/ibl_01.h5 results/features/ibl_02.h5 \
       --normalisation results/normalisations/twin/6_sessions.h5 \
       --settings '{"kind": "forecaster", "epochs": 18}' --seed 0 --states results/.states \
       --output idencoder.safetensors --history idencoder.tsv
@@ -23,7 +22,12 @@ from spikeline.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _recordings.add_arguments(parser)
-    parser.add_argument("--normalisation", required=True, metavar="FILE", help="of the features")
+    parser.add_argument(
+        "--normalisation",
+        required=True,
+        metavar="FILE",
+        help="features of these sessions and their scale, HDF5",
+    )
     parser.add_argument("--seed", required=True, type=int, help="of weights, batches and dropout")
     _training_run.add_model_arguments(parser)
     _training_run.add_arguments(parser)
@@ -47,17 +51,17 @@ def run(options: argparse.Namespace) -> None:
         fit_forecaster,
         fit_shared_forecaster,
     )
-    from spikeline.horizon.sessions.loading import image_facts, read_sessions
-    from spikeline.horizon.sessions.normalisation import check_sessions
+    from spikeline.horizon.sessions.loading import image_facts, read_counts, read_embeddings
+    from spikeline.horizon.sessions.normalisation import features_of
     from spikeline.training.runner import write_history
 
     training = _training_run.run_of(options, settings, __name__)
     device = training.fabric.device
-    counts, features, embeddings, mapped = read_sessions(
-        options.counts, options.features, options.embeddings, options.budget_mb
-    )
+    counts, mapped = read_counts(options.counts, options.budget_mb)
+    embeddings = read_embeddings(options.embeddings)
     normalisation = features_artifact.read_normalisation(options.normalisation)
-    check_sessions(normalisation, [one.session for one in counts], options.normalisation)
+    names = [one.session for one in counts]
+    features = features_of(normalisation, names, options.normalisation)
     image_dim, encoder = image_facts(embeddings)
     images = "image" in settings.get("modalities", ())
     if images and not embeddings:
@@ -110,14 +114,14 @@ def run(options: argparse.Namespace) -> None:
             )
         if not training.writes:
             return
-        inputs = [*options.counts, *options.features, *options.embeddings, options.normalisation]
+        inputs = [*options.counts, *options.embeddings, options.normalisation]
         record = provenance.describe(__name__, settings, inputs, seed=options.seed)
         trained = checkpoint.TrainedForecaster(
             model,
             settings,
             bin_s,
             rate,
-            [one.session for one in counts],
+            names,
             learned,
             image_dim,
             encoder,

@@ -86,10 +86,16 @@ class Forecasters:
     # --- inputs -----------------------------------------------------------------------------------
 
     def training_inputs(self, model: str) -> dict[str, Any]:
-        """What training reads."""
+        """What training reads: features in one file, of hundreds of sessions even."""
         self._check_kind(model, NETWORKS)
         self.check(model)
-        return self._inputs(model, self.sessions(model)[0])
+        sessions, _ = self.sessions(model)
+        cohort = self.models.settings(model)["cohort"]
+        return {
+            "counts": [COUNTS.format(session=one) for one in sessions],
+            "normalisation": f"results/normalisations/{cohort}/{len(sessions)}_sessions.h5",
+            "embeddings": self.embeddings(model, sessions),
+        }
 
     def evaluation_inputs(self, model: str) -> dict[str, Any]:
         """All of a forecaster, and every session; a network knows its own feature scale."""
@@ -97,13 +103,18 @@ class Forecasters:
         trained = self.models.trained_name(model)
         train, held_out = self.sessions(trained)
         sessions = train + held_out
-        inputs = self._inputs(model, sessions)
-        inputs.pop("normalisation", None)
+        counts = [COUNTS.format(session=one) for one in sessions]
         if self.is_regression(model):
             files = [REGRESSION.format(model=trained, session=one) for one in sessions]
-        else:
-            files = [FORECASTER.format(model=trained, seed=seed) for seed in self.seeds(model)]
-        return {"forecasters": files, **inputs}
+            return {"forecasters": files, "counts": counts}
+        return {
+            "forecasters": [
+                FORECASTER.format(model=trained, seed=seed) for seed in self.seeds(model)
+            ],
+            "counts": counts,
+            "features": [FEATURES.format(session=one) for one in sessions],
+            "embeddings": self.embeddings(model, sessions),
+        }
 
     def combination_inputs(self, model: str) -> dict[str, Any]:
         """All that the candidates read, and every session."""
@@ -155,20 +166,6 @@ class Forecasters:
         """The candidate that each file of `combination_inputs` belongs to."""
         return [name for name, files in self.candidates(model).items() for _ in files]
 
-    def _inputs(self, model: str, sessions: Sequence[str]) -> dict[str, Any]:
-        """Of these sessions; a regression reads counts alone."""
-        counts = [COUNTS.format(session=one) for one in sessions]
-        if self.is_regression(model):
-            return {"counts": counts}
-        train, _ = self.sessions(model)
-        cohort = self.models.settings(model)["cohort"]
-        return {
-            "counts": counts,
-            "features": [FEATURES.format(session=one) for one in sessions],
-            "normalisation": f"results/normalisations/{cohort}/{len(train)}_sessions.h5",
-            "embeddings": self.embeddings(model, sessions),
-        }
-
     def embeddings(self, model: str, sessions: Sequence[str]) -> list[str]:
         """The image embeddings that a forecaster looks up, of every set its sessions were shown."""
         settings = self.models.settings(model)
@@ -179,7 +176,7 @@ class Forecasters:
         return [f"results/embeddings/{settings['encoder']}/{name}.h5" for name in stimuli]
 
     def features(self, cohort: str, size: str | int) -> list[str]:
-        """The features that a cohort's normalisation is fitted on."""
+        """The features that a cohort's normalisation is fitted on, and holds."""
         return [FEATURES.format(session=one) for one in self.cohorts.first(cohort, int(size))]
 
     # --- settings and resources -------------------------------------------------------------------

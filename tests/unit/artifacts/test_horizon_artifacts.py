@@ -10,7 +10,7 @@ from artifact_examples import some_counts, some_features, some_normalisation
 
 from spikeline.artifacts import counts, features, forecasts, true_rates
 from spikeline.artifacts.counts import Counts
-from spikeline.artifacts.features import NAMES, Normalisation
+from spikeline.artifacts.features import NAMES
 from spikeline.errors import InputError
 from spikeline.horizon.scores.bits_per_spike import pooled_bits, score_sums, unit_bits
 
@@ -100,7 +100,10 @@ def test_features_and_their_normalisation_come_back_as_they_were_written(tmp_pat
     features.write_normalisation(tmp_path / "normalisation.h5", fitted, RECORD)
     again = features.read_normalisation(tmp_path / "normalisation.h5")
     assert (again.mean == fitted.mean).all() and again.sessions == ("one", "two")
-    with pytest.raises(InputError, match="holds 'features/1', expected 'normalisation/1'"):
+    for one, other in zip(again.features, fitted.features, strict=True):
+        assert (one.values == other.values).all() and one.reference == other.reference
+        assert list(one.unit_ids) == list(other.unit_ids) and one.names == other.names
+    with pytest.raises(InputError, match="holds 'features/1', expected 'normalisation/2'"):
         features.read_normalisation(tmp_path / "features.h5")
 
 
@@ -121,9 +124,15 @@ def test_a_normalisation_without_spread_is_refused_by_feature(tmp_path):
     std = np.ones(33)
     std[2] = 0
     with pytest.raises(InputError, match=r"field std is 0\.0 for isi_00, expected positive"):
-        features.write_normalisation(
-            tmp_path / "n.h5", Normalisation(np.zeros(33), std, ("one",)), RECORD
-        )
+        broken = dataclasses.replace(some_normalisation(), std=std)
+        features.write_normalisation(tmp_path / "n.h5", broken, RECORD)
+
+
+def test_a_normalisation_of_a_session_without_units_is_refused(tmp_path):
+    empty = dataclasses.replace(some_features(0), session="empty")
+    broken = dataclasses.replace(some_normalisation(), features=(some_features(), empty))
+    with pytest.raises(InputError, match="session_rows: expected rows of the 2 sessions in order"):
+        features.write_normalisation(tmp_path / "n.h5", broken, RECORD)
 
 
 def test_true_rates_below_zero_are_refused(tmp_path):

@@ -155,14 +155,13 @@ def files(tmp_path_factory):
 COMMAND = {**SETTINGS, "warmup_epochs": 1}
 
 
-def arguments(folder, *names):
-    counts = [str(folder / f"{name}.counts.h5") for name in names]
-    return ["--counts", *counts, "--features", *[c.replace("counts", "features") for c in counts]]
+def files_of(folder, kind, names):
+    return [f"--{kind}", *(str(folder / f"{name}.{kind}.h5") for name in names)]
 
 
 def train(folder, names="ab", seed=0, settings=COMMAND, out="x"):
     return main.main(
-        ["train-forecaster", *arguments(folder, *names),
+        ["train-forecaster", *files_of(folder, "counts", names),
          "--normalisation", str(folder / "normalisation.h5"), "--settings", json.dumps(settings),
          "--seed", str(seed), "--states", str(folder / "states"), "--device", "cpu",
          "--output", str(folder / f"{out}.safetensors"), "--history", str(folder / f"{out}.tsv")]
@@ -171,7 +170,8 @@ def train(folder, names="ab", seed=0, settings=COMMAND, out="x"):
 
 def evaluate(folder, roles, settings, model="x"):
     return main.main(
-        ["evaluate-forecaster", *arguments(folder, *"abc"), "--roles", *roles, "--device", "cpu",
+        ["evaluate-forecaster", *files_of(folder, "counts", "abc"),
+         *files_of(folder, "features", "abc"), "--roles", *roles, "--device", "cpu",
          "--forecasters", str(folder / f"{model}.safetensors"), "--seeds", "0",
          "--settings", json.dumps(settings), "--output", str(folder / f"{model}.json")]
     )  # fmt: skip

@@ -101,7 +101,8 @@ def test_a_trained_network_with_behaviour_sits_at_0(noise, tmp_path):
     chosen = {**SETTINGS, "modalities": ["behaviour"], "horizon_ms": 500, "warmup_epochs": 1}
     network, inputs = str(tmp_path / "x.safetensors"), ["--counts", counts, "--features", features]
     assert main.main([
-        "train-forecaster", *inputs, "--normalisation", str(tmp_path / "normalisation.h5"),
+        "train-forecaster", "--counts", counts,
+        "--normalisation", str(tmp_path / "normalisation.h5"),
         "--settings", json.dumps(chosen), "--seed", "0", "--states", str(tmp_path / "states"),
         "--device", "cpu", "--output", network, "--history", str(tmp_path / "x.tsv"),
     ]) == 0  # fmt: skip

@@ -164,11 +164,14 @@ def test_a_session_given_twice_and_another_session_list_are_refused_by_name():
     with pytest.raises(InputError, match="session one is given twice"):
         normalisation.fit([*pair, described("one")])
     fitted = normalisation.fit(pair, "--features")
-    normalisation.check_sessions(fitted, ["two", "one"])
+    assert [one.session for one in normalisation.features_of(fitted, ["two", "one"])] == [
+        "two",
+        "one",
+    ]
     with pytest.raises(InputError, match="is of another session list: three was not among"):
-        normalisation.check_sessions(fitted, ["one", "two", "three"], "n.h5")
+        normalisation.features_of(fitted, ["one", "two", "three"], "n.h5")
     with pytest.raises(InputError, match="two was among"):
-        normalisation.check_sessions(fitted, ["one"])
+        normalisation.features_of(fitted, ["one"])
     other = dataclasses.replace(pair[0], values=pair[0].values[:, 1:], names=NAMES[1:])
     with pytest.raises(InputError, match="other features"):
         normalisation.fit([pair[1], other])

@@ -51,14 +51,13 @@ def read_sessions(
             "give one for each session, in the same order"
         )
     found, mapped = read_counts(counts, budget_mb)
-    if mapped:
-        logger.info("counts stay on disk: over %d MB (--budget-mb)", budget_mb)
-    return Sessions(
-        found,
-        [features_artifact.read(path) for path in features],
-        [embeddings_artifact.read(path) for path in embeddings],
-        mapped,
-    )
+    described = [features_artifact.read(path) for path in features]
+    return Sessions(found, described, read_embeddings(embeddings), mapped)
+
+
+def read_embeddings(paths: Sequence[str]) -> list[Embeddings]:
+    """Embeddings of the images shown."""
+    return [embeddings_artifact.read(path) for path in paths]
 
 
 def read_counts(paths: Sequence[str], budget_mb: int) -> tuple[list[Counts], bool]:
@@ -74,6 +73,8 @@ def read_counts(paths: Sequence[str], budget_mb: int) -> tuple[list[Counts], boo
     mapped = [counts_artifact.read(path, mapped=True) for path in paths]
     total = sum(one.counts.size for one in mapped)
     on_disk = total > budget_mb * 1_000_000
+    if on_disk:
+        logger.info("counts stay on disk: over %d MB (--budget-mb)", budget_mb)
     counts = mapped if on_disk else [counts_artifact.read(path) for path in paths]
     names = [one.session for one in counts]
     for name, path in zip(names, paths, strict=True):

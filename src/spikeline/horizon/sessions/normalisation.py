@@ -39,13 +39,17 @@ def fit(features: Sequence[Features], where: str = "features") -> Normalisation:
     shaped = values[valid] if valid.sum() > 1 else values
     mean, std = shaped.mean(axis=0), shaped.std(axis=0)
     mean[0], std[0] = values[:, 0].mean(), values[:, 0].std()
-    return Normalisation(mean, np.where(std < SMALLEST_STD, 1.0, std), sessions, names)
+    return Normalisation(mean, np.where(std < SMALLEST_STD, 1.0, std), tuple(features))
 
 
-def check_sessions(
+def features_of(
     normalisation: Normalisation, sessions: Sequence[str], where: str = "normalisation"
-) -> None:
-    """Raise InputError unless the normalisation was fitted on exactly these sessions."""
+) -> list[Features]:
+    """The features of these sessions, in their order.
+
+    Raises:
+        InputError: the normalisation was not fitted on exactly these sessions.
+    """
     fitted, given = set(normalisation.sessions), set(sessions)
     if fitted != given:
         odd = sorted(fitted ^ given)[0]
@@ -54,3 +58,5 @@ def check_sessions(
             f"{where}: is of another session list: {odd} {side} among the {len(fitted)} sessions "
             f"it was fitted on, {len(given)} are given; fit it on the sessions that train"
         )
+    known = {one.session: one for one in normalisation.features}
+    return [known[name] for name in sessions]
