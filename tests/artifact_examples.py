@@ -82,6 +82,7 @@ def some_responses() -> Responses:
         categories=np.array(["a", "a", "b", "", "c", "d"], object),
         test=np.arange(6)[None] >= 4,
         repetitions=repeated,
+        source_rows=np.array([0, 2, 3, 4, 0, 1], np.int32),
         electrodes={
             "region": np.array(["V1", "V4", "IT"], object),
             "snr": np.array([1.5, np.nan, 3], np.float32),
@@ -108,7 +109,7 @@ def some_time_responses(bins: int = 4) -> Responses:
 
 
 def some_trials() -> dict:
-    """Values of `trials/1`: two training images, two test images twice, two days, three bins."""
+    """Values of `trials/2`: two training images, two test images twice, two days, three bins."""
     rng = np.random.default_rng(0)
     count = 4
     scale = {"offset": np.zeros((2, count)), "scale": np.ones((2, count))}
@@ -120,6 +121,7 @@ def some_trials() -> dict:
         "test_row": np.array([-1, -1, 0, 1, 0, 1], np.int32),
         "repetition": np.array([0, 0, 0, 0, 1, 1], np.int32),
         "day": np.array([0, 1, 0, 0, 1, 1], np.int32),
+        "told": np.ones(6, bool),
         "electrodes": {
             "region": np.array(["V1", "V1", "V4", "IT"], object),
             "usable": np.ones(count, bool),

@@ -82,6 +82,10 @@ def _fields(dtype: str, *dims: str) -> tuple[Field, ...]:
         Field("categories", "str", ("rows",), "concept, '' where unknown"),
         Field("test", "bool", ("splits", "rows"), "test rows of each split, the others train"),
         Field(
+            "source_rows", "int32", ("rows",),
+            "row among the source's training or test images; only where it has rows besides",
+        ),
+        Field(
             "repetitions", dtype, ("repetitions", "test rows", *dims),
             "single presentations of the test rows, as values; only with one split", finite=True,
         ),
@@ -96,7 +100,7 @@ def _fields(dtype: str, *dims: str) -> tuple[Field, ...]:
 CONTRACT = Contract(
     "responses/1",
     fields=_fields("float32", "electrodes"),
-    optional=("repetitions",),
+    optional=("repetitions", "source_rows"),
     rules=(_check_splits, _check_repetitions),
 )
 TIME_CONTRACT = Contract(
@@ -105,7 +109,7 @@ TIME_CONTRACT = Contract(
         *_fields("float16", "bins", "electrodes"),
         Field("edges", "float32", ("edges",), "ms after stimulus onset, between and around bins"),
     ),
-    optional=("repetitions",),
+    optional=("repetitions", "source_rows"),
     rules=(_check_splits, _check_repetitions, check_edges),
 )
 
@@ -120,6 +124,7 @@ class Responses:
         electrodes: name -> (columns,) values; with time bins also `bin`.
         repetitions: (repetitions, test rows, columns), or None.
         edges: (bins + 1,) ms after stimulus onset; None where responses are means over time.
+        source_rows: (rows,) or None, where the source has no others.
     """
 
     values: np.ndarray
@@ -129,6 +134,7 @@ class Responses:
     electrodes: Mapping[str, np.ndarray]
     repetitions: np.ndarray | None = None
     edges: np.ndarray | None = None
+    source_rows: np.ndarray | None = None
 
     def split(self, seed: int) -> np.ndarray:
         """(rows,) bool, the test rows that a seed works with: split `seed` modulo the splits."""
@@ -139,6 +145,27 @@ class Responses:
         if repetitions is None:
             return self.values[self.split(seed)]
         return self.repetitions[repetitions].mean(axis=0, dtype=np.float32)
+
+    def of_rows(self, rows: np.ndarray) -> Responses:
+        """These rows, in this order; of test rows all have to be there.
+
+        Args:
+            rows: indices.
+        """
+        test, repetitions = self.test[:, rows], self.repetitions
+        if repetitions is not None:
+            # Repetitions follow the order of the test rows.
+            place = np.cumsum(self.test[0]) - 1
+            repetitions = repetitions[:, place[rows[test[0]]]]
+        return replace(
+            self,
+            values=self.values[rows],
+            images=self.images[rows],
+            categories=self.categories[rows],
+            test=test,
+            repetitions=repetitions,
+            source_rows=None if self.source_rows is None else self.source_rows[rows],
+        )
 
     def repeated(self, chosen: slice) -> Responses:
         """These responses with some of the repetitions only; test values are their means."""

@@ -25,12 +25,14 @@ def _check_rows(values: Mapping[str, Any], where: str) -> None:
     if ((values["train_row"] < 0) == (values["test_row"] < 0)).any():
         raise InputError(f"{where}: a presentation is of no image, or of two")
     days = len(values["published"]["offset"])
+    if not values["told"][values["test_row"] >= 0].all():
+        raise InputError(f"{where}: field told leaves out a presentation of a test image")
     if values["day"].min() < 0 or values["day"].max() >= days:
         raise InputError(f"{where}: field day points outside the {days} days")
 
 
 CONTRACT = Contract(
-    "trials/1",
+    "trials/2",
     fields=(
         Field(
             "values", "float16", ("presentations", "bins", "electrodes"),
@@ -45,8 +47,9 @@ CONTRACT = Contract(
         Field("test_row", "int32", ("presentations",), "test image, from 0; -1 for a training's"),
         Field("repetition", "int32", ("presentations",), "of a test image, from 0"),
         Field("day", "int32", ("presentations",), "row of published and training"),
+        Field("told", "bool", ("presentations",), "usable electrodes are finite throughout"),
         Field("electrodes/region", "str", ("electrodes",), "visual area"),
-        Field("electrodes/usable", "bool", ("electrodes",), "finite everywhere and not constant"),
+        Field("electrodes/usable", "bool", ("electrodes",), "finite in all told, not constant"),
         Field("electrodes/offset", "float64", ("electrodes",), "of values, as means", finite=True),
         Field("electrodes/scale", "float64", ("electrodes",), "of values, as means", finite=True),
         *(
@@ -76,6 +79,7 @@ class Trials:
     test_row: np.ndarray
     repetition: np.ndarray
     day: np.ndarray
+    told: np.ndarray
     electrodes: Mapping[str, np.ndarray]
     published: Mapping[str, np.ndarray]
     training: Mapping[str, np.ndarray]

@@ -85,6 +85,24 @@ def whole_part(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows, columns
 
 
+def told_presentations(train: np.ndarray, tests: np.ndarray, where: str) -> np.ndarray:
+    """(training presentations,) bool: those that are kept; see `whole_part`. Others are logged.
+
+    Those of test images stay: an electrode that lacks one is left out as a whole.
+
+    Args:
+        train: (training presentations, electrodes) bool, the value is finite.
+        tests: (presentations of test images, electrodes) bool, the same.
+    """
+    rows, _ = whole_part(train & tests.all(axis=0))
+    if not rows.all():
+        log.warning(
+            "%s: dropped %d of %d training presentations that some electrodes lack",
+            where, (~rows).sum(), len(rows),
+        )  # fmt: skip
+    return rows
+
+
 def kept(silent: np.ndarray, whole: np.ndarray, varies: np.ndarray, where: str) -> np.ndarray:
     """(electrodes,) bool: electrodes that are whole and vary; the others are counted and logged.
 

@@ -37,7 +37,7 @@ def joined(recordings: Mapping[str, Responses]) -> Responses:
     parts = [first]
     for name, other in others:
         _check_bins(first, other, first_name, name)
-        parts.append(_reordered(other, _matching_rows(first, other, first_name, name)))
+        parts.append(other.of_rows(_matching_rows(first, other, first_name, name)))
         _check_tests(first, parts[-1], first_name, name)
     repeated = [name for name, part in recordings.items() if part.repetitions is not None]
     if repeated and len(repeated) < len(recordings):
@@ -60,6 +60,7 @@ def joined(recordings: Mapping[str, Responses]) -> Responses:
         if repeated
         else None,
         electrodes=table,
+        source_rows=None,
     )
 
 
@@ -79,7 +80,7 @@ def _without_lost(recordings: Mapping[str, Responses]) -> dict[str, Responses]:
             "%s: %d of %d rows are left out, which another subject lacks",
             name, lost.sum(), len(lost),
         )  # fmt: skip
-        found[name] = _reordered(part, np.flatnonzero(~lost))
+        found[name] = part.of_rows(np.flatnonzero(~lost))
     return found
 
 
@@ -120,24 +121,6 @@ def _differ(image: str, shown: str, lacking: str) -> InputError:
     return InputError(
         f"{lacking}: image {image!r} of {shown} is not among its rows as often; join subjects that "
         "saw the same images"
-    )
-
-
-def _reordered(responses: Responses, rows: np.ndarray) -> Responses:
-    """The same responses with their rows in another order."""
-    test = responses.test[:, rows]
-    repetitions = responses.repetitions
-    if repetitions is not None:
-        # Repetitions follow the order of the test rows.
-        place = np.cumsum(responses.test[0]) - 1
-        repetitions = repetitions[:, place[rows[test[0]]]]
-    return replace(
-        responses,
-        values=responses.values[rows],
-        images=responses.images[rows],
-        categories=responses.categories[rows],
-        test=test,
-        repetitions=repetitions,
     )
 
 

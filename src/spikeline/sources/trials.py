@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from spikeline.artifacts.unfinished_trials import UnfinishedTrials
 from spikeline.errors import InputError
-from spikeline.sources.electrodes import kept
+from spikeline.sources.electrodes import kept, told_presentations
 from spikeline.sources.trial_bins import Binning, Moments, binned, provisional_scale
 from spikeline.sources.tvsd_trials import RecordedTrials, blocks
 
@@ -47,24 +47,28 @@ def write_presentations(
 def fields(recorded: RecordedTrials, plan: Binning, unfinished: UnfinishedTrials) -> dict[str, Any]:
     """The fields of the artifact that come at the end: what was shown, electrodes, days' scales.
 
-    Electrodes that are not finite everywhere, or constant, are counted and logged.
+    An array that was silent costs its electrodes, one that was silent for a while those training
+    presentations; both are counted and logged.
 
     Raises:
         InputError: no electrode is usable; nothing of the conversion is left.
     """
     shown, electrodes = recorded.shown, len(recorded.region)
-    days = int(shown.day.max()) + 1
+    days, is_test = int(shown.day.max()) + 1, shown.test_row >= 0
+    finite = np.concatenate([np.isfinite(means) for _, means in unfinished.means()])
+    told = np.ones(len(finite), bool)
+    told[~is_test] = told_presentations(finite[~is_test], finite[is_test], recorded.where)
+    silent, whole = ~finite.any(axis=0), finite[told].all(axis=0)
     published, training = Moments(days, electrodes), Moments(days, electrodes)
-    silent, whole = np.ones(electrodes, bool), np.ones(electrodes, bool)
     low, high = np.full(electrodes, np.inf), np.full(electrodes, -np.inf)
     for rows, means in unfinished.means():
-        finite = np.isfinite(means)
-        silent &= ~finite.any(axis=0)
-        whole &= finite.all(axis=0)
+        own = told[rows]
+        means, day, test = means[own], shown.day[rows][own], is_test[rows][own]
+        if not len(means):
+            continue
         low, high = np.fmin(low, means.min(axis=0)), np.fmax(high, means.max(axis=0))
-        day = shown.day[rows]
-        published.add(means, np.where(shown.test_row[rows] >= 0, day, -1))
-        training.add(means, np.where(shown.train_row[rows] >= 0, day, -1))
+        published.add(means, np.where(test, day, -1))
+        training.add(means, np.where(test, -1, day))
     try:
         usable = kept(silent, whole, high > low, recorded.where)
     except InputError:
@@ -73,6 +77,7 @@ def fields(recorded: RecordedTrials, plan: Binning, unfinished: UnfinishedTrials
     table: Mapping[str, np.ndarray] = vars(shown)
     return {
         **{name: column.astype(np.int32) for name, column in table.items()},
+        "told": told,
         "edges": plan.edges.astype(np.float32),
         "electrodes": {"region": recorded.region, "usable": usable},
         "published": published.scale(),

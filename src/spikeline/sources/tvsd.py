@@ -18,7 +18,7 @@ import numpy as np
 from spikeline.artifacts.formats import hdf5, seal
 from spikeline.artifacts.responses import Responses
 from spikeline.errors import InputError
-from spikeline.sources.electrodes import region_of_each, usable, whole_part
+from spikeline.sources.electrodes import region_of_each, told_presentations, usable
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +67,15 @@ def read_responses(
                 f"{things_imgs}: {split}_imgs names {len(images[split][0])} images, but {where} "
                 f"has {len(rows)} {split} rows; they must be of the same recording"
             )
-    told = _told(train, np.concatenate([test, repetitions.reshape(-1, electrodes)]), where)
+    tests = np.concatenate([test, repetitions.reshape(-1, electrodes)])
+    told = told_presentations(np.isfinite(train), np.isfinite(tests), where)
+    source_rows = None
     if not told.all():
+        source_rows = np.concatenate([np.flatnonzero(told), np.arange(len(test))]).astype(np.int32)
         train = train[told]
         images["train"] = tuple(column[told] for column in images["train"])
     values = np.concatenate([train, test])
-    keep = usable(np.concatenate([values, repetitions.reshape(-1, electrodes)]), where)
+    keep = usable(np.concatenate([train, tests]), where)
     is_test = np.zeros((1, len(values)), bool)
     is_test[0, len(train) :] = True
     return Responses(
@@ -81,6 +84,7 @@ def read_responses(
         categories=np.concatenate([images["train"][1], images["test"][1]]),
         test=is_test,
         repetitions=repetitions[:, :, keep].astype(np.float32),
+        source_rows=source_rows,
         electrodes={
             "region": region[keep],
             "snr": fields["SNR_max"].ravel()[keep],
@@ -89,22 +93,6 @@ def read_responses(
             "channel": np.flatnonzero(keep).astype(np.int32),
         },
     )
-
-
-def _told(train: np.ndarray, tests: np.ndarray, where: str) -> np.ndarray:
-    """(training rows,) bool: those that are kept; those that lack an array are counted and logged.
-
-    Rows of the test phase stay: an electrode that lacks one is left out as a whole.
-    """
-    present = np.isfinite(train)
-    present &= np.isfinite(tests).all(axis=0)
-    rows, _ = whole_part(present)
-    if not rows.all():
-        log.warning(
-            "%s: dropped %d of %d training presentations that some electrodes lack",
-            where, (~rows).sum(), len(rows),
-        )  # fmt: skip
-    return rows
 
 
 def open_matlab73(path: str | os.PathLike[str]) -> h5py.File:

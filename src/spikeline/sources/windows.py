@@ -25,7 +25,8 @@ def over_windows(
     """The same rows, images and electrodes as `plain`, with responses over other windows.
 
     Each electrode and day is scaled as `normalisation` says. A test image's response is the mean of
-    its repetitions. Electrodes that the trials do not give are dropped, counted and logged.
+    its repetitions. Electrodes and training rows that the trials do not give are dropped, counted
+    and logged.
 
     Args:
         plain: the source's own responses.
@@ -37,6 +38,7 @@ def over_windows(
             time or not of whole bins, or a day that has too few presentations for its scale.
     """
     _check_rows(trials, plain, where)
+    plain, row_of_train = _told_rows(trials, plain, where)
     factor, shift, plain = _scaled_electrodes(trials, plain, settings["normalisation"], where)
     bins = _bins_of_columns(trials, plain, settings, where)
     channel = plain.electrodes["channel"]
@@ -45,7 +47,6 @@ def over_windows(
     test = plain.test[0]
     values = np.empty((len(test), count * len(channel)), dtype)
     repetitions = np.empty((*plain.repetitions.shape[:2], values.shape[1]), dtype)
-    train_rows = np.flatnonzero(~test)
     size = max(1, _BLOCK_BYTES // trials.values[0].nbytes)
     for first in range(0, len(trials.day), size):
         rows = slice(first, first + size)
@@ -60,7 +61,8 @@ def over_windows(
         response += shift[day][:, None]
         response = response.reshape(len(block), -1)
         is_test = trials.test_row[rows] >= 0
-        values[train_rows[trials.train_row[rows][~is_test]]] = response[~is_test]
+        row = np.where(is_test, -1, row_of_train[trials.train_row[rows]])
+        values[row[row >= 0]] = response[row >= 0]
         place = trials.repetition[rows][is_test], trials.test_row[rows][is_test]
         repetitions[place] = response[is_test]
     values[test] = repetitions.mean(axis=0, dtype=np.float32)
@@ -82,13 +84,15 @@ def _count(settings: Mapping[str, Any]) -> int:
 def _check_rows(trials: Trials, plain: Responses, where: str) -> None:
     if plain.repetitions is None:
         raise InputError(f"{where}: the responses have no repetitions; are they of this subject?")
+    train = _source_rows(plain)[~plain.test[0]]
     counted = {
-        "training images": (trials.train_row.max() + 1, (~plain.test[0]).sum()),
+        "training images": (trials.train_row.max() + 1, train.max() + 1),
         "test images": (trials.test_row.max() + 1, plain.test[0].sum()),
         "repetitions": (trials.repetition.max() + 1, len(plain.repetitions)),
     }
     for what, (found, expected) in counted.items():
-        if found != expected:
+        # The responses may lack the last training images of their source.
+        if found < expected or (found > expected and plain.source_rows is None):
             raise InputError(
                 f"{where}: has {found} {what}, the responses have {expected}; they must be of the "
                 "same recording"
@@ -99,6 +103,33 @@ def _check_rows(trials: Trials, plain: Responses, where: str) -> None:
         raise InputError(
             f"{where}: has other electrodes than the responses; convert both with one region map"
         )
+
+
+def _source_rows(plain: Responses) -> np.ndarray:
+    """(rows,) place of each among the source's training images, or among its test images."""
+    if plain.source_rows is not None:
+        return plain.source_rows
+    test = plain.test[0]
+    return np.where(test, np.cumsum(test) - 1, np.cumsum(~test) - 1).astype(np.int32)
+
+
+def _told_rows(trials: Trials, plain: Responses, where: str) -> tuple[Responses, np.ndarray]:
+    """`plain` without the training rows that the trials lack, and of each of the source's training
+    images its row, -1 where it has none."""
+    told = np.zeros(trials.train_row.max() + 1, bool)
+    told[trials.train_row[trials.told & (trials.test_row < 0)]] = True
+    keep = np.ones(len(plain.images), bool)
+    keep[~plain.test[0]] = told[_source_rows(plain)[~plain.test[0]]]
+    if not keep.all():
+        log.warning(
+            "%s: dropped %d of %d training rows of the responses, which some electrodes lack",
+            where, (~keep).sum(), (~plain.test[0]).sum(),
+        )  # fmt: skip
+        plain = replace(plain, source_rows=_source_rows(plain)).of_rows(np.flatnonzero(keep))
+    row_of_train = np.full(len(told), -1)
+    train = np.flatnonzero(~plain.test[0])
+    row_of_train[_source_rows(plain)[train]] = train
+    return plain, row_of_train
 
 
 def _scaled_electrodes(

@@ -129,6 +129,7 @@ def test_a_full_disk_leaves_no_file(tiny_disk):
         categories=np.array([""] * rows, object),
         test=test,
         repetitions=None,
+        source_rows=None,
     )
     with pytest.raises(OSError, match="No space left"):
         responses.write(tiny_disk / "a.h5", large, RECORD)

@@ -147,6 +147,32 @@ def test_electrodes_that_the_trials_do_not_give_are_dropped_and_logged(converted
     assert list(found.electrodes["channel"][:10]) == [0, 1, 2, 4, 5, 6, 7, 9, 10, 11]
 
 
+def without(plain, rows):
+    """The responses that their source gives when it leaves out some training rows."""
+    source = np.concatenate([np.arange(TRAIN), np.arange(TEST)]).astype(np.int32)
+    kept = np.setdiff1d(np.arange(TRAIN + TEST), rows)
+    return replace(plain, source_rows=source).of_rows(kept)
+
+
+@pytest.mark.parametrize("missing", [[], [3], [19], [0, 3, 19]])
+def test_training_rows_that_the_trials_lack_are_dropped_and_logged(
+    converted, plain, missing, caplog
+):
+    told = ~np.isin(converted.train_row, [3, 11])
+    whole = windowed(converted, plain, **PUBLISHED)
+    fewer = without(plain, missing) if missing else plain
+    with caplog.at_level(logging.WARNING):
+        found = windowed(replace(converted, told=told), fewer, **PUBLISHED)
+    lost = sorted({3, 11, *missing})
+    kept = np.setdiff1d(np.arange(TRAIN + TEST), lost)
+    np.testing.assert_array_equal(found.values, whole.values[kept])
+    np.testing.assert_array_equal(found.repetitions, whole.repetitions)
+    assert list(found.images) == list(whole.images[kept])
+    assert list(found.source_rows[: -found.test.sum()]) == sorted(set(range(TRAIN)) - set(lost))
+    dropped = len(set(lost) - set(missing))
+    assert f"dropped {dropped} of {TRAIN - len(missing)} training rows" in caplog.text
+
+
 def of_a_day_without_tests(converted):
     nothing = np.full_like(converted.published["scale"], np.nan)
     scale = np.where([[True], [False]], nothing, converted.published["scale"])

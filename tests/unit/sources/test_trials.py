@@ -94,18 +94,38 @@ def test_small_blocks_and_any_storage_give_the_same_bytes_of_values(
     np.testing.assert_allclose(physical(small) / spread, physical(whole) / spread, atol=5e-3)
 
 
-def test_electrodes_that_are_not_finite_or_constant_are_marked_and_logged(files, tmp_path, caplog):
+def test_electrodes_that_are_silent_or_constant_are_marked_and_logged(files, tmp_path, caplog):
     channel = files.mapping.ravel().astype(int) - 1
     samples = files.fields["ALLMUA"]
     samples[..., channel[1]] = np.nan
-    samples[3, 30, channel[4]] = np.nan  # before the response, of one presentation
+    samples[3, of_a_test(files, 2), channel[4]] = np.nan
     samples[..., channel[7]] = 12.5
-    samples[10, 20, channel[8]] = 1e12  # beyond half precision
+    samples[10, of_a_test(files, 0), channel[8]] = 1e12  # beyond half precision
     with caplog.at_level(logging.WARNING):
         found = convert(files, tmp_path / "a.h5")
-    assert list(np.flatnonzero(~found.electrodes["usable"])) == [1, 4, 7, 8]
+    assert list(np.flatnonzero(~found.electrodes["usable"])) == [1, 4, 7, 8] and found.told.all()
     (record,) = caplog.records
     assert "dropped 4 of 12 electrodes: 1 all-NaN, 2 partly NaN, 1 constant" in record.getMessage()
+
+
+def of_a_test(files, image):
+    return np.flatnonzero(files.fields["ALLMAT"][2] == 1 + image)[0]
+
+
+def test_an_array_that_was_silent_for_a_while_costs_those_presentations(files, tmp_path, caplog):
+    channel = files.mapping.ravel().astype(int) - 1
+    lost = np.flatnonzero(files.fields["ALLMAT"][1])[4:7]
+    files.fields["ALLMUA"][3, lost[:, None], channel[3:6]] = np.nan
+    with caplog.at_level(logging.WARNING):
+        found = convert(files, tmp_path / "a.h5")
+    assert found.electrodes["usable"].all()
+    np.testing.assert_array_equal(np.flatnonzero(~found.told), lost)
+    (record,) = caplog.records
+    assert "dropped 3 of 20 training presentations that some" in record.getMessage()
+    # The scale of a day is that of what is left.
+    day = found.training["offset"][0]
+    own = found.told & (found.train_row >= 0) & (found.day == 0)
+    np.testing.assert_allclose(day, found.means[own].mean(axis=0))
 
 
 KILLED = """
@@ -194,6 +214,6 @@ def test_the_file_says_what_it_holds_and_where_it_came_from(files, tmp_path, cap
     convert(files, tmp_path / "a.h5")
     assert main(["show", str(tmp_path / "a.h5")]) == 0
     text = capsys.readouterr().out
-    assert "contract trials/1" in text and "values  float16  (35, 60, 12)" in text
+    assert "contract trials/2" in text and "values  float16  (35, 60, 12)" in text
     size = (files.folder / "THINGS_MUA_trials.mat").stat().st_size
     assert f'THINGS_MUA_trials.mat": "{size} bytes"' in text
