@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from spikeline.horizon.regression import checkpoint
 from spikeline.horizon.regression.checkpoint import SessionRegression
 from spikeline.horizon.regression.fitting import fit_regression
 from spikeline.horizon.regression.model import Regression
+from spikeline.horizon.scores import leakage
 from spikeline.horizon.scores.evaluation import NetworkForecaster, Session
 from spikeline.horizon.scores.leakage import check_causal, check_forecaster
 from spikeline.horizon.scores.windows import forecast_starts, split_mask
@@ -52,9 +54,9 @@ def reading(read):
 def test_forecasts_from_the_past_pass_and_are_counted():
     past = reading(lambda counts, start: counts.counts[start - 50 : start].mean(axis=0))
     assert check_causal(past, COUNTS, LENGTH, "here") == 3
-    assert check_causal(past, COUNTS, LENGTH, "here", windows=7) == 7
+    assert check_causal(past, COUNTS, LENGTH, "here", np.linspace(0, 1, 7)) == 7
     windows = len(forecast_starts(COUNTS.domains, "test", LENGTH)[0])
-    assert check_causal(past, COUNTS, LENGTH, "here", windows=1000) == windows
+    assert check_causal(past, COUNTS, LENGTH, "here", np.linspace(0, 1, 1000)) == windows
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,7 @@ def test_networks_of_every_input_pass_and_one_that_looks_ahead_does_not(chosen, 
     )  # fmt: skip
     sessions = [Session(COUNTS, "seen", "a.h5", features_of(COUNTS))]
     assert check_forecaster(found, sessions, [100, 200], windows=5) == 5
+    assert check_forecaster(found, sessions, [100, 200]) == 3
 
     from spikeline.horizon.forecaster import prediction
 
@@ -118,6 +121,31 @@ def test_networks_of_every_input_pass_and_one_that_looks_ahead_does_not(chosen, 
     monkeypatch.setattr(prediction, "past_of", ahead)
     with pytest.raises(InputError, match=r"a\.h5: seed0: .* knows the future"):
         check_forecaster(found, sessions, [100, 200])
+
+
+def test_every_session_is_checked_once_by_its_first_seed_each_elsewhere(monkeypatch):
+    sessions = [Session(replace(COUNTS, session=name), "seen", name) for name in "abcd"]
+    places, asked = [], []
+    monkeypatch.setattr(
+        leakage, "check_causal",
+        lambda forecasts, counts, length, where, own: (
+            places.extend(own), forecasts(counts), len(own),
+        )[2],
+    )  # fmt: skip
+
+    class Asked:
+        def check(self, session):
+            pass
+
+        def forecasts_of(self, session, first_seed=False):
+            asked.append((session.name, first_seed))
+            return {}
+
+    assert check_forecaster(Asked(), sessions, [100]) == 4
+    np.testing.assert_allclose(places, [0, 1 / 3, 2 / 3, 1])
+    assert asked == [(name, True) for name in "abcd"]
+    assert check_forecaster(Asked(), sessions[:2], [100], windows=4) == 8
+    assert asked[4:] == [("a", False), ("b", False)]
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class CombinedForecaster:
         for forecaster in self.forecasters.values():
             forecaster.check(session)
 
-    def forecasts_of(self, session: Session) -> dict[str, Forecast]:
+    def forecasts_of(self, session: Session, first_seed: bool = False) -> dict[str, Forecast]:
         candidates, combination = self._fitted(session.name)
         used = combination.used
         forecasts = {name: candidates[name].final(session.counts) for name in used}

@@ -73,7 +73,7 @@ class EvaluatedForecaster(Protocol):
     def check(self, session: Session) -> None:
         """Raise InputError where it cannot forecast a session in the role it is given."""
 
-    def forecasts_of(self, session: Session) -> dict[str, Forecast]:
+    def forecasts_of(self, session: Session, first_seed: bool = False) -> dict[str, Forecast]:
         """{label: forecasts} of every seed, from the session's counts as they are given."""
 
     def score(self, session: Session) -> Scores:
@@ -138,7 +138,7 @@ class RegressionForecaster:
                 f"{where}: its units are not those that {file} was fitted on; fit again"
             )
 
-    def forecasts_of(self, session: Session) -> dict[str, Forecast]:
+    def forecasts_of(self, session: Session, first_seed: bool = False) -> dict[str, Forecast]:
         one, counts = self.regressions[session.name], session.counts
         behaviour = Behaviour.of(counts) if one.regression.covariates is not None else None
         return {"seed0": partial(one.regression.forecasts, counts.counts, behaviour=behaviour)}
@@ -214,12 +214,12 @@ class NetworkForecaster:
             found |= _labelled(self._score(one, session), one.seed)
         return found
 
-    def forecasts_of(self, session: Session) -> dict[str, Forecast]:
+    def forecasts_of(self, session: Session, first_seed: bool = False) -> dict[str, Forecast]:
         from spikeline.horizon.forecaster.prediction import forecast
 
         return {
             f"seed{one.seed}": partial(forecast, *self._network(one, session))
-            for one in self.networks
+            for one in (self.networks[:1] if first_seed else self.networks)
         }
 
     def _score(self, one: TrainedForecaster, session: Session) -> Scores:

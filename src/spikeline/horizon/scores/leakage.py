@@ -23,6 +23,7 @@ from spikeline.horizon.scores.windows import bins_of, forecast_starts
 if TYPE_CHECKING:
     from spikeline.horizon.scores.evaluation import EvaluatedForecaster, Session
 
+# Windows that are compared: of a session alone so many, of several together at least as many.
 WINDOWS = 3
 # Bins behind a window that are scrambled too; what lies later still is cut off.
 _BEHIND = 500
@@ -33,30 +34,37 @@ def check_forecaster(
     forecaster: EvaluatedForecaster,
     sessions: Sequence[Session],
     horizons_ms: Sequence[int],
-    windows: int = WINDOWS,
+    windows: int | None = None,
 ) -> int:
-    """Check every model of a forecaster on every session; the number of windows compared.
+    """Check a forecaster on every session; the number of windows compared.
+
+    Seeds are forecast with by the same code: unless `windows` are asked for, the first speaks for
+    all, and the windows, one of each session, lie elsewhere in each.
 
     Args:
-        windows: of each session.
+        windows: of each session and seed.
 
     Raises:
         InputError: see `EvaluatedForecaster.check`; or a forecast knows the future.
     """
     for session in sessions:
         forecaster.check(session)
+    first_seed = windows is None
+    windows = windows or -(-WINDOWS // len(sessions))
+    places = np.linspace(0, 1, windows * len(sessions))
     found = 0
-    for session in sessions:
+    for index, session in enumerate(sessions):
         length = max(bins_of(ms, session.counts.bin_s) for ms in horizons_ms)
-        forecasts = partial(_forecasts_of, forecaster, session)
-        found += check_causal(forecasts, session.counts, length, session.where, windows)
+        forecasts = partial(_forecasts_of, forecaster, session, first_seed)
+        own = places[index :: len(sessions)]
+        found += check_causal(forecasts, session.counts, length, session.where, own)
     return found
 
 
 def _forecasts_of(
-    forecaster: EvaluatedForecaster, session: Session, counts: Counts
+    forecaster: EvaluatedForecaster, session: Session, first_seed: bool, counts: Counts
 ) -> dict[str, Forecast]:
-    return forecaster.forecasts_of(replace(session, counts=counts))
+    return forecaster.forecasts_of(replace(session, counts=counts), first_seed)
 
 
 def check_causal(
@@ -64,7 +72,7 @@ def check_causal(
     counts: Counts,
     length: int,
     where: str,
-    windows: int = WINDOWS,
+    places: Sequence[float] | np.ndarray = (),
 ) -> int:
     """Compare forecasts of some windows with those from a session whose future is another.
 
@@ -73,7 +81,8 @@ def check_causal(
         counts: of the session.
         length: bins of a window.
         where: what an error names.
-        windows: to compare, spread over the test domain.
+        places: of the windows among all of the test domain, from 0, the first, to 1, the last;
+            by default WINDOWS of them.
 
     Returns:
         windows compared, over all labels.
@@ -86,9 +95,10 @@ def check_causal(
     # the reference window does not change, so a window before its end would be checked in part
     later = starts[starts >= counts.reference[1]]
     starts = later if len(later) else starts
-    places = np.unique(np.linspace(0, len(starts) - 1, windows).round().astype(int))
+    shares = np.asarray(places) if len(places) else np.linspace(0, 1, WINDOWS)
+    chosen = np.unique(np.round(shares * (len(starts) - 1)).astype(int))
     found = 0
-    for start in starts[places]:
+    for start in starts[chosen]:
         whole = _beginning(counts, max(start + length + _BEHIND, counts.reference[1]))
         true, other = forecasts_of(whole), forecasts_of(_scrambled(whole, int(start)))
         for label in true:
