@@ -23,6 +23,7 @@ rule fit_reconstructor:
         autoencoder=asks(PLAN.reconstructions.autoencoder_made),
         ip_adapter=asks(PLAN.reconstructions.ip_adapter),
         decoder=asks(PLAN.reconstructions.decoder),
+        choosing_decoder=asks(PLAN.reconstructions.choosing_decoder),
         weights=asks(PLAN.reconstructions.weights),
     output:
         reconstructor="results/reconstructors/{model}/{subject}/seed{seed}.safetensors",
@@ -41,13 +42,14 @@ rule fit_reconstructor:
     params:
         settings=asks(PLAN.reconstructions.settings),
         files=asks(PLAN.reconstructions.file_arguments),
+        choosing=asks(PLAN.reconstructions.choosing_arguments),
         judge=asks(PLAN.reconstructions.judge_arguments),
         device=asks(PLAN.reconstructions.device_arguments),
         code=code("fit-reconstructor"),
     shell:
         "spikeline fit-reconstructor --responses {input.responses:q} --stimuli {input.stimuli:q}"
         " --embeddings {input.embeddings:q} --latents {input.latents:q}"
-        " {params.files:q} {params.judge:q} {params.device:q}"
+        " {params.files:q} {params.choosing:q} {params.judge:q} {params.device:q}"
         " --settings {params.settings:q} --seed {wildcards.seed}"
         " --output {output.reconstructor:q} --candidates {output.candidates:q} 2> {log:q}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 
 import h5py
@@ -11,7 +12,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from spikeline.artifacts import tables
+from spikeline.artifacts import provenance, tables
 from spikeline.artifacts.images import latents, reconstructions
 from spikeline.bridge.generators.autoencoder import decode
 
@@ -98,6 +99,27 @@ def test_a_new_decoder_reuses_embeddings_latents_and_generators(drawn):
     assert rules == {"fit_reconstructor", "reconstruct"}
     sampled = drawn.plan("results/reconstructions/unclip@samples=4/monkeyF/seed0.h5").rules
     assert set(sampled) == {"reconstruct"}
+
+
+def test_how_a_decoders_images_are_drawn_is_chosen_on_images_that_a_twin_of_it_never_saw(drawn):
+    target = "results/reconstructors/unclip@decoder=ridge/monkeyF/seed0.safetensors"
+    drawn.make(target)
+    record = provenance.read(drawn / target)
+    twin = "results/decoders/ridge@training_fraction=0.9/monkeyF/seed0.safetensors"
+    assert {twin, twin.replace("@training_fraction=0.9", "")} <= set(record["inputs"])
+    done = drawn.spikeline(*of_every_image(drawn, target))
+    refused(done, "--choosing-decoder: was trained on every training image")
+
+
+def of_every_image(workspace, target):
+    """The command that made a reconstructor, its choice made with the whole decoder."""
+    command = workspace.snakemake("-n", "-p", "--force", "--", target).text
+    line = next(row for row in command.splitlines() if "spikeline fit-reconstructor" in row)
+    words = shlex.split(line.split("2>")[0])
+    words = words[words.index("fit-reconstructor") :]
+    place = words.index("--choosing-decoder") + 1
+    words[place] = words[place].replace("@training_fraction=0.9", "")
+    return [word.replace(target, "x.safetensors") for word in words]
 
 
 def test_the_generator_learnt_from_no_test_image(drawn):

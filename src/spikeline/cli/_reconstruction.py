@@ -62,19 +62,19 @@ class Images:
         )
 
 
-def read_decoder(options: argparse.Namespace, images: Images) -> Decoder | None:
-    """The decoder of the house that predicts the embedding, if the options name one.
+def read_decoder(path: str | None, options: argparse.Namespace, images: Images) -> Decoder | None:
+    """A decoder of the house that predicts the embedding, if there is a path.
 
     Raises:
         InputError: it was trained on another encoder's embeddings, or for another split.
     """
-    if not options.decoder:
+    if not path:
         return None
-    decoder = Decoder.load(options.decoder)
-    _decoder_facts.check_encoder(decoder, images.embedded, options.decoder, options.embeddings)
-    _decoder_facts.check_seed(options.seed, options.decoder)
+    decoder = Decoder.load(path)
+    _decoder_facts.check_encoder(decoder, images.embedded, path, options.embeddings)
+    _decoder_facts.check_seed(options.seed, path)
     dim = len(images.embedded.columns_of([], options.embeddings)[0])
-    return of_output(decoder, dim, options.decoder)
+    return of_output(decoder, dim, path)
 
 
 def decoded_responses(recorded: Responses, seed: int, repetitions: int | None) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, Reconstruct
 from spikeline.bridge.splits import training_rows_of
 from spikeline.cli import _reconstruction
 from spikeline.cli._options import add_output
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +49,7 @@ class Training:
         """
         recorded = responses.read(options.responses)
         images = _reconstruction.Images.read(options)
-        decoder = _reconstruction.read_decoder(options, images)
+        decoder = _reconstruction.read_decoder(options.decoder, options, images)
         test = recorded.split(options.seed)
         rows = training_rows_of(settings, test, recorded.images, recorded.categories, options.seed)
         values = recorded.values[rows]
@@ -68,10 +65,16 @@ class Training:
     def categories(self) -> np.ndarray:
         return self.recorded.categories[self.rows]
 
-    def fitted(self, kept: np.ndarray) -> Reconstructor:
-        """To rows, counted among the training rows."""
+    def seen_by(self, decoder: Decoder, seed: int) -> np.ndarray:
+        """(training rows,) bool: those that a decoder was trained on."""
+        test, settings = self.recorded.split(seed), decoder.metadata["settings"]
+        images, categories = self.recorded.images, self.recorded.categories
+        return np.isin(self.rows, training_rows_of(settings, test, images, categories, seed))
+
+    def fitted(self, kept: np.ndarray, decoder: Decoder | None) -> Reconstructor:
+        """To rows, counted among the training rows, with a decoder of the house or none."""
         shown, kind = self.images.of(self.names[kept]), self.settings["kind"]
-        given = {} if self.decoder is None else {EMBEDDING: self.decoder}
+        given = {} if decoder is None else {EMBEDDING: decoder}
         return fit_reconstructor(
             self.values[kept],
             {name: shown.flat(name) for name in targets_of(kind)},
@@ -95,7 +98,13 @@ def save(
     """Write the reconstructor and what was tried; returns their provenance."""
     from spikeline.bridge.reconstruction.selection import as_tsv
 
-    used = (options.responses, options.embeddings, options.latents, options.decoder)
+    used = (
+        options.responses,
+        options.embeddings,
+        options.latents,
+        options.decoder,
+        getattr(options, "choosing_decoder", None),
+    )
     inputs = [path for path in used if path]
     record = provenance.describe(module, training.settings, inputs, seed=options.seed)
     images = training.images

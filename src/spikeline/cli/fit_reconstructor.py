@@ -21,13 +21,18 @@ import argparse
 import numpy as np
 
 from spikeline.bridge.reconstruction.decoding import DRAWING_KINDS
-from spikeline.cli import _reconstruction_training
+from spikeline.cli import _reconstruction, _reconstruction_training
 from spikeline.cli._drawing_choice import chosen
 from spikeline.cli._options import add_settings, settings_of, start_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _reconstruction_training.add_arguments(parser)
+    parser.add_argument(
+        "--choosing-decoder",
+        metavar="FILE",
+        help="as --decoder, trained on a part of the images; the others are the validation images",
+    )
     add_settings(parser, "fit-reconstructor")
 
 
@@ -37,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
     training = _reconstruction_training.Training.read(options, settings)
     choices, tried = {}, []
     if settings["kind"] in DRAWING_KINDS:
-        choices, tried = chosen(options, training)
-    whole = training.fitted(np.arange(len(training.rows)))
+        choosing = _reconstruction.read_decoder(options.choosing_decoder, options, training.images)
+        choices, tried = chosen(options, training, choosing)
+    whole = training.fitted(np.arange(len(training.rows)), training.decoder)
     _reconstruction_training.save(options, __name__, training, whole, choices, tried)

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     recorded = responses.read(options.responses)
     images = _reconstruction.Images.read(options)
     _reconstruction.check_fitted(fitted, images, options)
-    decoder = _reconstruction.read_decoder(options, images)
+    decoder = _reconstruction.read_decoder(options.decoder, options, images)
     test = recorded.split(options.seed)
     names = recorded.images[test]
     for folder in filter(None, (options.generator, options.autoencoder)):

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     run = _training_run.run_of(options, settings, __name__)
     training = _reconstruction_training.Training.read(options, settings)
     told = prompts.read(options.prompts)
-    whole = training.fitted(np.arange(len(training.rows)))
+    whole = training.fitted(np.arange(len(training.rows)), training.decoder)
     shown = training.images.of(training.names)
     pipeline = _generator.load_generator(options, settings, training.images.encoded)
     with run:
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
         )
         if not run.writes:
             return
-        choices, tried = chosen(options, training, adapter)
+        choices, tried = chosen(options, training, adapter=adapter)
         record = _reconstruction_training.save(options, __name__, training, whole, choices, tried)
         diffusion_adapter.save(options.adapter, adapter, settings, {}, record)
         write_history(options.history, history, record)

@@ -72,6 +72,29 @@ def test_a_decoder_of_the_house_is_an_input_where_a_model_names_one(plan):
     assert own.decoder("unclip", "monkeyF", 0) == []
 
 
+def test_a_decoder_reads_the_rows_and_electrodes_of_its_reconstructor(plan):
+    own, models = plan.reconstructions, plan.config.models
+    for override in ("regions=IT", "shuffle_responses=true", "training_fraction=0.5"):
+        model = models.canonical(f"from_ridge@{override}")
+        ridge = models.canonical(f"ridge@{override}")
+        assert own.decoder(model, "monkeyF", 0) == (
+            f"results/decoders/{ridge}/monkeyF/seed0.safetensors"
+        )
+
+
+def test_how_to_draw_is_chosen_with_a_decoder_that_has_not_seen_the_images(plan):
+    own, models = plan.reconstructions, plan.config.models
+    model = models.canonical("unclip@decoder=ridge")
+    assert own.choosing_decoder(model, "monkeyF", 1) == (
+        "results/decoders/ridge@training_fraction=0.9/monkeyF/seed1.safetensors"
+    )
+    half = models.canonical("unclip@decoder=ridge@training_fraction=0.5")
+    assert "training_fraction=0.45/" in own.choosing_decoder(half, "monkeyF", 0)
+    one = models.canonical("unclip@decoder=ridge@guidance=2@start_weight=1@strength=1")
+    assert own.choosing_decoder(one, "monkeyF", 0) == []
+    assert own.choosing_decoder("unclip", "monkeyF", 0) == []
+
+
 def test_a_decoder_of_another_encoder_than_the_generators_is_refused(plan):
     model = plan.config.models.canonical("unclip@decoder=given_ridge@generator=drawer@regions=V4")
     with pytest.raises(InputError, match=r"given_ridge"):

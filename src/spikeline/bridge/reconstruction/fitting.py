@@ -21,6 +21,7 @@ from spikeline.bridge.reconstruction.reconstructor import Prediction, Reconstruc
 from spikeline.bridge.reconstruction.standardising import Moments
 from spikeline.bridge.ridge import fit_ridge
 from spikeline.bridge.splits import left_out_together, validation_split_of
+from spikeline.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,31 @@ def validation_rows(
     """(training rows, validation rows), disjoint in images, for the choice of how to draw."""
     split = validation_split_of(settings, images, categories, gallery, seed, fold=0)
     return split.train, split.galleries.ravel()
+
+
+def unseen_rows(
+    seen: np.ndarray, images: np.ndarray, count: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(rows seen, one row of each validation image), disjoint in images.
+
+    Args:
+        seen: (rows,) bool, what a decoder was trained on: of an image all rows, or none.
+        images: str (rows,).
+        count: validation images; fewer where the decoder saw all but so many.
+        seed: of their draw.
+
+    Raises:
+        InputError: the decoder saw every image.
+    """
+    others = np.setdiff1d(images[~seen], images[seen])
+    if not len(others):
+        raise InputError(
+            "--choosing-decoder: was trained on every training image, so that none is left to "
+            "choose by; give one with a smaller training_fraction"
+        )
+    chosen = np.random.default_rng(seed).permutation(others)[:count]
+    first = {name: row for row, name in reversed(list(enumerate(images)))}
+    return np.flatnonzero(seen), np.array([first[name] for name in np.sort(chosen)])
 
 
 def _r2(r2: np.ndarray) -> float:

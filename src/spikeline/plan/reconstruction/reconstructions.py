@@ -24,6 +24,13 @@ ADAPTER = RECONSTRUCTOR.replace("seed{seed}", "seed{seed}.adapter")
 FITTED = STEPS["fit-reconstructor"][0].kinds
 TRAINED = STEPS["train-adapter"][0].kinds
 _DRAWING = ("unclip", "img2img", "ip_adapter", *TRAINED)
+# Which rows and electrodes a reconstructor reads, its decoder reads too.
+_OF_ROWS = (
+    "windows", "regions", "min_snr", "min_reliability", "drop_test_concepts",
+    "drop_other_concepts", "training_fraction", "shuffle_responses",
+)  # fmt: skip
+# Of the training images, what the decoder sees that the choice of how to draw is made with.
+_CHOOSING = 0.9
 
 
 class Reconstructions:
@@ -109,19 +116,43 @@ class Reconstructions:
         Raises:
             InputError: it is of another encoder than the generator's.
         """
-        name = self.models.settings(model).get("decoder")
+        name = self._decoder(model)
         if name is None:
             return []
-        canonical = self.models.canonical(name)
-        self.decoders.check(canonical, subject)
-        own, expected = self.decoders.encoder(canonical), self._generator(model)["encoder"]
+        self.decoders.check(name, subject)
+        own, expected = self.decoders.encoder(name), self._generator(model)["encoder"]
         if own != expected:
             raise InputError(
                 f"model {model!r}: its decoder {name!r} predicts encoder {own!r}, and its "
                 f"generator takes {expected!r}; name a decoder of that encoder"
             )
-        trained = self.models.trained_name(canonical)
-        return DECODER.format(model=trained, subject=subject, seed=seed)
+        return DECODER.format(model=self.models.trained_name(name), subject=subject, seed=seed)
+
+    def choosing_decoder(self, model: str, subject: str, seed: str | int) -> Files:
+        """The same decoder of fewer images; how to draw is chosen on the others.
+
+        None where nothing is chosen, or where a decoder has no such setting.
+        """
+        name, settings = self._decoder(model), self.models.settings(model)
+        if name is None or settings["kind"] not in _DRAWING:
+            return []
+        lists = ("guidance", "strength", "start_weight")
+        share = self.models.settings(name).get("training_fraction")
+        if share is None or all(len(settings[key]) == 1 for key in lists):
+            return []
+        fewer = self.models.with_overrides(name, {"training_fraction": round(_CHOOSING * share, 5)})
+        return DECODER.format(model=self.models.trained_name(fewer), subject=subject, seed=seed)
+
+    def _decoder(self, model: str) -> str | None:
+        """The decoder's canonical name, on the rows and electrodes of the model."""
+        settings = self.models.settings(model)
+        name = settings.get("decoder")
+        if name is None:
+            return None
+        known = self.models.settings(name)
+        own = {key: settings[key] for key in _OF_ROWS if key in known}
+        changed = {key: value for key, value in own.items() if value != known[key]}
+        return self.models.with_overrides(name, changed)
 
     def weights(self, model: str) -> list[str]:
         """The weights of the encoder, which judges what is drawn; none where it was precomputed."""
@@ -148,6 +179,10 @@ class Reconstructions:
             *flag("--decoder", self.decoder(model, subject, seed)),
             *flag("--ip-adapter", self._ip_adapter_file(model)),
         ]
+
+    def choosing_arguments(self, model: str, subject: str, seed: str | int) -> list[str]:
+        """How `fit-reconstructor` is told of it."""
+        return flag("--choosing-decoder", self.choosing_decoder(model, subject, seed))
 
     def _ip_adapter_file(self, model: str) -> Files:
         settings = self.models.settings(model)

@@ -10,7 +10,11 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from spikeline.bridge.reconstruction.decoding import decode, starts_of, targets_of
 from spikeline.bridge.reconstruction.drawing import candidates, correlations
-from spikeline.bridge.reconstruction.fitting import fit_reconstructor, left_out_predictions
+from spikeline.bridge.reconstruction.fitting import (
+    fit_reconstructor,
+    left_out_predictions,
+    unseen_rows,
+)
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, LATENTS, Reconstructor
 from spikeline.bridge.reconstruction.standardising import Moments, standardised
 from spikeline.errors import InputError
@@ -70,6 +74,17 @@ def test_rows_of_one_image_are_left_out_together():
     together = left_out_predictions(x, y, groups, 0.1)
     alone = left_out_predictions(x, y, np.arange(60), 0.1)
     assert np.abs(alone - y).mean() < 0.1 < np.abs(together - y).mean()
+
+
+def test_validation_images_are_those_that_a_decoder_has_not_seen():
+    images = np.array([f"{k // 2:02d}.png" for k in range(40)], object)
+    seen = np.arange(40) < 24
+    rows, chosen = unseen_rows(seen, images, 5, seed=1)
+    np.testing.assert_array_equal(rows, np.arange(24))
+    assert len(set(images[chosen])) == 5 and not np.isin(images[chosen], images[seen]).any()
+    assert len(unseen_rows(seen, images, 100, seed=1)[1]) == 8
+    with pytest.raises(InputError, match="choosing-decoder: was trained on every training image"):
+        unseen_rows(np.ones(40, bool), images, 5, seed=1)
 
 
 def test_standardised_predictions_have_the_moments_of_their_targets():
