@@ -42,7 +42,7 @@ rule train_classifier:
         "logs/train_classifier/{extractor}.tsv"
     wildcard_constraints:
         extractor=PLAN.named("extractors", "demo_classifier"),
-    threads: 2
+    threads: 1
     resources:
         mem=scaled(4),
         runtime=minutes(20),

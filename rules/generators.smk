@@ -28,18 +28,21 @@ rule train_autoencoder:
         "logs/train_autoencoder/{autoencoder}.tsv"
     wildcard_constraints:
         autoencoder=PLAN.named("autoencoders", "trained"),
-    threads: 2
+    threads: asks(lambda autoencoder: PLAN.generators.threads("autoencoders", autoencoder))
     resources:
-        gpu=1,
+        gpu=asks(lambda autoencoder: PLAN.generators.gpu("autoencoders", autoencoder)),
         mem=scaled(4),
         runtime=minutes(60),
         state_interval_s=20,
     params:
+        device=asks(
+            lambda autoencoder: PLAN.generators.device_arguments("autoencoders", autoencoder)
+        ),
         settings=asks(PLAN.generators.autoencoder_settings),
         code=code("train-autoencoder"),
     shell:
         "spikeline train-autoencoder --responses {input.responses:q} --stimuli {input.stimuli:q}"
-        " --settings {params.settings:q} --states results/.states"
+        " {params.device:q} --settings {params.settings:q} --states results/.states"
         " --state-interval {resources.state_interval_s}"
         " --output {output.folder:q} --history {output.history:q} 2> {log:q}"
 
@@ -82,18 +85,19 @@ rule train_generator:
         "logs/train_generator/{generator}.tsv"
     wildcard_constraints:
         generator=PLAN.named("generators", "trained"),
-    threads: 2
+    threads: asks(lambda generator: PLAN.generators.threads("generators", generator))
     resources:
-        gpu=1,
+        gpu=asks(lambda generator: PLAN.generators.gpu("generators", generator)),
         mem=scaled(4),
         runtime=minutes(60),
         state_interval_s=20,
     params:
+        device=asks(lambda generator: PLAN.generators.device_arguments("generators", generator)),
         settings=asks(PLAN.generators.generator_settings),
         files=asks(PLAN.generators.training_arguments),
         code=code("train-generator"),
     shell:
-        "spikeline train-generator {params.files:q} --settings {params.settings:q}"
+        "spikeline train-generator {params.files:q} {params.device:q} --settings {params.settings:q}"
         " --states results/.states --state-interval {resources.state_interval_s}"
         " --output {output.folder:q} --history {output.history:q} 2> {log:q}"
 
@@ -153,17 +157,18 @@ rule train_ip_adapter:
         "logs/train_ip_adapter/{generator}.tsv"
     wildcard_constraints:
         generator=PLAN.named("generators", "trained"),
-    threads: 2
+    threads: asks(lambda generator: PLAN.generators.threads("generators", generator))
     resources:
-        gpu=1,
+        gpu=asks(lambda generator: PLAN.generators.gpu("generators", generator)),
         mem=scaled(4),
         runtime=minutes(60),
         state_interval_s=20,
     params:
+        device=asks(lambda generator: PLAN.generators.device_arguments("generators", generator)),
         settings=asks(PLAN.generators.ip_adapter_settings),
         files=asks(PLAN.generators.ip_adapter_arguments),
         code=code("train-ip-adapter"),
     shell:
-        "spikeline train-ip-adapter {params.files:q} --settings {params.settings:q}"
+        "spikeline train-ip-adapter {params.files:q} {params.device:q} --settings {params.settings:q}"
         " --states results/.states --state-interval {resources.state_interval_s}"
         " --output {output.adapter:q} --history {output.history:q} 2> {log:q}"

@@ -16,9 +16,19 @@ class Devices:
         return self.models.settings(model).get("gpu", 0)
 
     def threads(self, model: str) -> int:
-        """One on the CPU: threads of a small network wait for each other more than they work."""
-        return 2 if self.gpu(model) else 1
+        """See `threads_beside`."""
+        return threads_beside(self.gpu(model))
 
     def arguments(self, model: str) -> list[str]:
-        """A model that asks for no GPU uses none, even where there is one."""
-        return [] if self.gpu(model) else ["--device", "cpu"]
+        """See `device_arguments`."""
+        return device_arguments(self.gpu(model))
+
+
+def threads_beside(gpu: int) -> int:
+    """One on the CPU: threads of a small network wait for each other more than they work."""
+    return 2 if gpu else 1
+
+
+def device_arguments(gpu: int) -> list[str]:
+    """What asks for no GPU uses none, even where there is one."""
+    return [] if gpu else ["--device", "cpu"]

@@ -9,6 +9,7 @@ from typing import Any
 from spikeline.errors import InputError
 from spikeline.plan.config import Config, as_settings
 from spikeline.plan.decoders import DECODER, Decoders, check_system
+from spikeline.plan.devices import device_arguments, threads_beside
 from spikeline.plan.locations import flag
 from spikeline.plan.reconstruction.generators import Generators
 from spikeline.plan.sources import Files, Sources
@@ -193,9 +194,13 @@ class Reconstructions:
         settings = self.models.settings(model)
         return settings["gpu"] if settings["kind"] in _DRAWING else 0
 
+    def threads(self, model: str) -> int:
+        """See `Devices.threads`."""
+        return threads_beside(self.gpu(model))
+
     def device_arguments(self, model: str) -> list[str]:
-        """A model that asks for no GPU uses none, even where there is one."""
-        return [] if self.gpu(model) else ["--device", "cpu"]
+        """See `Devices.arguments`."""
+        return device_arguments(self.gpu(model))
 
     def seeds(self, model: str, subject: str) -> list[int]:
         """As many as an ablation asks for, or the config's."""
