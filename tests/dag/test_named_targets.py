@@ -135,8 +135,10 @@ def test_every_table_of_the_demo_config_can_be_planned(repository, fresh):
     assert REGIONS in tables
 
 
-@pytest.mark.parametrize("overlay", ["tvsd", "macaque_v4"])
-def test_every_table_of_an_overlay_can_be_planned(repository, fresh, overlay):
+@pytest.mark.parametrize(
+    ("overlay", "simulated"), [("tvsd", 0), ("tvsd_size", 1), ("macaque_v4", 0)]
+)
+def test_every_table_of_an_overlay_can_be_planned(repository, fresh, overlay, simulated):
     demo = (repository / "config/config.yaml").read_text()
     (fresh.folder / "config/config.yaml").write_text(demo)
     for session in ("201025", "190925", "210224"):
@@ -151,7 +153,7 @@ def test_every_table_of_an_overlay_can_be_planned(repository, fresh, overlay):
         patch.setenv("SPIKELINE_LAYERS", str(fresh.folder / "layers"))
         plan = fresh.snakemake("-n", "--configfile", f"config/{overlay}.yaml")
     assert plan.status == 0, plan.text[-3000:]
-    assert "tabulate" in plan.rules and "simulate_ventral" not in plan.rules
+    assert "tabulate" in plan.rules and plan.rules.get("simulate_ventral", 0) == simulated
 
 
 OWN = """
