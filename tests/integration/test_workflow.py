@@ -138,7 +138,9 @@ def test_each_table_says_what_it_shows_in_a_sentence_of_its_own_numbers(finished
 def test_fewer_repetitions_are_evaluated_with_the_decoder_that_is_there(finished):
     draws = evaluations.read(finished / evaluation("ridge@test_repetitions=1")).seeds[0].draws
     assert len(draws) > 1 and all(len(draw.repetitions) == 1 for draw in draws)
-    assert {path.name for path in (finished / "results/decoders").iterdir()} == {
+    # What other tests make in this folder is of other settings.
+    made = {path.name for path in (finished / "results/decoders").iterdir()}
+    assert {name for name in made if "training_fraction" not in name} == {
         "ridge", "bayesian", "mlp", "capoyo", "both", "auto",
         *(f"bayesian@regions={region}" for region in ("IT", "V4", "V1")),
         *(f"{model}@shuffle_responses=true" for model in ("ridge", "bayesian")),
