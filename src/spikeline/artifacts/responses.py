@@ -150,7 +150,7 @@ class Responses:
         """These rows, in this order; of test rows all have to be there.
 
         Args:
-            rows: indices.
+            rows: (n,) int, indices of rows.
         """
         test, repetitions = self.test[:, rows], self.repetitions
         if repetitions is not None:
