@@ -21,6 +21,7 @@ rule fetch_weights:
         "logs/fetch_weights/{encoder}.log",
     wildcard_constraints:
         encoder=PLAN.named("encoders", "open_clip", "timm"),
+    cache: "omit-software"
     resources:
         mem=scaled(8),
         runtime=minutes(120),

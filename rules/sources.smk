@@ -40,6 +40,7 @@ rule fetch_tvsd:
         "logs/fetch_tvsd/{subject}.log",
     wildcard_constraints:
         subject=PLAN.named("subjects", "tvsd"),
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(120),
@@ -63,6 +64,7 @@ rule fetch_tvsd_trials:
         "logs/fetch_tvsd_trials/{subject}.log",
     wildcard_constraints:
         subject=PLAN.named("subjects", "tvsd"),
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(1440),
@@ -85,6 +87,7 @@ rule fetch_macaque_v4:
         "logs/fetch_macaque_v4/{subject}.log",
     wildcard_constraints:
         subject=PLAN.named("subjects", "macaque_v4"),
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(30),
@@ -104,6 +107,7 @@ rule fetch_dataset_images:
         "logs/fetch_dataset_images/{stimuli}.log",
     wildcard_constraints:
         stimuli=PLAN.named("stimuli", "dataset"),
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(120),
@@ -125,6 +129,7 @@ rule fetch_captions:
         "logs/fetch_captions/{stimuli}.log",
     wildcard_constraints:
         stimuli=PLAN.named("stimuli", "dataset"),
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(30),
@@ -146,6 +151,7 @@ rule fetch_categories:
         "logs/fetch_categories/{stimuli}.log",
     wildcard_constraints:
         stimuli=PLAN.named("stimuli", "dataset"),
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(30),
@@ -167,6 +173,7 @@ rule fetch_factors:
         "logs/fetch_factors/{stimuli}.log",
     wildcard_constraints:
         stimuli=PLAN.named("stimuli", "dataset"),
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(30),
@@ -188,6 +195,7 @@ rule fetch_archive:
         "logs/fetch_archive/{stimuli}.log",
     wildcard_constraints:
         stimuli=PLAN.named("stimuli", "archive"),
+    cache: "omit-software"
     resources:
         mem=scaled(1),
         runtime=minutes(240),
@@ -230,6 +238,7 @@ rule fetch_ibl:
         "logs/fetch_ibl/{session}.log",
     wildcard_constraints:
         session=PLAN.named("sessions", "ibl"),
+    cache: "omit-software"
     resources:
         mem=scaled(4),
         runtime=minutes(120),
@@ -253,6 +262,7 @@ rule fetch_allen:
         "logs/fetch_allen/{session}.log",
     wildcard_constraints:
         session=PLAN.named("sessions", "allen"),
+    cache: "omit-software"
     resources:
         mem=scaled(4),
         runtime=minutes(lambda wildcards: PLAN.sources.allen_minutes("sessions", wildcards.session)),
@@ -276,6 +286,7 @@ rule fetch_allen_templates:
         "logs/fetch_allen_templates/{stimuli}.log",
     wildcard_constraints:
         stimuli=PLAN.named("stimuli", "allen_templates"),
+    cache: "omit-software"
     resources:
         mem=scaled(4),
         runtime=minutes(lambda wildcards: PLAN.sources.allen_minutes("stimuli", wildcards.stimuli)),
