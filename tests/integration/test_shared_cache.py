@@ -9,7 +9,11 @@ from small_run import write_images
 OWN = """
 subjects:
   mine:
-    {{kind: macaque_v4, stimuli: mine, responses: {address}/responses.npy, splits: 1, test_images: 4}}
+    kind: macaque_v4
+    stimuli: mine
+    responses: {address}/responses.npy
+    splits: 1
+    test_images: 4
 stimuli:
   mine: {{kind: archive, images: {address}/images.zip}}
 encoders:
@@ -36,7 +40,7 @@ def test_a_second_folder_links_what_the_first_one_fetched_and_made(untouched, tm
     np.save(data / "embeddings.npy", random.normal(size=(12, 3)))
 
     class Files(FaultyHandler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802
             if not self.fails():
                 self.send_file((data / self.path.lstrip("/")).read_bytes())
 
