@@ -114,6 +114,22 @@ def test_bumps_of_a_field_cover_what_was_visited_and_the_heading_is_a_unit_vecto
     np.testing.assert_allclose(last[:, -2:], heading, atol=1e-4)
 
 
+def test_a_velocity_that_turns_negative_after_the_fit_adds_no_columns():
+    behaviour = in_a_field()
+    assert not fitted(behaviour).signed and fitted(on_a_track()).signed
+    late = behaviour.velocity.copy()
+    late[7000:] *= -1
+    fit = np.arange(len(late)) < 6000
+    one = Covariates.fitted(Behaviour(late, behaviour.position), fit, BIN_S)
+    before = Covariates.fitted(behaviour, fit, BIN_S)
+    for name, value in vars(before).items():
+        np.testing.assert_array_equal(getattr(one, name), value, name)
+    starts = np.array([6500, 7900])
+    assert one.before(Behaviour(late, behaviour.position), starts, 0, BIN_S).shape[1] == len(
+        one.mean
+    )
+
+
 def test_a_wheel_has_traces_of_its_velocity_and_no_place():
     counts = dataclasses.replace(some_counts(bins=2000), behaviour_kind="wheel")
     wave = np.sin(np.arange(2000) / 30).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from spikeline.errors import InputError
 from spikeline.horizon.forecaster.checkpoint import TrainedForecaster
 from spikeline.horizon.regression import checkpoint
 from spikeline.horizon.regression.checkpoint import SessionRegression
+from spikeline.horizon.regression.covariates import Behaviour
 from spikeline.horizon.regression.fitting import fit_regression
 from spikeline.horizon.regression.model import Regression
 from spikeline.horizon.scores import leakage
@@ -35,6 +37,7 @@ from spikeline.horizon.scores.leakage import check_causal, check_forecaster
 from spikeline.horizon.scores.windows import forecast_starts, split_mask
 
 COUNTS = session("a")
+COUNTS = replace(COUNTS, position=np.stack([COUNTS.behaviour, COUNTS.behaviour], axis=1))
 LENGTH = 10
 
 
@@ -68,9 +71,18 @@ def test_forecasts_from_the_past_pass_and_are_counted():
         # one unit's one bin among all bins of the recording
         lambda counts, start: counts.counts[:, 3:4].mean(axis=0).repeat(12),
         lambda counts, start: np.full(12, counts.behaviour[start]),
+        lambda counts, start: np.full(12, counts.position[start, 1]),
         lambda counts, start: np.full(12, 2 + counts.images[start + 3]),
     ],
-    ids=["this bin", "last bin", "beyond the window", "whole-session mean", "behaviour", "images"],
+    ids=[
+        "this bin",
+        "last bin",
+        "beyond the window",
+        "whole-session mean",
+        "behaviour",
+        "position",
+        "images",
+    ],
 )
 def test_a_future_planted_anywhere_is_caught(read):
     with pytest.raises(InputError, match=r"here: model: .*from bin 900 changes.*knows the future"):
@@ -89,9 +101,10 @@ def test_what_is_known_of_the_reference_window_is_no_leak():
 
 
 def test_the_session_that_is_checked_stays_as_it_was():
-    before = COUNTS.counts.copy(), COUNTS.behaviour.copy(), COUNTS.images.copy()
+    series = COUNTS.counts, COUNTS.behaviour, COUNTS.position, COUNTS.images
+    before = [one.copy() for one in series]
     check_causal(reading(lambda counts, start: counts.counts[0]), COUNTS, LENGTH, "here")
-    for one, other in zip(before, (COUNTS.counts, COUNTS.behaviour, COUNTS.images), strict=True):
+    for one, other in zip(before, series, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -148,11 +161,33 @@ def test_every_session_is_checked_once_by_its_first_seed_each_elsewhere(monkeypa
     assert asked[4:] == [("a", False), ("b", False)]
 
 
+SMALL = settings(
+    "fit-regression", lead_bins_ms=[20, 100, 200], reduced_ranks=[], rank_ridges=[],
+    principal_components=3, folds=0,
+)  # fmt: skip
+
+
+def test_a_regression_of_an_animal_in_a_field_passes_whatever_it_does_later():
+    """Its speed has one sign, and another future both: the regression's columns stay."""
+    speed = np.abs(COUNTS.behaviour)
+    counts = replace(COUNTS, behaviour=speed, behaviour_kind="position")
+    fit = split_mask(counts.domains, "fit")
+    chosen = {**SMALL, "behaviour": "always"}
+    regression = fit_regression(counts.counts, fit, BIN_S, chosen, Behaviour.of(counts))
+    assert len(regression.covariates.centres)
+
+    def forecasts_of(changed):
+        return {
+            "model": partial(regression.forecasts, changed.counts, behaviour=Behaviour.of(changed))
+        }
+
+    assert check_causal(forecasts_of, counts, LENGTH, "here") == 3
+
+
 @pytest.fixture
 def fitted(tmp_path):
     """A session's counts and its regression, as files."""
-    chosen = settings("fit-regression", lead_bins_ms=[20, 100, 200], reduced_ranks=[],
-                      rank_ridges=[], principal_components=3, folds=0)  # fmt: skip
+    chosen = SMALL
     counts_artifact.write(tmp_path / "a.h5", COUNTS, {"step": "test"})
     regression = fit_regression(COUNTS.counts, split_mask(COUNTS.domains, "fit"), BIN_S, chosen)
     one = SessionRegression("a", "seen", COUNTS.unit_ids, chosen, regression)

@@ -101,19 +101,27 @@ class Covariates:
                 bumps = _bumps(visited)
         scale = np.array([_HALF * np.median(moving)])
         raw = cls(*bumps, scale, np.zeros(0), np.ones(0))
+        signed = bool((behaviour.velocity[fit] < 0).any())
         # At the shortest lead: the same columns of all leads then have one scale.
-        found = raw._raw(behaviour, np.flatnonzero(fit), 0.0, bin_s)
+        found = raw._raw(behaviour, np.flatnonzero(fit), 0.0, bin_s, signed)
         deviation = np.nanstd(found, axis=0)
         return cls(
             *bumps, scale, np.nanmean(found, axis=0), np.where(deviation > 0, deviation, 1.0)
         )
 
+    @property
+    def signed(self) -> bool:
+        """Whether the fit had a velocity of either sign, and columns for it."""
+        bumps, axes = self.centres.shape
+        places = 0 if not bumps else 2 * bumps if axes == 1 else bumps + axes
+        return len(self.mean) - places > 1 + len(TRACES_S)
+
     def before(
         self, behaviour: Behaviour, starts: np.ndarray, lead_s: float, bin_s: float
     ) -> np.ndarray:
         """(windows, columns) float32 covariates of windows, at a lead in seconds."""
-        found = (self._raw(behaviour, starts, lead_s, bin_s) - self.mean) / self.scale
-        return np.nan_to_num(found).astype(np.float32)
+        found = self._raw(behaviour, starts, lead_s, bin_s, self.signed)
+        return np.nan_to_num((found - self.mean) / self.scale).astype(np.float32)
 
     def at_leads(
         self, behaviour: Behaviour, starts: np.ndarray, ends: Sequence[int], bin_s: float
@@ -126,14 +134,18 @@ class Covariates:
     # --- the pieces -------------------------------------------------------------------------------
 
     def _raw(
-        self, behaviour: Behaviour, starts: np.ndarray, lead_s: float, bin_s: float
+        self,
+        behaviour: Behaviour,
+        starts: np.ndarray,
+        lead_s: float,
+        bin_s: float,
+        signed: bool,
     ) -> np.ndarray:
         """(windows, columns), NaN where unknown."""
         last = np.asarray(starts) - 1
         velocity = _at(behaviour.velocity[:, None], last)
         speed = np.abs(velocity)
         columns = [speed / (speed + self.speed_scale)]
-        signed = bool((behaviour.velocity < 0).any())
         for values in (np.abs(behaviour.velocity), *((behaviour.velocity,) if signed else ())):
             columns.append(_smoothed(values / self.speed_scale[0], starts, TRACES_S, bin_s))
         if len(self.centres):

@@ -117,12 +117,13 @@ def check_causal(
 
 # --- the pieces -----------------------------------------------------------------------------------
 
-_OVER_BINS = ("counts", "behaviour", "images", "domains")
+_OVER_BINS = ("counts", "behaviour", "images", "domains", "position")
 
 
 def _beginning(counts: Counts, end: int) -> Counts:
     """The session up to a bin."""
-    return replace(counts, **{name: getattr(counts, name)[:end] for name in _OVER_BINS})
+    known = {name: getattr(counts, name) for name in _OVER_BINS}
+    return replace(counts, **{name: one[:end] for name, one in known.items() if one is not None})
 
 
 def _scrambled(counts: Counts, start: int) -> Counts:
@@ -135,16 +136,22 @@ def _scrambled(counts: Counts, start: int) -> Counts:
     extra = rng.integers(1, _MOST_EXTRA_SPIKES + 1, (len(rows), values.shape[1]), np.uint8)
     # a sum beyond 255 begins again at 0: another count all the same
     values[rows] += extra
-    behaviour, images = np.array(counts.behaviour), np.array(counts.images)
-    # what is unknown stays so
-    seen = rows[np.isfinite(behaviour[rows])]
-    behaviour[seen] += rng.choice([-1, 1], len(seen)) * (1 + np.abs(behaviour[seen]))
+    behaviour = _elsewhere(counts.behaviour, rows, rng)
+    position = None if counts.position is None else _elsewhere(counts.position, rows, rng)
+    images = np.array(counts.images)
     screens = len(counts.image_names) + 1
     if screens > 1:
         shown = rows[images[rows] >= NO_IMAGE]
         other = images[shown] - NO_IMAGE + rng.integers(1, screens, len(shown))
         images[shown] = other % screens + NO_IMAGE
-    return replace(counts, counts=values, behaviour=behaviour, images=images)
+    return replace(counts, counts=values, behaviour=behaviour, images=images, position=position)
+
+
+def _elsewhere(values: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other values in these rows; what is unknown stays so."""
+    moved = np.array(values)
+    moved[rows] += rng.choice([-1, 1], moved[rows].shape) * (1 + np.abs(moved[rows]))
+    return moved
 
 
 def _only(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
