@@ -229,3 +229,28 @@ def test_a_score_far_below_the_others_does_not_stretch_the_range():
     values = np.array([0.3, 0.35, 0.4, 0.2, -0.1])
     for with_outlier in (values, np.append(values, -1e13)):
         assert -2 < outliers.floor(with_outlier) < -0.1
+
+
+@pytest.mark.parametrize("far", [-0.4, 0.5])
+def test_differences_of_the_rows_in_focus_set_the_range_and_others_are_numbered_arrows(far):
+    labels = [*"abc", "plain", "plainer"]
+    table = a_table(len(labels), compared=True)
+    for name in ("difference1", "difference5"):
+        table[name] = [np.nan, 0.004, -0.003, far, far]
+        for end, step in (("_low", -0.002), ("_high", 0.002)):
+            table[f"{name}{end}"] = table[name] + step
+
+    def differences(focus):
+        axis = value_labels(table)
+        return plotting.conditions_figure(
+            table, labels, MEASURES, "", axis, shares=False, focus=focus
+        ).axes[1]
+
+    close, wide = differences(["a", "b", "c"]), differences([])
+    arrows = [line for line in close.lines if str(line.get_gid()).startswith("outside")]
+    assert [line.get_xdata()[0] for line in arrows] == [close.get_xlim()[far > 0]] * 4
+    assert [text.get_text() for text in close.texts] == [f"{far:.2g}"] * 4
+    assert np.ptp(close.get_xlim()) < 0.03
+    assert min(close.get_xlim()) < -0.005 and max(close.get_xlim()) > 0.006
+    # Where all are in focus, the range is as it was.
+    assert differences(labels).get_xlim() == wide.get_xlim()

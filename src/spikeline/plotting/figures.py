@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -47,6 +47,7 @@ def conditions_figure(
     conditions_label: str = "",
     shares: bool = True,
     caption: str = "",
+    focus: Collection[str] = (),
 ) -> Figure:
     """One row per condition, one point with its interval per measure, one panel per subject.
 
@@ -60,6 +61,8 @@ def conditions_figure(
         shares: scores lie in 0..1; else the axis takes the range worth reading, with a line at 0,
             and arrows mark what lies below it.
         caption: text below the panels.
+        focus: conditions whose differences are what the figure is about: those of others are
+            arrows where they lie far outside; none means all.
     """
     table = table.assign(condition=list(labels))
     conditions = list(dict.fromkeys(labels))
@@ -83,7 +86,8 @@ def conditions_figure(
             else:
                 axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
                 places = [where + offset for offset in offsets]
-                _within((axes, beside), table, rows, measures, places, "x")
+                chosen = table["condition"].isin(focus).to_numpy() if focus else None
+                _within((axes, beside), table, rows, measures, places, "x", chosen)
             axes.set_xlabel(value_labels[subject])
             axes.set_title(subject, loc="left")
             axes.set_ylim(len(conditions) - 0.45, -0.55)
@@ -170,17 +174,23 @@ def _within(
     measures: Sequence[Measure],
     places: Sequence[np.ndarray],
     along: str,
+    focus: np.ndarray | None = None,
 ) -> None:
     """Keep scores and differences of one subject to the range worth reading.
 
     Args:
         table: of all subjects, which share the axes; rows: of this one.
+        focus: (rows of `table`,) bool, those whose differences set their panel's range.
     """
     columns = [m.column for m in measures], [m.difference for m in measures]
     for axes, names in zip(panels, columns, strict=True):
-        end = None if axes is None else outliers.keep_range(axes, table, names, along)
-        if end is not None:
-            outliers.mark_below(axes, rows, measures, names, places, end, along)
+        if axes is None:
+            continue
+        ends = outliers.keep_range(axes, table, names, along)
+        if names is columns[1] and focus is not None:
+            ends = outliers.keep_rows(axes, table[focus], names, along) or ends
+        if ends is not None:
+            outliers.mark_outside(axes, rows, measures, names, places, ends, along)
 
 
 def _by_subject(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

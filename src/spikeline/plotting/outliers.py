@@ -20,6 +20,8 @@ FOLDS = 3
 SMALLEST = 0.02
 # Of the range, on both sides.
 MARGIN = 0.06
+# Rows asked for set the range alone if theirs is smaller by so much than that of all.
+CLOSER = 3
 # Points between the numbers of two arrows of one place.
 _LINE = 8
 
@@ -36,7 +38,7 @@ def floor(values: np.ndarray) -> float:
 
 def keep_range(
     axes: Axes, table: pd.DataFrame, columns: Sequence[str | None], along: str
-) -> float | None:
+) -> tuple[float, float] | None:
     """Set the limits of an axis of scores to the range worth reading, if some lie outside.
 
     Args:
@@ -45,7 +47,7 @@ def keep_range(
         along: "x" or "y".
 
     Returns:
-        The axis' lower end if its limits were set, else None.
+        The axis' lower and upper end if its limits were set, else None; nothing lies above.
     """
     given = [name for name in columns if name in table]
     if not given:
@@ -64,57 +66,110 @@ def keep_range(
     margin = MARGIN * (high - low or SMALLEST)
     # Below the lowest score that is kept there is room for two arrows' numbers.
     low, high = low - (4 if values.min() < lowest else 1) * margin, high + margin
-    (axes.set_xlim if along == "x" else axes.set_ylim)(low, high)
-    return low
+    _limit(axes, along, low, high)
+    return low, high
 
 
-def mark_below(
+def keep_rows(
+    axes: Axes, rows: pd.DataFrame, columns: Sequence[str | None], along: str
+) -> tuple[float, float] | None:
+    """Set the limits of an axis of differences to those of some rows, if others lie far away.
+
+    Args:
+        rows: to read the differences of, of all subjects; an empty cell is the reference's: 0.
+        columns, along: as in `keep_range`.
+
+    Returns:
+        The axis' ends if its limits were set, else None.
+    """
+    given = [name for name in columns if name in rows]
+    if not given or rows.empty:
+        return None
+    ends = _numbers(rows, [f"{name}{end}" for name in given for end in ("", "_low", "_high")])
+    kept = np.append(ends[np.isfinite(ends)], 0.0)
+    low, high = float(kept.min()), float(kept.max())
+    # Room for the numbers of arrows on both sides.
+    margin = 5 * MARGIN * max(high - low, SMALLEST)
+    low, high = low - margin, high + margin
+    before = np.subtract(*reversed(axes.get_xlim() if along == "x" else axes.get_ylim()))
+    if abs(before) < CLOSER * (high - low):
+        return None
+    _limit(axes, along, low, high)
+    return low, high
+
+
+def mark_outside(
     axes: Axes,
     table: pd.DataFrame,
     measures: Sequence[Measure],
     columns: Sequence[str | None],
     places: Sequence[np.ndarray],
-    end: float,
+    ends: tuple[float, float],
     along: str,
 ) -> None:
-    """Arrows at the axis' lower `end` to the scores below it, each with its number.
+    """Arrows at the axis' `ends` to the scores beyond them, each with its number.
 
     Args:
         table: the rows of this panel.
         columns: of the scores of each measure.
         places: of each measure, where its rows stand on the other axis.
     """
-    written: dict[float, int] = {}
+    written: dict[tuple[float, bool], int] = {}
     for number, (measure, column) in enumerate(zip(measures, columns, strict=True)):
         values = numbers(table, column)
         if values is None:
             continue
         for value, place in zip(values, places[number], strict=True):
-            if not np.isfinite(value) or value >= end:
+            if not np.isfinite(value) or ends[0] <= value <= ends[1]:
                 continue
-            line = written.get(float(place), 0)
-            written[float(place)] = line + 1
-            beside = along == "x"
+            above = bool(value > ends[1])
+            line = written.get((float(place), above), 0)
+            written[float(place), above] = line + 1
+            where = (ends[above], place) if along == "x" else (place, ends[above])
             axes.plot(
-                *((end, place) if beside else (place, end)),
-                marker="<" if beside else "v",
+                *where,
+                marker=_ARROWS[along][above],
                 color=COLOURS[number],
                 markersize=5,
                 clip_on=False,
                 zorder=6,
                 gid=f"outside {measure.label}",
             )
-            axes.annotate(
-                f"{value:.2g}",
-                (end, place) if beside else (place, end),
-                xytext=(5, 0) if beside else (0, 4 + _LINE * line),
-                textcoords="offset points",
-                ha="left" if beside else "center",
-                va="center" if beside else "bottom",
-                fontsize=6.5,
-                color=COLOURS[number],
-                zorder=6,
-            )
+            _write(axes, value, where, above, line, along, COLOURS[number])
+
+
+# --- the parts ------------------------------------------------------------------------------------
+
+_ARROWS = {"x": "<>", "y": "v^"}
+
+
+def _write(
+    axes: Axes,
+    value: float,
+    where: tuple[float, float],
+    above: bool,
+    line: int,
+    along: str,
+    colour: str,
+) -> None:
+    """The number of an arrow, inside the axis; several of one place are below each other."""
+    inwards = -1 if above else 1
+    beside = along == "x"
+    axes.annotate(
+        f"{value:.2g}",
+        where,
+        xytext=(5 * inwards, 0) if beside else (0, inwards * (4 + _LINE * line)),
+        textcoords="offset points",
+        ha=("right" if above else "left") if beside else "center",
+        va="center" if beside else ("top" if above else "bottom"),
+        fontsize=6.5,
+        color=colour,
+        zorder=6,
+    )
+
+
+def _limit(axes: Axes, along: str, low: float, high: float) -> None:
+    (axes.set_xlim if along == "x" else axes.set_ylim)(low, high)
 
 
 def _numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
