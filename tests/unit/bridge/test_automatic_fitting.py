@@ -156,7 +156,7 @@ def test_validation_images_are_unknown_to_the_candidates_they_weigh(recording):
 def test_candidates_beyond_the_budget_are_left_out_and_the_record_says_so(recording, caplog):
     train, _ = recording
     slow = {**RIDGE, "penalties": [1.0] * 1000}
-    mix = fitted(train, {"slow": slow, "quick": RIDGE}, budget_minutes=1e-3)
+    mix = fitted(train, {"slow": slow, "quick": RIDGE}, budget_minutes=1e-3, gigaflops=20)
     found = record(mix)
     assert found["slow"]["weight"] is None and found["quick"]["weight"] == 1
     assert found["slow"]["estimated_minutes"] > 1e-3 > found["mix"]["estimated_minutes"]
