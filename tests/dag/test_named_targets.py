@@ -136,7 +136,7 @@ def test_every_table_of_the_demo_config_can_be_planned(repository, fresh):
 
 
 @pytest.mark.parametrize(
-    ("overlay", "simulated"), [("tvsd", 0), ("tvsd_size", 1), ("macaque_v4", 0)]
+    ("overlay", "simulated"), [("tvsd", 0), ("tvsd_size", 2), ("macaque_v4", 0)]
 )
 def test_every_table_of_an_overlay_can_be_planned(repository, fresh, overlay, simulated):
     demo = (repository / "config/config.yaml").read_text()
