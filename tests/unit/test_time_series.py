@@ -14,6 +14,7 @@ from spikeline.time_series import (
     equal_pieces,
     half_width,
     ratio_spread,
+    skewed_reach,
 )
 
 
@@ -79,7 +80,8 @@ def test_the_interval_is_the_hand_worked_one():
     spread = ratio_spread(above, np.ones(10), [slice(0, 10)])
     assert spread.pieces == 10 and spread.piece == 1
     # t of 9 degrees of freedom, from a printed table: 2.262.
-    assert spread.half == pytest.approx(2.262 * np.sqrt(10 / 0.81 / 100), rel=1e-3)
+    assert spread.below == pytest.approx(2.262 * np.sqrt(10 / 0.81 / 100), rel=1e-3)
+    assert spread.above == spread.below
 
 
 def test_a_piece_that_weighs_much_does_not_draw_the_ratio_to_itself():
@@ -93,7 +95,7 @@ def test_a_piece_that_weighs_much_does_not_draw_the_ratio_to_itself():
     narrow, wide = np.sqrt(squares), np.sqrt(squares + 2 * shared)
     freedom = 9 / (1 + 18 / 10)
     expected = max(stats.t.ppf(0.975, 9) * narrow, stats.t.ppf(0.975, freedom) * wide) / 18
-    assert spread.half == pytest.approx(expected)
+    assert spread.below == pytest.approx(expected)
 
 
 def test_neighbours_that_agree_widen_the_interval():
@@ -110,7 +112,7 @@ def test_fewer_than_ten_pieces_make_no_interval():
     above, below = rng.random(400), np.ones(400)
     for steps, given in ((9 * 40, False), (LEAST * 40, True)):
         spread = ratio_spread(above[:steps], below[:steps], [slice(0, steps)], shortest=40)
-        assert (spread.half is not None) is given
+        assert (spread.below is not None) is given
         assert spread.pieces == steps // 40 and spread.piece == 40
 
 
@@ -122,7 +124,8 @@ def test_pieces_are_longer_than_the_correlation_and_few():
     assert spread.piece > correlation_time([values - values.mean()])
     # A series of four correlation times has no interval: the times of ten pieces do not fit.
     wave = np.sin(np.arange(300) / 300 * 8 * np.pi) + 0.1 * rng.standard_normal(300)
-    assert ratio_spread(wave + np.linspace(-2, 2, 300), np.ones(300), [slice(0, 300)]).half is None
+    risen = ratio_spread(wave + np.linspace(-2, 2, 300), np.ones(300), [slice(0, 300)])
+    assert risen.below is None and risen.above is None
 
 
 def test_numbers_that_are_not_finite_are_refused():
@@ -141,6 +144,42 @@ def test_the_interval_covers_the_ratio_of_a_correlated_series(memory):
         wave = autoregressive(rng, 240, memory) + rng.standard_normal(240)
         above = 0.3 * below + 2 * wave
         spread = ratio_spread(above, below, [slice(0, 240)], shortest=20)
-        if spread.half is not None:
-            held.append(abs(above.sum() / below.sum() - 0.3) < spread.half)
+        if spread.below is not None:
+            held.append(abs(above.sum() / below.sum() - 0.3) < spread.below)
     assert len(held) > 500 and 0.93 < np.mean(held) < 0.995
+
+
+def test_the_skewed_interval_inverts_halls_transformation():
+    # T3 of Hall (1992) of each end is the multiplier that an interval without skew has.
+    errors = np.array([-1.0, -0.5, -0.4, -0.3, -0.2, -0.2, -0.1, 0.1, 0.1, 0.2, 0.3, 2.0])
+    k = stats.skew(errors, bias=False) / np.sqrt(12)
+    assert k > 0
+    spread = np.linalg.norm(errors)
+    below, above = skewed_reach(errors, 2.2 * spread)
+    for end, multiplier in ((below, 2.2), (-above, -2.2)):
+        t = end / spread
+        assert t + k * (t**2 / 3 + 1 / 6) + k**2 * t**3 / 27 == pytest.approx(multiplier)
+    # A large estimate of a quantity with large outliers is known less well than it seems to be.
+    assert below < 2.2 * spread < above
+    assert skewed_reach(-errors, 2.2 * spread) == pytest.approx((above, below))
+
+
+def test_errors_that_are_not_skewed_reach_as_far_to_both_sides():
+    assert skewed_reach(np.tile([1.0, -1.0], 6), 3.0) == (3.0, 3.0)
+    assert skewed_reach(np.zeros(12), 0.0) == (0.0, 0.0)
+
+
+def test_the_skewed_interval_covers_a_ratio_that_lively_pieces_decide():
+    rng = np.random.default_rng(7)
+    plain, minded = [], []
+    for _ in range(800):
+        lively = rng.lognormal(0, 1.2, 12)
+        above = lively * (0.5 - 0.04 * lively) + 0.02 * rng.standard_normal(12)
+        for held, skewed in ((plain, False), (minded, True)):
+            spread = ratio_spread(above, lively, [slice(0, 12)], skewed=skewed)
+            if spread.below is not None:
+                held.append(above.sum() / lively.sum() - np.array([spread.below, -spread.above]))
+    # E a / E b of the lognormal: E l = exp(s^2 / 2), E l^2 = exp(2 s^2).
+    truth = 0.5 - 0.04 * np.exp(1.5 * 1.2**2)
+    covered = [np.mean([low <= truth <= high for low, high in held]) for held in (plain, minded)]
+    assert covered[0] + 0.05 < covered[1]

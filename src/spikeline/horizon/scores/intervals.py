@@ -5,7 +5,7 @@ of sessions like those it pools, so sessions are its outer level: with the share
 has in the pooled score R, its own score R_s, and S sessions,
 
     between^2 = sum_s (w_s (R_s - R) / (1 - w_s))^2     (t with S - 1 degrees of freedom)
-    within^2  = sum_s (w_s h_s)^2                       (h_s half the interval of R_s)
+    within^2  = sum_s (w_s h_s)^2                       (h_s how far the interval of R_s reaches)
 
 and the interval has the wider of the two, so that sessions that agree by chance do not narrow it
 below what their own pieces allow. R_s - R is divided by 1 - w_s, as R is drawn to a session that
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,12 +49,14 @@ class Series:
         above, below: (steps,) mean over seeds; zero in the step between two blocks.
         bins: (steps,) scored; 0 in the step between two blocks.
         step_s: seconds of a step.
+        skewed: whether few pieces decide both sums, see spikeline/time_series.py.
     """
 
     above: np.ndarray
     below: np.ndarray
     bins: np.ndarray
     step_s: float
+    skewed: bool = False
 
     @property
     def score(self) -> float:
@@ -65,7 +67,8 @@ class Series:
     def spread(self) -> Spread:
         """How far the score may lie from that of an endless recording."""
         shortest = max(1, round(SHORTEST_S / self.step_s))
-        return ratio_spread(self.above, self.below, runs_of(self.bins), shortest)
+        runs = runs_of(self.bins)
+        return ratio_spread(self.above, self.below, runs, shortest, skewed=self.skewed)
 
 
 class Estimate(NamedTuple):
@@ -93,9 +96,13 @@ def bits_series(seeds: Sequence[Sums], horizon_ms: int, null: str = "null") -> S
 
 
 def unexplained_series(seeds: Sequence[Sums], horizon_ms: int) -> Series:
-    """1 - R2 of a session, whose units' means count as known: a ratio's slope by them is zero."""
+    """1 - R2 of a session, whose units' means count as known: a ratio's slope by them is zero.
+
+    Skewed: a lively stretch gives most of the variation, and most of what is explained.
+    """
     errors = [one.blocks["squared_error"] for one in seeds]
-    return _series(errors, seeds[0].blocks["variation"], seeds, horizon_ms)
+    found = _series(errors, seeds[0].blocks["variation"], seeds, horizon_ms)
+    return replace(found, skewed=True)
 
 
 def difference(one: Series, reference: Series, where: str) -> Series:
@@ -122,14 +129,15 @@ def pooled(series: Sequence[Series], by_session: bool = False) -> Estimate:
     if not series:
         return NOTHING
     scores = np.array([one.score for one in series])
-    below = np.array([1.0 if by_session else one.below.sum() for one in series])
-    shares = below / below.sum()
+    weights = np.array([1.0 if by_session else one.below.sum() for one in series])
+    shares = weights / weights.sum()
     score = float(shares @ scores)
     spreads = [one.spread() for one in series]
     pieces = sum(spread.pieces for spread in spreads)
     seconds = sum(p.piece * p.pieces * one.step_s for p, one in zip(spreads, series, strict=True))
-    half = _half(scores, shares, spreads)
-    low, high = (None, None) if half is None else (score - half, score + half)
+    below = _reach(scores, shares, [spread.below for spread in spreads])
+    above = _reach(scores, shares, [spread.above for spread in spreads])
+    low, high = (None, None) if below is None else (score - below, score + above)
     return Estimate(score, low, high, seconds / pieces, pieces)
 
 
@@ -149,10 +157,13 @@ def _series(
     return Series(np.mean(above, axis=0), below, bins, step_s(horizon_ms / 1000))
 
 
-def _half(scores: np.ndarray, shares: np.ndarray, spreads: Sequence[Spread]) -> float | None:
-    """Half the interval of sum(shares * scores), or None."""
-    known = [spread.half for spread in spreads if spread.half is not None]
-    within = float(np.hypot.reduce(shares * known)) if len(known) == len(spreads) else None
+def _reach(
+    scores: np.ndarray, shares: np.ndarray, reaches: Sequence[float | None]
+) -> float | None:
+    """How far the interval of sum(shares * scores) reaches to one side, where each has `reaches`;
+    None where there is no interval."""
+    known = [reach for reach in reaches if reach is not None]
+    within = float(np.hypot.reduce(shares * known)) if len(known) == len(reaches) else None
     sessions = len(scores)
     if sessions == 1 or (sessions < ENOUGH and within is None) or (shares == 1).any():
         return within
