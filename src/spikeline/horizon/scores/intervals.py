@@ -157,9 +157,7 @@ def _series(
     return Series(np.mean(above, axis=0), below, bins, step_s(horizon_ms / 1000))
 
 
-def _reach(
-    scores: np.ndarray, shares: np.ndarray, reaches: Sequence[float | None]
-) -> float | None:
+def _reach(scores: np.ndarray, shares: np.ndarray, reaches: Sequence[float | None]) -> float | None:
     """How far the interval of sum(shares * scores) reaches to one side, where each has `reaches`;
     None where there is no interval."""
     known = [reach for reach in reaches if reach is not None]
