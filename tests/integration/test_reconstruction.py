@@ -59,7 +59,7 @@ def test_the_table_has_controls_ceilings_and_paired_differences(drawn):
     table = tables.read(drawn / TABLE)
     assert list(table["model"]) == [
         "unclip", "unclip@samples=2", "img2img", "ip_adapter", "adapter", "nearest",
-        "low_level", "unclip@source=image", "low_level@source=image",
+        "nearest@bank=bank", "low_level", "unclip@source=image", "low_level@source=image",
         "unclip@shuffle_responses=true",
     ]  # fmt: skip
     assert table["row"].iloc[0] == "reference" and table["row"].iloc[-1] == "control"
@@ -73,6 +73,17 @@ def test_the_table_has_controls_ceilings_and_paired_differences(drawn):
     for path in ("results/reconstruction.png", "results/reconstruction.gallery.png"):
         assert (drawn / path).stat().st_size > 10_000
     assert len(list((drawn / "results/galleries/reconstruction").glob("*.png"))) == len(table)
+
+
+def test_an_image_is_looked_for_among_all_of_a_bank_but_the_test_images(drawn):
+    path = "results/reconstructions/{}/monkeyF/seed0.h5"
+    own, banked = (
+        reconstructions.read(drawn / path.format(name)) for name in ("nearest", "nearest@bank=bank")
+    )
+    tested, found = set(own.images), set(banked.retrieved)
+    assert list(own.images) == list(banked.images)
+    assert not tested & found and not any(name.startswith("further/") for name in own.retrieved)
+    assert any(name.startswith("further/") for name in found)
 
 
 def test_the_ceiling_of_the_autoencoder_is_its_own_round_trip(drawn):

@@ -52,7 +52,8 @@ def chosen(
             options.seed,
         )
     reconstructor = training.fitted(kept, decoder)
-    seen, shown = (images.of(training.names[rows]) for rows in (kept, left))
+    among = images.looked_among(training.names[kept], training.hidden(left))
+    seen, shown = images.of(among), images.of(training.names[left])
     found = decode(
         reconstructor, RESPONSES, training.values[left], shown, seen, decoder, options.seed
     )

@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weights", metavar="DIR", help="of that encoder, in local-dir: format")
     parser.add_argument("--cache", metavar="DIR", help="of that encoder, made by fetch-weights")
+    parser.add_argument(
+        "--bank",
+        action="store_true",
+        help="look among all images of --embeddings but the test images (the training images)",
+    )
     parser.add_argument("--seed", required=True, type=int, help="chooses the split too")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
 
@@ -60,6 +65,13 @@ class Images:
             self.embedded.rows_of(names, self.options.embeddings, []),
             self.encoded.rows_of(names, self.options.latents),
         )
+
+    def looked_among(self, training: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        """Names of the images among which one is looked for: those that train or, with `--bank`,
+        all that there are but the `hidden` ones."""
+        if not self.options.bank:
+            return training
+        return np.setdiff1d(self.embedded.images.astype(str), hidden.astype(str)).astype(object)
 
 
 def read_decoder(path: str | None, options: argparse.Namespace, images: Images) -> Decoder | None:

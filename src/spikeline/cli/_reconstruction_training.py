@@ -65,6 +65,12 @@ class Training:
     def categories(self) -> np.ndarray:
         return self.recorded.categories[self.rows]
 
+    def hidden(self, left: np.ndarray) -> np.ndarray:
+        """Names of the test images, and of those of validation rows."""
+        tested = np.ones(len(self.recorded.images), bool)
+        tested[self.rows] = False
+        return np.concatenate([self.recorded.images[tested], self.names[left]])
+
     def seen_by(self, decoder: Decoder, seed: int) -> np.ndarray:
         """(training rows,) bool: those that a decoder was trained on."""
         test, settings = self.recorded.split(seed), decoder.metadata["settings"]

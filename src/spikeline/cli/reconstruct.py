@@ -61,11 +61,12 @@ def run(options: argparse.Namespace) -> None:
     for folder in filter(None, (options.generator, options.autoencoder)):
         _images.check_unseen(folder, names, options.responses)
     values = _reconstruction.decoded_responses(recorded, options.seed, settings["test_repetitions"])
-    shown, seen = images.of(names), images.of(fitted.images)
+    among = images.looked_among(fitted.images, names)
+    shown, seen = images.of(names), images.of(among)
     found = decode(fitted, settings["source"], values, shown, seen, decoder, options.seed)
     result: dict[str, Any] = {"images": names}
     if found.retrieved is not None:
-        result["retrieved"] = fitted.images[found.retrieved]
+        result["retrieved"] = among[found.retrieved]
     shape = fitted.latent_shape
     if LATENTS in found.values and options.autoencoder:
         autoencoder = load_autoencoder(options.autoencoder)

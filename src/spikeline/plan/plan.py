@@ -174,10 +174,10 @@ class Plan:
         return [RECONSTRUCTIONS.format(**condition, seed=0) for condition in conditions]
 
     def tabulated_stimuli(self, table: str) -> str:
-        """The images that were shown; all subjects of a table saw the same.
+        """The images that were shown, and those that were found; all subjects saw the same.
 
         Raises:
-            InputError: they did not.
+            InputError: they did not, or two banks were looked among.
         """
         conditions = self.ablations.conditions(self.ablations.of_table(table))
         found = {self.sources.subject_stimuli(one["subject"]) for one in conditions}
@@ -186,4 +186,12 @@ class Plan:
                 f"table {table!r}: its subjects saw different stimuli, {sorted(found)}; make a "
                 "table for each"
             )
-        return found.pop()
+        # A bank holds the shown images too.
+        stimuli = self.reconstructions.stimuli
+        banks = {stimuli(one["model"], one["subject"]) for one in conditions} - found
+        if len(banks) > 1:
+            raise InputError(
+                f"table {table!r}: its models look among different banks, {sorted(banks)}; make a "
+                "table for each"
+            )
+        return (banks or found).pop()

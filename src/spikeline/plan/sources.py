@@ -255,8 +255,13 @@ class Sources(Subjects):
 
     def embeddings(self, encoder: str, subject: str) -> str:
         """An encoder's embeddings of the images that a subject saw."""
+        return self.embeddings_of(encoder, self.stimuli_of(subject))
+
+    def embeddings_of(self, encoder: str, stimuli: str) -> str:
+        """An encoder's embeddings of a stimulus set."""
         self.config.entry("encoders", encoder)
-        return f"results/embeddings/{encoder}/{self.stimuli_of(subject)}.h5"
+        self.config.entry("stimuli", stimuli)
+        return f"results/embeddings/{encoder}/{stimuli}.h5"
 
     def training_stimuli(self, encoder: str) -> str:
         """The packed images that the demo's encoder is trained on."""

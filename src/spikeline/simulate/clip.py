@@ -36,6 +36,7 @@ class ClipSettings:
     learning_rate: float
     weight_decay: float
     shift: int
+    word_weight: float
 
 
 def open_clip_config(settings: ClipSettings) -> dict[str, Any]:
@@ -74,6 +75,29 @@ def preprocess(images: Sequence[Image.Image], settings: ClipSettings) -> torch.T
     return torch.stack([transform(image) for image in images])
 
 
+class _Words(torch.nn.Module):
+    """Cross-entropy of the words of captions, weighted by how rare they are, given embeddings.
+
+    Args:
+        tokens: (n, length) of all captions, numbered from 0.
+        dim: of the embeddings.
+    """
+
+    def __init__(self, tokens: torch.Tensor, dim: int):
+        super().__init__()
+        said = torch.zeros(len(tokens), int(tokens.max()) + 1, device=tokens.device)
+        said.scatter_(1, tokens, 1.0)
+        # Words of every caption, and those that only frame one, tell nothing: their weight is 0.
+        said *= -said.mean(0).log()
+        self.register_buffer("shares", said / said.sum(1, keepdim=True).clamp_min(1e-12))
+        self.readout = torch.nn.Linear(dim, said.shape[1])
+
+    def forward(self, embedded: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Mean over the images (batch, dim) whose captions are `rows` (batch,)."""
+        logs = functional.log_softmax(self.readout(embedded), dim=1)
+        return -(self.shares[rows] * logs).sum(1).mean()
+
+
 def _shifted(images: torch.Tensor, shift: int, generator: torch.Generator) -> torch.Tensor:
     """Each image displaced by up to `shift` pixels, its border repeated."""
     if shift == 0:
@@ -103,7 +127,10 @@ def train_clip(
     Returns:
         The model on the CPU, in evaluation mode, with open_clip's whole vocabulary.
 
-    Formula: InfoNCE in both directions with a learned temperature (Radford et al. 2021).
+    Formula: InfoNCE in both directions with a learned temperature (Radford et al. 2021). With
+    `word_weight` the image's embedding also predicts, by a linear map that is thrown away, which
+    words its caption holds, the rarer the more (Huang et al. 2024, SuperClass): contrast alone
+    learns the few factors that tell the images of a batch apart, and leaves out the rest.
     """
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -123,6 +150,9 @@ def train_clip(
     steps = batches * settings.epochs
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
+    words = _Words(tokens, settings.embed_dim).to(device) if settings.word_weight else None
+    if words is not None:
+        others += words.readout.parameters()
     optimizer = torch.optim.AdamW(
         [
             {"params": decayed, "weight_decay": settings.weight_decay},
@@ -143,8 +173,12 @@ def train_clip(
             with mixed_precision(device):
                 batch = _shifted(images[rows], settings.shift, generator)
                 batch = batch.contiguous(memory_format=torch.channels_last)
-                image_features, text_features, scale = model(batch, tokens[rows])
-            loss = contrastive(image_features.float(), text_features.float(), scale)
+                embedded = model.encode_image(batch)
+                text_features = model.encode_text(tokens[rows], normalize=True)
+            image_features = functional.normalize(embedded.float(), dim=-1)
+            loss = contrastive(image_features, text_features.float(), model.logit_scale.exp())
+            if words is not None:
+                loss = loss + settings.word_weight * words(embedded.float(), rows)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

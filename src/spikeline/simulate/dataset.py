@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +16,13 @@ from scipy.io import savemat
 from spikeline.errors import InputError
 from spikeline.simulate import filters
 from spikeline.simulate.electrodes import FILTER_SIZE, V4Maps
-from spikeline.simulate.images import Stimuli, design_stimuli, encode_jpeg, render_all
+from spikeline.simulate.images import (
+    Stimuli,
+    design_further,
+    design_stimuli,
+    encode_jpeg,
+    render_all,
+)
 from spikeline.simulate.matlab import write_matlab
 from spikeline.simulate.recording import Recording, noise_free_responses, record
 from spikeline.simulate.settings import TwinSettings
@@ -41,6 +47,8 @@ to mixtures of the factors that generated the image; how well each can be decode
     captions.tsv                  one sentence per image
     categories.tsv                shape and place of the object in each image
     factors.tsv                   shape, colour, texture and place, one line per image
+    images_all.zip                where there are images that no monkey saw: these and the others
+    captions_all.tsv              their captions
 """
 _IDENTITY = {"NAME": "Spikeline", "EMAIL": "spikeline@localhost"}
 
@@ -84,6 +92,11 @@ def write_twin(
         text = json.dumps(provenance, sort_keys=True, indent=1) + "\n"
         (folder / "provenance.json").write_text(text, encoding="utf-8")
     _write_images(folder, stimuli, images)
+    if settings.further_images:
+        further = design_further(settings.further_images, stimuli, settings.seed)
+        every = [(stimuli, images), (further, render_all(further, settings.image_size))]
+        _write_archive(folder / "images_all.zip", every)
+        _write_captions(folder / "captions_all.tsv", [stimuli, further])
 
     progress("filtering images")
     small = filters.shrink(images, FILTER_SIZE)
@@ -100,16 +113,8 @@ def write_twin(
 
 def _write_images(folder: Path, stimuli: Stimuli, images: np.ndarray) -> None:
     """images_THINGS.zip; captions.tsv and factors.tsv, a line per image; categories.tsv, two."""
-    with zipfile.ZipFile(folder / "images_THINGS.zip", "w") as archive:
-        for name, pixels in zip(stimuli.name, images, strict=True):
-            # A fixed date keeps the archive's checksum the same from run to run.
-            member = zipfile.ZipInfo(f"object_images/{name}", (1980, 1, 1, 0, 0, 0))
-            archive.writestr(member, encode_jpeg(pixels))
-    lines = ["things_path\tcaption\tsplit"]
-    for i, name in enumerate(stimuli.name):
-        split = "test" if stimuli.test[i] else "train"
-        lines.append(f"{name}\t{stimuli.caption(i)}\t{split}")
-    (folder / "captions.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write_archive(folder / "images_THINGS.zip", [(stimuli, images)])
+    _write_captions(folder / "captions.tsv", [stimuli])
     lines = ["things_path\tcategory"]
     for i, name in enumerate(stimuli.name):
         lines += [f"{name}\t{category}" for category in stimuli.categories(i)]
@@ -119,6 +124,26 @@ def _write_images(folder: Path, stimuli: Stimuli, images: np.ndarray) -> None:
         split = "test" if stimuli.test[i] else "train"
         lines.append("\t".join([name, split, *stimuli.factors(i).values()]))
     (folder / "factors.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_archive(path: Path, sets: Sequence[tuple[Stimuli, np.ndarray]]) -> None:
+    """A zip of JPEG files in object_images/."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for stimuli, images in sets:
+            for name, pixels in zip(stimuli.name, images, strict=True):
+                # A fixed date keeps the archive's checksum the same from run to run.
+                member = zipfile.ZipInfo(f"object_images/{name}", (1980, 1, 1, 0, 0, 0))
+                archive.writestr(member, encode_jpeg(pixels))
+
+
+def _write_captions(path: Path, sets: Sequence[Stimuli]) -> None:
+    """things_path, caption and split of each image."""
+    lines = ["things_path\tcaption\tsplit"]
+    for stimuli in sets:
+        for i, name in enumerate(stimuli.name):
+            split = "test" if stimuli.test[i] else "train"
+            lines.append(f"{name}\t{stimuli.caption(i)}\t{split}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _image_list(stimuli: Stimuli, rows: np.ndarray, prefix: str) -> dict[str, list[str]]:

@@ -161,28 +161,70 @@ def design_stimuli(concepts: int, images_per_concept: int, test_images: int, see
             if number != held_out or concept in tested:
                 rows.append((concept, number + 1, *pick))
     rows = np.array(train_rows + test_rows)
-    n = len(rows)
     concept = np.array(names)[rows[:, 0]]
     # THINGS marks the first image of a concept with b, the others with s.
     file = [
         f"{c}/{c}_{k:02d}{'b' if k == 1 else 's'}.jpg"
         for c, k in zip(concept, rows[:, 1], strict=True)
     ]
-    place = rows[:, 3]
+    test = np.arange(len(rows)) >= len(train_rows)
+    return _placed(concept, file, test, objects[rows[:, 0]], rows[:, 2:], rng)
+
+
+def design_further(count: int, unlike: Stimuli, seed: int) -> Stimuli:
+    """Draw the factors of images that no monkey saw, each level about as often.
+
+    Args:
+        count: images.
+        unlike: no caption of its test images occurs.
+        seed: of the draw.
+
+    Returns:
+        Stimuli, none of them a test image, whose names begin with "further/"; objects are whole.
+    """
+    rng = np.random.default_rng([seed, 5])
+    taken = {unlike.caption(image) for image in np.flatnonzero(unlike.test)}
+    levels = (len(SHAPES), len(COLOURS), len(TEXTURES), len(SIZES), len(PLACES), len(BACKGROUNDS))
+    # More than enough: at most a few test images are met by chance.
+    drawn = np.stack([rng.integers(n, size=count + 10 * len(taken)) for n in levels], axis=1)
+    objects = np.insert(drawn[:, :3], 0, 0, axis=1)
+    concept = np.array([_concept_name(*one) for one in objects])
+    file = [f"further/{c}_{k:06d}.jpg" for k, c in enumerate(concept)]
+    found = _placed(concept, file, np.zeros(len(drawn), bool), objects, drawn[:, 3:], rng)
+    kept = [image for image in range(len(found)) if found.caption(image) not in taken][:count]
+    return Stimuli(**{name: values[kept] for name, values in vars(found).items()})
+
+
+def _placed(
+    concept: np.ndarray,
+    file: list[str],
+    test: np.ndarray,
+    objects: np.ndarray,
+    scenes: np.ndarray,
+    rng: np.random.Generator,
+) -> Stimuli:
+    """Images of given levels, what varies within a level drawn.
+
+    Args:
+        objects: (n, 4) division, shape, colour, texture.
+        scenes: (n, 3) size, place, background.
+    """
+    n = len(file)
+    place = scenes[:, 1]
     return Stimuli(
         concept=concept,
         name=np.array(file),
-        test=np.arange(n) >= len(train_rows),
-        division=objects[rows[:, 0], 0],
-        shape=objects[rows[:, 0], 1],
-        colour=objects[rows[:, 0], 2],
-        texture=objects[rows[:, 0], 3],
-        size=rows[:, 2],
+        test=test,
+        division=objects[:, 0],
+        shape=objects[:, 1],
+        colour=objects[:, 2],
+        texture=objects[:, 3],
+        size=scenes[:, 0],
         place=place,
-        background=rows[:, 4],
+        background=scenes[:, 2],
         x=0.5 + 0.2 * (place % 3 - 1) + rng.uniform(-0.03, 0.03, n),
         y=0.5 + 0.2 * (place // 3 - 1) + rng.uniform(-0.03, 0.03, n),
-        radius=np.array(list(SIZES.values()))[rows[:, 2]] * rng.uniform(0.92, 1.08, n),
+        radius=np.array(list(SIZES.values()))[scenes[:, 0]] * rng.uniform(0.92, 1.08, n),
         tilt=rng.uniform(-0.3, 0.3, n),
         phase=rng.random(n),
         tint=rng.uniform(-0.05, 0.05, (n, 3)),

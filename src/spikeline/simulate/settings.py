@@ -58,6 +58,7 @@ class TwinSettings:
     test_images: int
     repetitions: int
     image_size: int
+    further_images: int
     subjects: Mapping[str, Subject]
     reliability: Mapping[str, float]
     reliability_spread: float

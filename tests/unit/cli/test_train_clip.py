@@ -10,11 +10,13 @@ import pytest
 import torch
 from defaults import settings as completed
 from PIL import Image
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.preprocessing import StandardScaler
 
 from spikeline.cli import train_clip as command
 from spikeline.errors import InputError
 from spikeline.simulate import clip
-from spikeline.simulate.images import design_stimuli, encode_jpeg, render
+from spikeline.simulate.images import design_further, design_stimuli, encode_jpeg, render
 
 TINY = {"image_size": 32, "epochs": 2, "batch_size": 8, "text_layers": 1, "text_width": 16}
 
@@ -82,6 +84,41 @@ def test_training_learns_which_caption_belongs_to_an_image(stimuli):
     model = clip.train_clip(images, captions, settings, progress=lambda _, x: losses.append(x))
     assert losses[-1] < 0.3 * losses[0]
     assert clip.image_to_caption(model, images, captions, settings) > 0.8
+
+
+def test_rare_words_count_more_and_words_of_every_caption_nothing():
+    # Word 0 is in both captions, 1 and 2 in one each, 3 in one beside 2.
+    words = clip._Words(torch.tensor([[0, 1, 1], [0, 2, 3]]), dim=2)
+    assert words.shares.tolist() == [[0, 1, 0, 0], [0, 0, 0.5, 0.5]]
+    torch.nn.init.zeros_(words.readout.weight)
+    words.readout.bias.data = torch.tensor([0.0, np.log(2.0), 0.0, 0.0], dtype=torch.float32)
+    # Of image 0: minus log of 2/5; of image 1: minus log of 1/5.
+    loss = words(torch.zeros(2, 2), torch.tensor([0, 1]))
+    assert loss.item() == pytest.approx(-(np.log(0.4) + np.log(0.2)) / 2)
+
+
+def test_an_encoder_that_tells_the_words_of_a_caption_holds_what_contrast_leaves_out(stimuli):
+    further = design_further(900, stimuli, seed=0)
+    train, rest = np.arange(700), np.arange(700, 900)
+    pictures = [Image.fromarray(render(further, i, 32)) for i in range(900)]
+    captions = [further.caption(i) for i in train]
+    held = []
+    for weight in (0.0, 2.0):
+        given = TINY | {"epochs": 12, "batch_size": 30, "learning_rate": 0.004}
+        settings = clip.ClipSettings(**completed("train-clip", **given, word_weight=weight))
+        images = clip.preprocess(pictures, settings)
+        model = clip.train_clip(images[train], captions, settings)
+        with torch.inference_mode():
+            embedded = StandardScaler().fit_transform(model.encode_image(images).numpy())
+        read = [
+            RidgeClassifierCV(np.logspace(-1, 3, 7))
+            .fit(embedded[train], levels[train])
+            .score(embedded[rest], levels[rest])
+            for levels in (further.colour, further.place)
+        ]
+        held.append(np.mean(read))
+    # By chance a tenth, and a ninth.
+    assert held[1] > 0.3 and held[1] > held[0] + 0.1, held
 
 
 def test_only_the_rows_of_the_token_table_that_captions_use_are_kept(stimuli):

@@ -40,6 +40,42 @@ def test_all_kinds_read_the_latents_of_the_generators_autoencoder(plan):
         assert plan.reconstructions.autoencoder(model) == "resources/autoencoders/vae"
 
 
+def test_a_model_with_a_bank_reads_everything_of_it(planned):
+    models = ["nearest", "nearest@bank=larger"]
+    plan = planned(
+        {
+            "stimuli": {
+                "larger": {"kind": "dataset", "dataset": "twin", "images": "images_all.zip"},
+                "other": {"kind": "dataset", "dataset": "twin", "images": "images_all.zip"},
+            },
+            "ablations": {
+                name: {"title": "", "models": chosen, "subjects": ["monkeyF"], "seeds": 1}
+                for name, chosen in {
+                    "banked": models, "two": [*models, "nearest@bank=other"],
+                }.items()
+            },
+        }
+    )  # fmt: skip
+    own = plan.reconstructions
+    plain, banked = (plan.config.models.canonical(name) for name in models)
+    assert own.embeddings(banked, "monkeyF") == "results/embeddings/demo_clip/larger.h5"
+    assert own.latents(banked, "monkeyF") == "results/latents/vae/larger.h5"
+    assert own.stimuli(banked, "monkeyF") == "resources/stimuli/larger.zip"
+    assert own.stimuli(plain, "monkeyF") == "resources/stimuli/pictures.zip"
+    assert "--bank" in own.file_arguments(banked, "monkeyF", 0)
+    assert "--bank" not in own.file_arguments(plain, "monkeyF", 0)
+    # What was found is drawn beside what was shown, and the bank holds both.
+    assert plan.tabulated_stimuli("ablation_banked") == "resources/stimuli/larger.zip"
+    with pytest.raises(InputError, match="look among different banks"):
+        plan.tabulated_stimuli("ablation_two")
+
+
+def test_a_bank_that_is_not_there_is_refused_by_name(plan):
+    model = plan.config.models.canonical("nearest@bank=pictues")
+    with pytest.raises(InputError, match=r"pictues.*pictures"):
+        plan.reconstructions.embeddings(model, "monkeyF")
+
+
 def test_a_fetched_pipeline_brings_its_autoencoder(plan):
     assert plan.reconstructions.autoencoder("fetched_unclip") == "resources/generators/fetched/vae"
     # A folder inside another is no output of a rule: jobs wait for the whole.

@@ -73,6 +73,26 @@ def test_a_clone_gets_and_drops_a_file(twin, clone):
     assert not (clone / name).exists()
 
 
+def test_a_twin_with_further_images_holds_them_beside_the_others_and_is_else_the_same(
+    twin, tmp_path
+):
+    folder = tmp_path / "further"
+    write_twin(folder, TwinSettings.of(settings("simulate-ventral", **SETTINGS, further_images=9)))
+    annexed = set(run("git", "annex", "find", cwd=folder).split())
+    assert annexed - set(run("git", "annex", "find", cwd=twin).split()) == {"images_all.zip"}
+    for name in ("images_THINGS.zip", "captions.tsv", "monkeyF/THINGS_normMUA.mat"):
+        assert (folder / name).read_bytes() == (twin / name).read_bytes()
+    with zipfile.ZipFile(folder / "images_all.zip") as file:
+        every = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(twin / "images_THINGS.zip") as file:
+        shown = {name: file.read(name) for name in file.namelist()}
+    assert shown.items() <= every.items() and len(every) == len(shown) + 9
+    with open(folder / "captions_all.tsv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert {f"object_images/{row['things_path']}" for row in rows} == set(every)
+    assert sum(row["split"] == "test" for row in rows) == 6
+
+
 def test_image_lists_captions_and_archive_agree(twin):
     with h5py.File(twin / "monkeyF/_logs/things_imgs.mat", "r") as file:
         listed = {}

@@ -26,6 +26,20 @@ def test_test_images_combine_factors_as_no_training_image_does(stimuli):
     assert not training & held_out
 
 
+def test_further_images_have_no_test_images_caption_and_every_level_as_often(stimuli):
+    further = images.design_further(20_000, stimuli, seed=0)
+    assert len(further) == 20_000 and not further.test.any()
+    tested = {stimuli.caption(image) for image in np.flatnonzero(stimuli.test)}
+    assert not tested & {further.caption(image) for image in range(len(further))}
+    assert all(name.startswith("further/") for name in further.name)
+    assert len(set(further.name)) == len(further)
+    for factor in FACTORS:
+        counts = np.bincount(getattr(further, factor))
+        assert counts.min() > 0.85 * counts.mean() and counts.max() < 1.15 * counts.mean()
+    again = images.design_further(20_000, stimuli, seed=0)
+    assert (again.x == further.x).all() and (again.name == further.name).all()
+
+
 def test_every_test_concept_has_twelve_training_images(stimuli):
     training = stimuli.concept[~stimuli.test].tolist()
     assert len(set(stimuli.concept[stimuli.test])) == 100

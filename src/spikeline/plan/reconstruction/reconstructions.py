@@ -61,19 +61,27 @@ class Reconstructions:
         self.check(model, subject)
         return self.decoders.responses_in(self.models.settings(model)["windows"], subject)
 
+    def stimuli_of(self, model: str, subject: str) -> str:
+        """The entry of `stimuli` that a model reads: its bank, or what the subject saw."""
+        return self._bank(model) or self.sources.stimuli_of(subject)
+
     def stimuli(self, model: str, subject: str) -> str:
-        """The images that the subject saw."""
-        return self.sources.subject_stimuli(subject)
+        """The packed images of it."""
+        return self.sources.packed(self.stimuli_of(model, subject))
 
     def embeddings(self, model: str, subject: str) -> str:
         """Embeddings of them, of the encoder that the generator is conditioned on."""
         self.check(model, subject)
-        return self.sources.embeddings(self._generator(model)["encoder"], subject)
+        encoder = self._generator(model)["encoder"]
+        return self.sources.embeddings_of(encoder, self.stimuli_of(model, subject))
 
     def latents(self, model: str, subject: str) -> str:
         """Their latents, of the generator's autoencoder."""
-        stimuli = self.sources.stimuli_of(subject)
+        stimuli = self.stimuli_of(model, subject)
         return self.generators.latents(self._generator(model)["autoencoder"], stimuli)
+
+    def _bank(self, model: str) -> str | None:
+        return self.models.settings(model).get("bank")
 
     def generator(self, model: str) -> Files:
         """The pipeline that draws; none for kinds that do not."""
@@ -179,6 +187,7 @@ class Reconstructions:
             *flag("--autoencoder", self.autoencoder(model)),
             *flag("--decoder", self.decoder(model, subject, seed)),
             *flag("--ip-adapter", self._ip_adapter_file(model)),
+            *(["--bank"] if self._bank(model) else []),
         ]
 
     def choosing_arguments(self, model: str, subject: str, seed: str | int) -> list[str]:
