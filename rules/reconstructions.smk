@@ -144,7 +144,7 @@ rule score_reconstructions:
     """Score the reconstructions of all seeds, next to those from other responses."""
     input:
         reconstructions=asks(PLAN.reconstructions.files),
-        stimuli=asks(PLAN.reconstructions.stimuli),
+        stimuli=asks(PLAN.sources.subject_stimuli),
         extractors=asks(PLAN.extractors.weights),
         factors=asks(PLAN.extractors.factors),
     output:

@@ -28,11 +28,10 @@ series that happen to look uncorrelated, and those are the ones whose intervals 
 Fewer than LEAST pieces make no interval. What this covers: benchmarks/coverage.py.
 
 Where a few lively pieces decide both sums, the errors are skewed: a score that came out low seems
-known well. With `skewed` the multiplier t of s becomes, away from zero on the side of the skew and
-towards it on the other (Hall 1992, J. R. Statist. Soc. B 54:221, T3), with the skewness g of the
-e_i,
+known well. With `skewed` the interval is R - f(t) s .. R - f(-t) s (Hall 1992, J. R. Statist. Soc.
+B 54:221, T3), with the skewness g of the e_i and
 
-    (3 / k) ((1 + k (t - k / 6))^(1/3) - 1),     k = g / sqrt(n)
+    f(t) = (3 / k) ((1 + k (t - k / 6))^(1/3) - 1),     k = g / sqrt(n)
 """
 
 from __future__ import annotations

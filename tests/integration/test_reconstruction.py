@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import zipfile
 
 import h5py
 import numpy as np
@@ -29,7 +30,7 @@ def drawn(finished):
     return finished
 
 
-def by_hand(workspace, output, **changed):
+def by_hand(workspace, output, *more, **changed):
     """`spikeline reconstruct` of the table's first row, some of its files replaced."""
     given = {
         "reconstructor": "results/reconstructors/unclip/monkeyF/seed0.safetensors",
@@ -43,7 +44,7 @@ def by_hand(workspace, output, **changed):
         "output": output,
     } | changed
     arguments = [part for key, value in given.items() for part in (f"--{key}", value)]
-    return workspace.spikeline("reconstruct", *arguments)
+    return workspace.spikeline("reconstruct", *arguments, *more)
 
 
 def refused(done, *words):
@@ -84,6 +85,36 @@ def test_an_image_is_looked_for_among_all_of_a_bank_but_the_test_images(drawn):
     assert list(own.images) == list(banked.images)
     assert not tested & found and not any(name.startswith("further/") for name in own.retrieved)
     assert any(name.startswith("further/") for name in found)
+
+
+def test_a_bank_without_what_was_shown_and_a_picture_of_two_names(drawn, tmp_path):
+    given = {
+        "reconstructor": "results/reconstructors/nearest@bank=bank/monkeyF/seed0.safetensors",
+        "embeddings": "results/embeddings/demo_clip/bank.h5",
+        "latents": "results/latents/vae/bank.h5",
+    }
+    banked = reconstructions.read(
+        drawn / "results/reconstructions/nearest@bank=bank/monkeyF/seed0.h5"
+    )
+    with zipfile.ZipFile(drawn / "resources/stimuli/bank.zip") as packed:
+        every = {name: packed.read(name) for name in packed.namelist()}
+    # The picture that was found for the first image has the bytes of a test image, too.
+    every[banked.retrieved[0]] = every[banked.images[1]]
+    pack(tmp_path / "twice.zip", every)
+    options = ["--bank", "--autoencoder", "resources/autoencoders/vae"]
+    done = by_hand(drawn, tmp_path / "x.h5", *options, **given, stimuli=tmp_path / "twice.zip")
+    assert done.returncode == 0, done.stderr
+    assert banked.retrieved[0] not in reconstructions.read(tmp_path / "x.h5").retrieved
+    del every[banked.images[0]]
+    pack(tmp_path / "lacking.zip", every)
+    done = by_hand(drawn, tmp_path / "y.h5", *options, **given, stimuli=tmp_path / "lacking.zip")
+    refused(done, "lacking.zip", "lacks 1 images that were shown", str(banked.images[0]))
+
+
+def pack(path, images):
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, content in images.items():
+            packed.writestr(name, content)
 
 
 def test_the_ceiling_of_the_autoencoder_is_its_own_round_trip(drawn):

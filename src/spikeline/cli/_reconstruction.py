@@ -18,6 +18,7 @@ from spikeline.bridge.reconstruction.decoding import Shown
 from spikeline.bridge.reconstruction.reconstructor import Reconstructor
 from spikeline.cli import _decoder_facts
 from spikeline.errors import InputError
+from spikeline.sources import stimuli
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,12 +67,25 @@ class Images:
             self.encoded.rows_of(names, self.options.latents),
         )
 
+    def check_bank(self, shown: np.ndarray) -> None:
+        """Raise InputError where a bank lacks images that were shown."""
+        known = stimuli.names(self.options.stimuli).astype(str) if self.options.bank else shown
+        missing = np.setdiff1d(shown.astype(str), known.astype(str))
+        if len(missing):
+            raise InputError(
+                f"{self.options.stimuli}: lacks {len(missing)} images that were shown, "
+                f"{missing[0]!r} among them; a bank holds these and further ones"
+            )
+
     def looked_among(self, training: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         """Names of the images among which one is looked for: those that train or, with `--bank`,
-        all that there are but the `hidden` ones."""
+        all that there are but the `hidden` ones, whatever else these are called."""
         if not self.options.bank:
             return training
-        return np.setdiff1d(self.embedded.images.astype(str), hidden.astype(str)).astype(object)
+        names = stimuli.names(self.options.stimuli).astype(str)
+        first = stimuli.first_names(self.options.stimuli).astype(str)
+        # A picture may lie there under a second name.
+        return names[~np.isin(first, first[np.isin(names, hidden.astype(str))])].astype(object)
 
 
 def read_decoder(path: str | None, options: argparse.Namespace, images: Images) -> Decoder | None:

@@ -39,7 +39,7 @@ class Training:
     images: _reconstruction.Images
     decoder: Decoder | None
     settings: dict
-    gallery: int
+    test: np.ndarray
 
     @classmethod
     def read(cls, options: argparse.Namespace, settings: dict) -> Training:
@@ -49,13 +49,19 @@ class Training:
         """
         recorded = responses.read(options.responses)
         images = _reconstruction.Images.read(options)
+        images.check_bank(recorded.images)
         decoder = _reconstruction.read_decoder(options.decoder, options, images)
         test = recorded.split(options.seed)
         rows = training_rows_of(settings, test, recorded.images, recorded.categories, options.seed)
         values = recorded.values[rows]
         if settings["shuffle_responses"]:
             values = values[np.random.default_rng(options.seed).permutation(len(values))]
-        return cls(recorded, rows, values, images, decoder, settings, int(test.sum()))
+        return cls(recorded, rows, values, images, decoder, settings, test)
+
+    @property
+    def gallery(self) -> int:
+        """How many test images there are."""
+        return int(self.test.sum())
 
     @property
     def names(self) -> np.ndarray:
@@ -67,9 +73,7 @@ class Training:
 
     def hidden(self, left: np.ndarray) -> np.ndarray:
         """Names of the test images, and of those of validation rows."""
-        tested = np.ones(len(self.recorded.images), bool)
-        tested[self.rows] = False
-        return np.concatenate([self.recorded.images[tested], self.names[left]])
+        return np.concatenate([self.recorded.images[self.test], self.names[left]])
 
     def seen_by(self, decoder: Decoder, seed: int) -> np.ndarray:
         """(training rows,) bool: those that a decoder was trained on."""
@@ -112,7 +116,9 @@ def save(
         getattr(options, "choosing_decoder", None),
     )
     inputs = [path for path in used if path]
-    record = provenance.describe(module, training.settings, inputs, seed=options.seed)
+    record = provenance.describe(
+        module, training.settings, inputs, seed=options.seed, bank=options.bank
+    )
     images = training.images
     metadata = {"encoder": images.embedded.encoder, "autoencoder": images.encoded.autoencoder}
     replace(fitted, choices=choices, metadata=metadata).save(options.output, record)

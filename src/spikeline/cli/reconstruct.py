@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> None:
     recorded = responses.read(options.responses)
     images = _reconstruction.Images.read(options)
     _reconstruction.check_fitted(fitted, images, options)
+    images.check_bank(recorded.images)
     decoder = _reconstruction.read_decoder(options.decoder, options, images)
     test = recorded.split(options.seed)
     names = recorded.images[test]
@@ -89,9 +90,9 @@ def run(options: argparse.Namespace) -> None:
         options.adapter,
     )  # fmt: skip
     record = provenance.describe(
-        __name__, settings, [path for path in used if path], seed=options.seed
+        __name__, settings, [path for path in used if path], seed=options.seed, bank=options.bank
     )
-    described = {**own, **fitted.choices, "seed": options.seed}
+    described = {**own, **fitted.choices, "seed": options.seed, "bank": options.bank}
     generator = options.generator or options.autoencoder or ""
     reconstructions.write(
         options.output,

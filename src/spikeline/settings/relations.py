@@ -169,6 +169,12 @@ def _parts_leave_a_test(split: Mapping[str, Any]) -> Broken:
 # --- models of the Bridge -------------------------------------------------------------------------
 
 
+def _a_bank_holds_all_concepts(bank: str | None, drop_test_concepts: bool) -> Broken:
+    if bank is not None and drop_test_concepts:
+        return "bank", f"{bank!r} may show concepts of the test; leave out one of the two settings"
+    return None
+
+
 def _a_kernel_on_one_side(encoding_kernels: Sequence[str], decoding_kernels: Sequence[str]):
     sides = {"encoding_kernels": encoding_kernels, "decoding_kernels": decoding_kernels}
     for key, kernels in sides.items():
@@ -341,6 +347,8 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ("sessions", "arrays"): _SESSION,
     ("session_tables", "ibl"): _SESSION,
     ("session_tables", "arrays"): _SESSION,
+    ("models", "retrieval"): (_a_bank_holds_all_concepts,),
+    ("models", "img2img"): (_a_bank_holds_all_concepts,),
     ("models", "ridge"): _DECODER,
     ("models", "auto"): _DECODER,
     ("models", "bayesian"): (*_DECODER, _a_kernel_on_one_side),

@@ -70,6 +70,11 @@ def test_a_model_with_a_bank_reads_everything_of_it(planned):
         plan.tabulated_stimuli("ablation_two")
 
 
+def test_a_bank_does_not_bring_back_concepts_that_were_left_out(plan):
+    with pytest.raises(InputError, match=r"bank: 'pictures' may show concepts of the test"):
+        plan.config.models.canonical("nearest@bank=pictures@drop_test_concepts=true")
+
+
 def test_a_bank_that_is_not_there_is_refused_by_name(plan):
     model = plan.config.models.canonical("nearest@bank=pictues")
     with pytest.raises(InputError, match=r"pictues.*pictures"):

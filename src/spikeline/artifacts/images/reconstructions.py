@@ -37,7 +37,7 @@ CONTRACT = Contract(
             "low_level", "uint8", ("images", "height", "width", 3),
             "the decoded latent alone, RGB",
         ),
-        Field("retrieved", "str", ("images",), "the training image nearest; empty if none"),
+        Field("retrieved", "str", ("images",), "the image that was found; empty if none"),
     ),
     attributes=(
         Field("settings", "str", (), "JSON: how they were made"),

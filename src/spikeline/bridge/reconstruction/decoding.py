@@ -18,7 +18,7 @@ from spikeline.bridge.reconstruction.standardising import Moments
 from spikeline.bridge.targets import unit_rows
 
 RESPONSES, IMAGE, MEAN, RANDOM = "responses", "image", "mean", "random"
-# Kinds that predict the embedding, that predict latents, and that look for a training image.
+# Kinds that predict the embedding, that predict latents, and that look for an image.
 EMBEDDING_KINDS = ("unclip", "img2img", "ip_adapter", "adapter", "retrieval")
 LATENTS_KINDS = ("unclip", "img2img", "ip_adapter", "adapter", "low_level")
 RETRIEVING_KINDS = ("img2img", "retrieval")
@@ -27,7 +27,7 @@ DRAWING_KINDS = ("unclip", "img2img", "ip_adapter", "adapter")
 
 @dataclass(frozen=True)
 class Shown:
-    """Arrays of the images that were shown, or of training images.
+    """Arrays of the images that were shown, or of those among which a kind may look.
 
     Attributes:
         embeddings: (n, dim); latents: (n, channels, height, width).
@@ -54,7 +54,7 @@ class Found:
 
     Attributes:
         values: {target: (n, values)}, flat.
-        retrieved: (n,) row of the training image that was found, of kinds that look for one.
+        retrieved: (n,) row of the image that was found, of kinds that look for one.
     """
 
     values: Mapping[str, np.ndarray]
@@ -76,7 +76,7 @@ def decode(
         source: `responses`, `image`, `mean` or `random`.
         responses: (n, columns of the file).
         shown: the images that evoked them; read where `source` is `image`, and never else.
-        seen: the training images, among which a kind may look.
+        seen: the images among which a kind may look: those that train, or a bank.
         decoder: of the house, which predicts the embedding and looks for training images in place
             of a regression.
         seed: of the random draws.
@@ -137,4 +137,5 @@ def starts_of(
         starts = found.values[LATENTS].reshape(-1, *reconstructor.latent_shape)
     else:
         return None
-    return (weight * starts + (1 - weight) * seen.latents.mean(0)).astype(np.float32)
+    mean = reconstructor.predictions[LATENTS].targets.mean.reshape(reconstructor.latent_shape)
+    return (weight * starts + (1 - weight) * mean).astype(np.float32)

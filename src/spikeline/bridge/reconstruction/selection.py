@@ -41,7 +41,7 @@ def choose(
         conditions: what the pipeline is told of the validation images.
         reconstructor: fitted without them; its settings list the candidates.
         found: what it decoded of their responses.
-        shown, seen: validation and other training images.
+        shown, seen: validation images, and those among which a kind may look.
         pixels: the validation images (n, height, width, 3) uint8, at the size that is drawn.
         judge: the encoder of the embeddings; None compares pixels alone.
         seed: of the sampler.

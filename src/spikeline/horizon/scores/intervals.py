@@ -116,7 +116,7 @@ def difference(one: Series, reference: Series, where: str) -> Series:
             f"{where}: its forecasts and those of the reference are of other windows; "
             "delete both and rerun"
         )
-    return Series(one.above - reference.above, one.below, one.bins, one.step_s)
+    return replace(one, above=one.above - reference.above)
 
 
 def pooled(series: Sequence[Series], by_session: bool = False) -> Estimate:
