@@ -44,17 +44,18 @@ rule train_clip:
         "logs/train_clip/{encoder}.tsv"
     wildcard_constraints:
         encoder=PLAN.named("encoders", "demo_clip"),
-    threads: 4
+    threads: asks(lambda encoder: PLAN.generators.threads("encoders", encoder))
     resources:
-        gpu=1,
+        gpu=asks(lambda encoder: PLAN.generators.gpu("encoders", encoder)),
         mem=scaled(4),
         runtime=minutes(20),
     params:
+        device=asks(lambda encoder: PLAN.generators.device_arguments("encoders", encoder)),
         settings=asks(PLAN.sources.clip_settings),
         code=code("train-clip"),
     shell:
         "spikeline train-clip --images {input.stimuli:q} --captions {input.captions:q}"
-        " --settings {params.settings:q} --output {output:q} 2> {log:q}"
+        " {params.device:q} --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 
 rule embed:
