@@ -69,7 +69,9 @@ class Images:
 
     def check_bank(self, shown: np.ndarray) -> None:
         """Raise InputError where a bank lacks images that were shown."""
-        known = stimuli.names(self.options.stimuli).astype(str) if self.options.bank else shown
+        if not self.options.bank:
+            return
+        known = stimuli.names(self.options.stimuli)
         missing = np.setdiff1d(shown.astype(str), known.astype(str))
         if len(missing):
             raise InputError(

@@ -77,8 +77,8 @@ def decode(
         responses: (n, columns of the file).
         shown: the images that evoked them; read where `source` is `image`, and never else.
         seen: the images among which a kind may look: those that train, or a bank.
-        decoder: of the house, which predicts the embedding and looks for training images in place
-            of a regression.
+        decoder: of the house, which predicts the embedding and looks for images in place of a
+            regression.
         seed: of the random draws.
 
     Raises:
