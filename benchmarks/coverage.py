@@ -1,6 +1,7 @@
 """How often a table's intervals hold the score of an endless recording, on the behaving twin.
 
-    python benchmarks/coverage.py [--hours 48] [--units 30] [--seed 0] [--slow 0.3] [--slow-s 10]
+    python benchmarks/coverage.py [--hours 48] [--units 30] [--sessions 80] [--seed 0] [--slow 0.3]
+        [--slow-s 10]
 
 The twin runs for hours; two fixed forecasters, a running mean and a log-linear one of two traces,
 are scored on many disjoint tests of an hour's part, unbroken or in blocks as an interleaved split
@@ -12,7 +13,9 @@ Beside them stands the percentile bootstrap of pieces of 5 s that tables had bef
 several sessions, each of other units, are pooled. With --slow a further latent of --slow-s seconds
 moves all log rates by that standard deviation.
 
-The goal is a coverage of .92 or more at a nominal .95 wherever an interval is given.
+The goal is a coverage of .92 or more at a nominal .95 wherever an interval is given. What was
+simulated tells a coverage to within its standard error, the column se; pooled sessions overlap, so
+that counts only as many tests as there are sessions for.
 """
 
 from __future__ import annotations
@@ -142,11 +145,20 @@ def holds(low: float | None, high: float | None, truth: float) -> float:
     return np.nan if low is None or high is None else float(low <= truth <= high)
 
 
-def line(name: str, statistic: str, found: np.ndarray) -> str:
-    """`found` is (tests, 4): pieces, their seconds, whether the new and the old interval hold."""
+def line(name: str, statistic: str, found: np.ndarray, independent: int | None = None) -> str:
+    """A row of what is printed.
+
+    Args:
+        found: (tests, 4) pieces, their seconds, whether the new and the old interval hold.
+        independent: tests that share no recording; all of them by default.
+    """
     pieces, seconds, new, old = found.T
     given = np.isfinite(new)
-    coverage = f"{new[given].mean():8.3f}" if given.any() else f"{'-':>8}"
+    coverage = f"{'-':>8}{'-':>7}"
+    if given.any():
+        held = new[given].mean()
+        error = np.sqrt(held * (1 - held) / (given.mean() * (independent or len(found))))
+        coverage = f"{held:8.3f}{error:7.3f}"
     before = f"{np.nanmean(old):8.3f}" if np.isfinite(old).any() else f"{'-':>8}"
     return (
         f"{name:<12}{statistic:<26}{len(found):>6}{pieces.mean():>8.1f}{seconds.mean():>9.1f}"
@@ -173,7 +185,7 @@ def main() -> None:
 
     print(f"Coverage of nominal .95; slow latent {slow[0]:g} of {slow[1]:g} s; {HORIZON_MS} ms")
     head = f"{'test':<12}{'statistic':<26}{'tests':>6}{'pieces':>8}{'piece_s':>9}{'given':>7}"
-    print(f"{head}{'holds':>8}{'before':>8}", flush=True)
+    print(f"{head}{'holds':>8}{'se':>7}{'before':>8}", flush=True)
     units = drawn()
     found: dict[str, list[list[intervals.Series]]] = {name: [] for name in LAYOUTS}
     whole: list[list[intervals.Series]] = []
@@ -214,7 +226,8 @@ def main() -> None:
                 chosen = [every[k] for k in rng.choice(len(every), size, replace=False)]
                 new = intervals.pooled(chosen, by_session)
                 rows.append([new.pieces, new.piece_s, holds(new.low, new.high, truth), np.nan])
-            print(line(f"{size} sessions", statistic, np.array(rows)), flush=True)
+            alone = options.sessions // size
+            print(line(f"{size} sessions", statistic, np.array(rows), alone), flush=True)
 
 
 if __name__ == "__main__":
