@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import correlation as correlation_distance
 from skimage.color import rgb2gray
-from skimage.metrics import structural_similarity as oracle_ssim
+from torchmetrics.functional.image import structural_similarity_index_measure
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from spikeline.bridge.reconstruction.scores import measures as scores
@@ -40,19 +40,16 @@ def test_a_constant_image_correlates_with_nothing(pairs):
     np.testing.assert_array_equal(scores.pixel_correlation(grey, grey), 0)
 
 
-def test_structural_similarity_is_that_of_the_published_evaluations(pairs):
-    """scikit-image with the arguments of MindEye's code."""
-    expected = [
-        oracle_ssim(
-            rgb2gray(made),
-            rgb2gray(shown),
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            data_range=1.0,
+def test_structural_similarity_is_that_of_torchmetrics_within_the_border(pairs):
+    """With MindEye's window; torchmetrics pads, and the published code leaves the border out."""
+    border = scores.SSIM_WINDOW // 2
+    expected = []
+    for shown, made in zip(*pairs, strict=True):
+        grey = [torch.from_numpy(rgb2gray(image))[None, None] for image in (made, shown)]
+        _, whole = structural_similarity_index_measure(
+            *grey, data_range=1.0, sigma=1.5, kernel_size=scores.SSIM_WINDOW, return_full_image=True
         )
-        for shown, made in zip(*pairs, strict=True)
-    ]
+        expected.append(float(whole[..., border:-border, border:-border].mean()))
     found = scores.structural_similarity(*pairs)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found[0] > 0.9 > found[-1]
