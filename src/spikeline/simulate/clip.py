@@ -14,6 +14,8 @@ from PIL import Image
 from safetensors.torch import save
 from torch.nn import functional
 
+from spikeline.bridge.images import what_and_where
+from spikeline.errors import InputError
 from spikeline.training.device import mixed_precision
 
 _CPU = torch.device("cpu")
@@ -27,6 +29,7 @@ class ClipSettings:
     seed: int
     image_size: int
     embed_dim: int
+    vision: str
     vision_width: int
     text_width: int
     text_layers: int
@@ -40,16 +43,15 @@ class ClipSettings:
 
 
 def open_clip_config(settings: ClipSettings) -> dict[str, Any]:
-    """Content of open_clip_config.json: the model and the preprocessing of its images."""
+    """Content of open_clip_config.json: the model and the preprocessing of its images.
+
+    Raises:
+        InputError: `vision_width` is no width of the image tower `vision`.
+    """
     return {
         "model_cfg": {
             "embed_dim": settings.embed_dim,
-            "vision_cfg": {
-                "image_size": settings.image_size,
-                "layers": [1, 1, 1, 1],
-                "width": settings.vision_width,
-                "head_width": 64,
-            },
+            "vision_cfg": {"image_size": settings.image_size, **_image_tower(settings)},
             "text_cfg": {
                 "context_length": settings.context_length,
                 "vocab_size": 49408,
@@ -65,6 +67,24 @@ def open_clip_config(settings: ClipSettings) -> dict[str, Any]:
             "interpolation": "bicubic",
             "resize_mode": "shortest",
         },
+    }
+
+
+def _image_tower(settings: ClipSettings) -> dict[str, Any]:
+    width = settings.vision_width
+    if settings.vision == "residual":
+        return {"layers": [1, 1, 1, 1], "width": width, "head_width": 64}
+    if width not in what_and_where.WIDTHS:
+        raise InputError(
+            f"vision_width: {width} channels, but vision {settings.vision} has at most "
+            f"{what_and_where.WIDTHS[-1]}"
+        )
+    # Without a pooling or a projection of open_clip's: the network ends in the embedding.
+    return {
+        "timm_model_name": what_and_where.name_of(width),
+        "timm_model_pretrained": False,
+        "timm_pool": "",
+        "timm_proj": "",
     }
 
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from spikeline.simulate.images import (
     design_further,
     design_stimuli,
     encode_jpeg,
+    render,
     render_all,
 )
 from spikeline.simulate.matlab import write_matlab
@@ -94,13 +95,16 @@ def write_twin(
     _write_images(folder, stimuli, images)
     if settings.further_images:
         further = design_further(settings.further_images, stimuli, settings.seed)
-        every = [(stimuli, images), (further, render_all(further, settings.image_size))]
+        # One after the other: so many images are not held at once.
+        drawn = (render(further, image, settings.image_size) for image in range(len(further)))
+        every = [(stimuli, images), (further, drawn)]
         _write_archive(folder / "images_all.zip", every)
         _write_captions(folder / "captions_all.tsv", [stimuli, further])
 
-    progress("filtering images")
-    small = filters.shrink(images, FILTER_SIZE)
-    maps = V4Maps(small)
+    if settings.subjects:
+        progress("filtering images")
+        small = filters.shrink(images, FILTER_SIZE)
+        maps = V4Maps(small)
     for number, (name, subject) in enumerate(settings.subjects.items()):
         progress(f"recording {name}")
         rng = np.random.default_rng([settings.seed, 2, number])
@@ -126,7 +130,7 @@ def _write_images(folder: Path, stimuli: Stimuli, images: np.ndarray) -> None:
     (folder / "factors.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _write_archive(path: Path, sets: Sequence[tuple[Stimuli, np.ndarray]]) -> None:
+def _write_archive(path: Path, sets: Sequence[tuple[Stimuli, Iterable[np.ndarray]]]) -> None:
     """A zip of JPEG files in object_images/."""
     with zipfile.ZipFile(path, "w") as archive:
         for stimuli, images in sets:

@@ -16,7 +16,7 @@ from spikeline.simulate.clip import ClipSettings, open_clip_config, save_clip
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    settings = ClipSettings(0, 32, 16, 8, 16, 1, 10, 1, 8, 1e-3, 0.0, 0, 0.0)
+    settings = ClipSettings(0, 32, 16, "residual", 8, 16, 1, 10, 1, 8, 1e-3, 0.0, 0, 0.0)
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("clip")
     save_clip(open_clip.CLIP(**open_clip_config(settings)["model_cfg"]), settings, folder)

@@ -47,8 +47,9 @@ def run(folder, settings=TINY, output="model"):
     return folder / output
 
 
-def test_the_saved_model_is_the_trained_model_in_open_clips_hands(tmp_path, stimuli):
-    settings = clip.ClipSettings(**completed("train-clip", **TINY))
+@pytest.mark.parametrize("vision", ["residual", "what_and_where"])
+def test_the_saved_model_is_the_trained_model_in_open_clips_hands(tmp_path, stimuli, vision):
+    settings = clip.ClipSettings(**completed("train-clip", **TINY, vision=vision))
     pictures = [Image.fromarray(render(stimuli, i, 48)) for i in range(8)]
     captions = [stimuli.caption(i) for i in range(8)]
     images = clip.preprocess(pictures, settings)
@@ -61,6 +62,14 @@ def test_the_saved_model_is_the_trained_model_in_open_clips_hands(tmp_path, stim
     with torch.inference_mode():
         assert torch.equal(loaded.encode_image(images), model.encode_image(images))
         assert torch.equal(loaded.encode_text(tokens), model.encode_text(tokens))
+
+
+def test_an_image_tower_has_no_more_channels_than_its_names():
+    settings = clip.ClipSettings(
+        **completed("train-clip", vision="what_and_where", vision_width=128)
+    )
+    with pytest.raises(InputError, match="128 channels, but vision what_and_where has at most 64"):
+        clip.open_clip_config(settings)
 
 
 def test_the_command_is_deterministic_and_leaves_provenance(inputs, caplog):

@@ -93,6 +93,15 @@ def test_a_twin_with_further_images_holds_them_beside_the_others_and_is_else_the
     assert sum(row["split"] == "test" for row in rows) == 6
 
 
+def test_a_twin_without_monkeys_is_images_alone(twin, tmp_path):
+    write_twin(
+        tmp_path, TwinSettings.of(settings("simulate-ventral", **SETTINGS | {"subjects": {}}))
+    )
+    assert run("git", "annex", "find", cwd=tmp_path).split() == ["images_THINGS.zip"]
+    for name in ("images_THINGS.zip", "captions.tsv", "factors.tsv"):
+        assert (tmp_path / name).read_bytes() == (twin / name).read_bytes()
+
+
 def test_image_lists_captions_and_archive_agree(twin):
     with h5py.File(twin / "monkeyF/_logs/things_imgs.mat", "r") as file:
         listed = {}

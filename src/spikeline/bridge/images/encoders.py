@@ -93,6 +93,9 @@ def _open_clip(
 ) -> tuple[torch.nn.Module, Preprocess]:
     import open_clip
 
+    # A CLIP that was trained here may stand on this network, which open_clip finds by its name.
+    import spikeline.bridge.images.what_and_where  # noqa: F401
+
     model_name = f"local-dir:{weights}" if weights else settings["model"]
     remote = ":" in model_name
     if not remote and model_name not in open_clip.list_models():

@@ -25,7 +25,7 @@ CAPTIONS = [
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     """(folder, model) of a tiny CLIP with random weights."""
-    settings = ClipSettings(0, 32, 16, 8, 32, 2, 12, 1, 8, 1e-3, 0.0, 0, 0.0)
+    settings = ClipSettings(0, 32, 16, "residual", 8, 32, 2, 12, 1, 8, 1e-3, 0.0, 0, 0.0)
     torch.manual_seed(1)
     model = open_clip.CLIP(**open_clip_config(settings)["model_cfg"]).eval()
     with torch.no_grad():  # norms and biases begin as ones and zeros, which would hide a mistake

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +19,16 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikeline.bridge.images.what_and_where import WhatAndWhere
 from spikeline.errors import InputError
 
 EARLY, LATE = FEATURES = ("classifier_early", "classifier_late")
 _DESCRIPTION, _WEIGHTS = "classifier.json", "classifier.safetensors"
 _BATCH = 256
-# Channels of the last map whose places are kept apart.
-_WHERE = 8
 
 
 class FactorClassifier(nn.Module):
-    """Four convolutions of stride 2, one hidden layer, one linear readout for each factor.
+    """One linear readout for each factor, of a network that says what is there and where.
 
     Shape:
         images: (n, 3, size, size) in -1..1 -> list of (n, levels) logits, one for each factor.
@@ -40,40 +38,21 @@ class FactorClassifier(nn.Module):
         """
         Args:
             size: side of its images, pixels, a multiple of 16.
-            width: channels of the first convolution; each further one has twice as many.
-            hidden: units of the hidden layer.
+            width, hidden: of `WhatAndWhere`.
             levels: of each factor.
         """
         super().__init__()
         self.size = size
-        channels = [3, *(width * 2**k for k in range(4))]
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-                nn.Conv2d(after, after, 3, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-            )
-            for before, after in pairwise(channels)
-        )
-        # What is there, wherever it is; and a few channels that tell where.
-        self.where = nn.Conv2d(channels[-1], _WHERE, 1)
-        self.hidden = nn.Linear(channels[-1] + _WHERE * (size // 16) ** 2, hidden)
+        self.network = WhatAndWhere(width, hidden)
         self.readouts = nn.ModuleList(nn.Linear(hidden, count) for count in levels)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(early, late): the second stage's map, flattened, and the hidden layer."""
-        values, early = images, images
-        for number, stage in enumerate(self.stages):
-            values = stage(values)
-            early = values if number == 1 else early
-        seen = torch.cat([values.amax((2, 3)), self.where(values).flatten(1)], 1)
-        return early.flatten(1), functional.relu(self.hidden(seen))
+        maps = self.network.maps(images)
+        return maps[1].flatten(1), self.network.read(maps[-1])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        _, late = self.features(images)
+        late = self.network(images)
         return [readout(late) for readout in self.readouts]
 
 
