@@ -44,13 +44,14 @@ rule train_clip:
         "logs/train_clip/{encoder}.tsv"
     wildcard_constraints:
         encoder=PLAN.named("encoders", "demo_clip"),
-    threads: asks(lambda encoder: PLAN.generators.threads("encoders", encoder))
+    priority: LONG
+    threads: asks(lambda encoder: PLAN.devices.threads_of("encoders", encoder))
     resources:
-        gpu=asks(lambda encoder: PLAN.generators.gpu("encoders", encoder)),
+        gpu=asks(lambda encoder: PLAN.devices.gpu_of("encoders", encoder)),
         mem=scaled(4),
         runtime=minutes(20),
     params:
-        device=asks(lambda encoder: PLAN.generators.device_arguments("encoders", encoder)),
+        device=asks(lambda encoder: PLAN.devices.arguments_of("encoders", encoder)),
         settings=asks(PLAN.sources.clip_settings),
         code=code("train-clip"),
     shell:
@@ -71,19 +72,21 @@ rule embed:
     wildcard_constraints:
         encoder=PLAN.named_else("encoders", "precomputed"),
     cache: "omit-software"
-    threads: 4
+    priority: BEFORE_LONG
+    threads: asks(lambda encoder: PLAN.devices.threads_of("encoders", encoder, beside=4))
     resources:
-        gpu=1,
+        gpu=asks(lambda encoder: PLAN.devices.gpu_of("encoders", encoder)),
         mem=scaled(8),
         runtime=minutes(60),
     params:
         encoder="{encoder}",
+        device=asks(lambda encoder: PLAN.devices.arguments_of("encoders", encoder)),
         settings=asks(lambda encoder: PLAN.sources.settings("embed", "encoders", encoder)),
         weights=asks(PLAN.sources.weights_arguments),
         code=code("embed"),
     shell:
         "spikeline embed --stimuli {input.stimuli:q} {params.weights:q}"
-        " --encoder {params.encoder:q} --settings {params.settings:q}"
+        " {params.device:q} --encoder {params.encoder:q} --settings {params.settings:q}"
         " --output {output:q} 2> {log:q}"
 
 

@@ -28,16 +28,15 @@ rule train_autoencoder:
         "logs/train_autoencoder/{autoencoder}.tsv"
     wildcard_constraints:
         autoencoder=PLAN.named("autoencoders", "trained"),
-    threads: asks(lambda autoencoder: PLAN.generators.threads("autoencoders", autoencoder))
+    priority: LONG
+    threads: asks(lambda autoencoder: PLAN.devices.threads_of("autoencoders", autoencoder))
     resources:
-        gpu=asks(lambda autoencoder: PLAN.generators.gpu("autoencoders", autoencoder)),
+        gpu=asks(lambda autoencoder: PLAN.devices.gpu_of("autoencoders", autoencoder)),
         mem=scaled(4),
         runtime=minutes(60),
         state_interval_s=20,
     params:
-        device=asks(
-            lambda autoencoder: PLAN.generators.device_arguments("autoencoders", autoencoder)
-        ),
+        device=asks(lambda autoencoder: PLAN.devices.arguments_of("autoencoders", autoencoder)),
         settings=asks(PLAN.generators.autoencoder_settings),
         code=code("train-autoencoder"),
     shell:
@@ -59,17 +58,19 @@ rule encode_latents:
     wildcard_constraints:
         autoencoder=ENTRY_NAME,
     cache: "omit-software"
-    threads: 2
+    priority: BEFORE_LONG
+    threads: asks(lambda autoencoder: PLAN.devices.threads_of("autoencoders", autoencoder))
     resources:
-        gpu=1,
+        gpu=asks(lambda autoencoder: PLAN.devices.gpu_of("autoencoders", autoencoder)),
         mem=scaled(8),
         runtime=minutes(120),
     params:
         autoencoder=asks(PLAN.generators.latents_arguments),
+        device=asks(lambda autoencoder: PLAN.devices.arguments_of("autoencoders", autoencoder)),
         code=code("encode-latents"),
     shell:
         "spikeline encode-latents --stimuli {input.stimuli:q} {params.autoencoder:q}"
-        " --output {output:q} 2> {log:q}"
+        " {params.device:q} --output {output:q} 2> {log:q}"
 
 
 rule train_generator:
@@ -85,14 +86,15 @@ rule train_generator:
         "logs/train_generator/{generator}.tsv"
     wildcard_constraints:
         generator=PLAN.named("generators", "trained"),
-    threads: asks(lambda generator: PLAN.generators.threads("generators", generator))
+    priority: LONG
+    threads: asks(lambda generator: PLAN.devices.threads_of("generators", generator))
     resources:
-        gpu=asks(lambda generator: PLAN.generators.gpu("generators", generator)),
+        gpu=asks(lambda generator: PLAN.devices.gpu_of("generators", generator)),
         mem=scaled(4),
         runtime=minutes(60),
         state_interval_s=20,
     params:
-        device=asks(lambda generator: PLAN.generators.device_arguments("generators", generator)),
+        device=asks(lambda generator: PLAN.devices.arguments_of("generators", generator)),
         settings=asks(PLAN.generators.generator_settings),
         files=asks(PLAN.generators.training_arguments),
         code=code("train-generator"),
@@ -132,16 +134,18 @@ rule encode_prompts:
         "logs/encode_prompts/{generator}/{stimuli}.log",
     wildcard_constraints:
         generator=ENTRY_NAME,
-    threads: 2
+    priority: BEFORE_LONG
+    threads: asks(lambda generator: PLAN.devices.threads_of("generators", generator))
     resources:
-        gpu=1,
+        gpu=asks(lambda generator: PLAN.devices.gpu_of("generators", generator)),
         mem=scaled(8),
         runtime=minutes(60),
     params:
         files=asks(PLAN.generators.prompt_arguments),
+        device=asks(lambda generator: PLAN.devices.arguments_of("generators", generator)),
         code=code("encode-prompts"),
     shell:
-        "spikeline encode-prompts {params.files:q} --output {output:q} 2> {log:q}"
+        "spikeline encode-prompts {params.files:q} {params.device:q} --output {output:q} 2> {log:q}"
 
 
 rule train_ip_adapter:
@@ -157,14 +161,15 @@ rule train_ip_adapter:
         "logs/train_ip_adapter/{generator}.tsv"
     wildcard_constraints:
         generator=PLAN.named("generators", "trained"),
-    threads: asks(lambda generator: PLAN.generators.threads("generators", generator))
+    priority: LONG
+    threads: asks(lambda generator: PLAN.devices.threads_of("generators", generator))
     resources:
-        gpu=asks(lambda generator: PLAN.generators.gpu("generators", generator)),
+        gpu=asks(lambda generator: PLAN.devices.gpu_of("generators", generator)),
         mem=scaled(4),
         runtime=minutes(60),
         state_interval_s=20,
     params:
-        device=asks(lambda generator: PLAN.generators.device_arguments("generators", generator)),
+        device=asks(lambda generator: PLAN.devices.arguments_of("generators", generator)),
         settings=asks(PLAN.generators.ip_adapter_settings),
         files=asks(PLAN.generators.ip_adapter_arguments),
         code=code("train-ip-adapter"),

@@ -76,6 +76,7 @@ rule train_adapter:
         "logs/train_adapter/{model}/{subject}/seed{seed}.tsv"
     wildcard_constraints:
         model=PLAN.models(*reconstructions.TRAINED),
+    priority: LONG
     threads: asks(PLAN.reconstructions.threads)
     resources:
         gpu=asks(PLAN.reconstructions.gpu),

@@ -10,7 +10,7 @@
 
 
 rule simulate_ventral:
-    """Simulate two monkeys and their images in TVSD's layout, as a DataLad dataset."""
+    """Simulate monkeys and their images in TVSD's layout, as a DataLad dataset."""
     output:
         directory("resources/twins/{twin}"),
     log:
@@ -19,7 +19,7 @@ rule simulate_ventral:
         "logs/simulate_ventral/{twin}.tsv"
     wildcard_constraints:
         twin=PLAN.named("twins", "ventral"),
-    threads: 2
+    threads: asks(PLAN.sources.twin_threads)
     resources:
         mem=scaled(6),
         runtime=minutes(20),

@@ -51,6 +51,10 @@ shell.prefix(
     f"uv() {{{{ {braced(Path(sys.executable).parent / 'uv')} \"$@\"; }}}}; "
 )
 
+# Priorities. Long trainings begin first, and what they wait for before them: else the last of them
+# leaves all cores but one idle.
+LONG, BEFORE_LONG = 1, 2
+
 try:
     # `config` holds what the user gave: config files, --config, or another workflow's `module`.
     PLAN = Plan.of(ROOT, config)

@@ -1,19 +1,19 @@
-"""Where a model is trained and run: on a GPU, or on one thread of the CPU."""
+"""Where a step runs: on a GPU, or on one thread of the CPU."""
 
 from __future__ import annotations
 
-from spikeline.settings.entries import Models
+from spikeline.plan.config import Config
 
 
 class Devices:
-    """What the models of a config ask for."""
+    """What the models of a config ask for, and its encoders, autoencoders and generators."""
 
-    def __init__(self, models: Models):
-        self.models = models
+    def __init__(self, config: Config):
+        self.config = config
 
     def gpu(self, model: str) -> int:
         """How many GPUs a model asks for."""
-        return self.models.settings(model).get("gpu", 0)
+        return self.config.models.settings(model).get("gpu", 0)
 
     def threads(self, model: str) -> int:
         """See `threads_beside`."""
@@ -23,10 +23,23 @@ class Devices:
         """See `device_arguments`."""
         return device_arguments(self.gpu(model))
 
+    def gpu_of(self, section: str, name: str) -> int:
+        """How many GPUs an entry of a section asks for, to be trained and to be used."""
+        return self.config.entry(section, name).get("gpu", 1)
 
-def threads_beside(gpu: int) -> int:
-    """One on the CPU: threads of a small network wait for each other more than they work."""
-    return 2 if gpu else 1
+    def threads_of(self, section: str, name: str, beside: int = 2) -> int:
+        """See `threads_beside`."""
+        return threads_beside(self.gpu_of(section, name), beside)
+
+    def arguments_of(self, section: str, name: str) -> list[str]:
+        """See `device_arguments`."""
+        return device_arguments(self.gpu_of(section, name))
+
+
+def threads_beside(gpu: int, beside: int = 2) -> int:
+    """Those that serve a GPU, else one: threads of a small network wait for each other more than
+    they work."""
+    return beside if gpu else 1
 
 
 def device_arguments(gpu: int) -> list[str]:

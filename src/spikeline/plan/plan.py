@@ -45,7 +45,7 @@ class Plan:
             InputError: it breaks the schema, or a release table cannot be read.
         """
         self.config = Config(config)
-        self.devices = Devices(self.config.models)
+        self.devices = Devices(self.config)
         self.sources = Sources(self.config)
         self.cohorts = Cohorts(self.config, self.sources)
         self.ablations = Ablations(self.config, self.cohorts)

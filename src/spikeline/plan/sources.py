@@ -43,13 +43,19 @@ class Sources(Subjects):
     def twin_settings(self, twin: str) -> str:
         """A ventral twin's settings; its monkeys are the subjects that read it."""
         settings = selected("simulate-ventral", self.config.entry("twins", twin))
-        settings["subjects"] = {
+        return as_settings(settings | {"subjects": self._monkeys(twin)})
+
+    def twin_threads(self, twin: str) -> int:
+        """Responses are worth two threads; where nobody responds, images are drawn one by one."""
+        return 2 if self._monkeys(twin) else 1
+
+    def _monkeys(self, twin: str) -> dict[str, Any]:
+        return {
             subject["folder"]: {"regions": subject["regions"]}
             for subject in self.config["subjects"].values()
             if subject["kind"] == "tvsd"
             and self.config.entry("datasets", subject["dataset"]).get("twin") == twin
         }
-        return as_settings(settings)
 
     def dataset(self, name: str, kind: str) -> Any:
         """A dataset of a kind.

@@ -6,7 +6,6 @@ from typing import Any
 
 from spikeline.errors import InputError
 from spikeline.plan.config import Config, as_settings
-from spikeline.plan.devices import device_arguments, threads_beside
 from spikeline.plan.locations import flag
 from spikeline.plan.sources import Files, Sources
 from spikeline.settings.steps import selected
@@ -23,20 +22,6 @@ class Generators:
 
     def __init__(self, config: Config, sources: Sources):
         self.config, self.sources = config, sources
-
-    # --- devices ----------------------------------------------------------------------------------
-
-    def gpu(self, section: str, name: str) -> int:
-        """How many GPUs the training of an autoencoder or a generator asks for."""
-        return self.config.entry(section, name).get("gpu", 1)
-
-    def threads(self, section: str, name: str) -> int:
-        """See `Devices.threads`."""
-        return threads_beside(self.gpu(section, name))
-
-    def device_arguments(self, section: str, name: str) -> list[str]:
-        """See `Devices.arguments`."""
-        return device_arguments(self.gpu(section, name))
 
     # --- autoencoders -----------------------------------------------------------------------------
 
