@@ -108,6 +108,7 @@ rule fetch_dataset_images:
     wildcard_constraints:
         stimuli=PLAN.named("stimuli", "dataset"),
     cache: "omit-software"
+    priority: BEFORE_LONG
     resources:
         mem=scaled(1),
         runtime=minutes(120),
@@ -130,6 +131,7 @@ rule fetch_captions:
     wildcard_constraints:
         stimuli=PLAN.named("stimuli", "dataset"),
     cache: "omit-software"
+    priority: BEFORE_LONG
     resources:
         mem=scaled(1),
         runtime=minutes(30),
@@ -308,6 +310,7 @@ rule pack_stimuli:
     log:
         "logs/pack_stimuli/{stimuli}.log",
     cache: "omit-software"
+    priority: BEFORE_LONG
     resources:
         mem=scaled(1),
         runtime=minutes(120),

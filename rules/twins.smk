@@ -19,6 +19,7 @@ rule simulate_ventral:
         "logs/simulate_ventral/{twin}.tsv"
     wildcard_constraints:
         twin=PLAN.named("twins", "ventral"),
+    priority: BEFORE_LONG
     threads: asks(PLAN.sources.twin_threads)
     resources:
         mem=scaled(6),
