@@ -12,7 +12,7 @@ SLURM = "profiles/slurm/profile.yaml"
 
 
 def jobs(workflow, profile, *targets, **more):
-    """Threads and resources of each planned job, by rule; of a profile with these words changed."""
+    """What each planned job asks for, by rule; of a profile with these words changed."""
     path = workflow.folder / f"profiles/{profile}/profile.yaml"
     text = path.read_text()
     for old, new in more.get("changed", {}).items():
@@ -28,8 +28,22 @@ def jobs(workflow, profile, *targets, **more):
         if rule := re.search(r"\n *(?:local)?rule (\w+):", block):
             threads = re.search(r"threads: (\d+)", block)
             asked = dict(re.findall(r"(\w+)=([^,\n]+)", block.partition("resources: ")[2]))
-            found[rule[1]] = {**asked, "threads": threads[1] if threads else "1"}
+            priority = re.search(r"priority: (\d+)", block)
+            found[rule[1]] = {
+                **asked,
+                "threads": threads[1] if threads else "1",
+                "priority": int(priority[1]) if priority else 0,
+            }
     return found
+
+
+def test_long_trainings_begin_first_and_what_they_wait_for_before_them(fresh):
+    planned = jobs(fresh, "default", "results/reconstructors/unclip/monkeyF/seed0.safetensors")
+    asked = {rule: one["priority"] for rule, one in planned.items()}
+    assert asked["fit_reconstructor"] == asked["convert_tvsd"] == 0
+    long = {"train_clip", "train_autoencoder", "train_generator"}
+    before = {"simulate_ventral", "fetch_dataset_images", "pack_stimuli", "embed", "encode_latents"}
+    assert {asked[rule] for rule in long} == {1} and {asked[rule] for rule in before} == {2}
 
 
 def test_jobs_with_a_gpu_go_to_its_partition_and_no_others_do(fresh):

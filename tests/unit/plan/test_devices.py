@@ -1,4 +1,4 @@
-"""Where a model is trained, which is no setting of its training."""
+"""Where a model is trained and an encoder runs, which is no setting of its training."""
 
 import pytest
 
@@ -22,3 +22,14 @@ def test_where_a_model_runs_is_no_setting_of_its_training(plan):
         (plan.decoders.training_settings, "mlp"),
     ):
         assert settings(f"{model}@gpu=0") == settings(model)
+
+
+def test_an_encoder_without_a_gpu_is_trained_and_runs_on_one_thread_of_the_cpu(planned):
+    small = {"kind": "demo_clip", "stimuli": "pictures", "gpu": 0}
+    devices = planned({"encoders": {"small": small}}).devices
+    assert (devices.gpu_of("encoders", "small"), devices.threads_of("encoders", "small")) == (0, 1)
+    assert devices.arguments_of("encoders", "small") == ["--device", "cpu"]
+    assert devices.threads_of("encoders", "small", beside=4) == 1
+    assert devices.gpu_of("encoders", "demo_clip") == 1
+    assert devices.threads_of("encoders", "demo_clip", beside=4) == 4
+    assert devices.arguments_of("encoders", "demo_clip") == []
