@@ -10,8 +10,9 @@ spike, by the very functions that tables use; the score over all hours is what t
 R2 is about the units' means in the test, so it depends on how long a test is: its intervals should
 hold the R2 of all tests of that length together.
 Beside them stands the percentile bootstrap of pieces of 5 s that tables had before. Then tests of
-several sessions, each of other units, are pooled. With --slow a further latent of --slow-s seconds
-moves all log rates by that standard deviation.
+several sessions, each of other units, are pooled, and before them the folds of short recordings, as
+a split of kind `fold` has them. With --slow a further latent of --slow-s seconds moves all log
+rates by that standard deviation.
 
 The goal is a coverage of .92 or more at a nominal .95 wherever an interval is given. What was
 simulated tells a coverage to within its standard error, the column se; pooled sessions overlap, so
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -55,6 +57,8 @@ LAYOUTS = {
     "24 x 16 s": (24, 16, 80),
     "6 x 100 s": (6, 100, 400),
 }
+# Seconds of a fold and how many a recording has, which are pooled as sessions are.
+FOLD_S, FOLDS = 22, 4
 # Sessions of this layout are pooled: (blocks, seconds of each, from start to start), and how many.
 SESSION, POOLED = (3, 16, 80), (2, 3, 5, 10)
 STATISTICS = ("bits/spike, running mean", "bits/spike, log-linear", "R2, log-linear", "difference")
@@ -145,6 +149,14 @@ def holds(low: float | None, high: float | None, truth: float) -> float:
     return np.nan if low is None or high is None else float(low <= truth <= high)
 
 
+def pooled_rows(
+    groups: Iterable[Sequence[intervals.Series]], truth: float, by_session: bool
+) -> np.ndarray:
+    """(groups, 4) what `line` takes, of what is pooled as a table's sessions are."""
+    estimates = [intervals.pooled(one, by_session) for one in groups]
+    return np.array([[e.pieces, e.piece_s, holds(e.low, e.high, truth), np.nan] for e in estimates])
+
+
 def line(name: str, statistic: str, found: np.ndarray, independent: int | None = None) -> str:
     """A row of what is printed.
 
@@ -161,7 +173,7 @@ def line(name: str, statistic: str, found: np.ndarray, independent: int | None =
         coverage = f"{held:8.3f}{error:7.3f}"
     before = f"{np.nanmean(old):8.3f}" if np.isfinite(old).any() else f"{'-':>8}"
     return (
-        f"{name:<12}{statistic:<26}{len(found):>6}{pieces.mean():>8.1f}{seconds.mean():>9.1f}"
+        f"{name:<16}{statistic:<26}{len(found):>6}{pieces.mean():>8.1f}{seconds.mean():>9.1f}"
         f"{given.mean():>7.2f}{coverage}{before}"
     )
 
@@ -184,11 +196,12 @@ def main() -> None:
         return draw_units(rng, tracks, options.units, 0, settings.shared, settings.scatter)
 
     print(f"Coverage of nominal .95; slow latent {slow[0]:g} of {slow[1]:g} s; {HORIZON_MS} ms")
-    head = f"{'test':<12}{'statistic':<26}{'tests':>6}{'pieces':>8}{'piece_s':>9}{'given':>7}"
+    head = f"{'test':<16}{'statistic':<26}{'tests':>6}{'pieces':>8}{'piece_s':>9}{'given':>7}"
     print(f"{head}{'holds':>8}{'se':>7}{'before':>8}", flush=True)
     units = drawn()
     found: dict[str, list[list[intervals.Series]]] = {name: [] for name in LAYOUTS}
     whole: list[list[intervals.Series]] = []
+    folds: list[list[list[intervals.Series]]] = []
     mean = units.rate * BIN_S
     for hour in range(options.hours):
         counts = simulated(units, settings, HOUR_S, [options.seed, 2, hour], slow)
@@ -197,6 +210,10 @@ def main() -> None:
             found[name] += [
                 series(scored(counts, rates, mean, one)) for one in tests(layout, HOUR_S)
             ]
+        short = [
+            series(scored(counts, rates, mean, one)) for one in tests((1, FOLD_S, FOLD_S), HOUR_S)
+        ]
+        folds += [short[k : k + FOLDS] for k in range(0, len(short) - FOLDS + 1, FOLDS)]
         whole.append(series(scored(counts, rates, mean, np.ones(len(counts), bool))))
     for name, made in found.items():
         for number, statistic in enumerate(STATISTICS):
@@ -207,6 +224,14 @@ def main() -> None:
                 held = [holds(e.low, e.high, truth) for e in (new, old)]
                 rows.append([new.pieces, new.piece_s, *held])
             print(line(name, statistic, np.array(rows)), flush=True)
+
+    for number, statistic in enumerate(STATISTICS):
+        recordings = [[parts[number] for parts in one] for one in folds]
+        truth = ratio(parts[number] for parts in whole)
+        if "R2" in statistic:
+            truth = intervals.pooled(list(chain.from_iterable(recordings)), by_session=True).score
+        rows = pooled_rows(recordings, truth, "R2" in statistic)
+        print(line(f"{FOLDS} x {FOLD_S} s folds", statistic, rows), flush=True)
 
     seconds = SESSION[0] * SESSION[2]
     sessions = []
@@ -221,13 +246,11 @@ def main() -> None:
             by_session = statistic.startswith("R2")
             every = [parts[number] for parts in sessions]
             truth = intervals.pooled(every, by_session).score
-            rows = []
-            for _ in range(1000):
-                chosen = [every[k] for k in rng.choice(len(every), size, replace=False)]
-                new = intervals.pooled(chosen, by_session)
-                rows.append([new.pieces, new.piece_s, holds(new.low, new.high, truth), np.nan])
+            drawn_sets = (rng.choice(len(every), size, replace=False) for _ in range(1000))
+            chosen = [[every[k] for k in one] for one in drawn_sets]
+            rows = pooled_rows(chosen, truth, by_session)
             alone = options.sessions // size
-            print(line(f"{size} sessions", statistic, np.array(rows), alone), flush=True)
+            print(line(f"{size} sessions", statistic, rows, alone), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from spikeline.cli._tables import add_conditions, add_table, conditions_of
 from spikeline.errors import InputError
 from spikeline.horizon.scores.captions import caption
 from spikeline.horizon.scores.figures import draw
-from spikeline.horizon.scores.rotations import held_out_in_turn
+from spikeline.horizon.scores.rotations import joined_turns
 from spikeline.horizon.scores.tables import forecast_table
 
 
@@ -89,5 +89,5 @@ def _of_conditions(
     found, files = [], map(forecasts.read, paths)
     for models in turns:
         parts = list(islice(files, max(1, len(models))))
-        found.append(held_out_in_turn(parts, models) if models else parts[0])
+        found.append(joined_turns(parts, models) if models else parts[0])
     return found

@@ -193,7 +193,8 @@ class Ablations:
         for condition in self.conditions(ablation):
             for model in models_of(condition):
                 train, held_out = sessions(model)
-                # of cohorts that take turns, only what each holds out is in the table
-                tested = held_out if "rotations" in condition else train + held_out
+                # of cohorts that take turns, what each holds out; of folds, each one's own test
+                turns = "rotations" in condition
+                tested = (held_out or train) if turns else train + held_out
                 found |= dict.fromkeys(tested)
         return [BASELINES.format(session=session) for session in found]

@@ -166,6 +166,12 @@ def _parts_leave_a_test(split: Mapping[str, Any]) -> Broken:
     return None
 
 
+def _a_fold_of_those_there_are(split: Mapping[str, Any]) -> Broken:
+    if split["kind"] == "fold" and split["fold"] > split["folds"]:
+        return "split.fold", f"{split['fold']} is more than the {split['folds']} folds"
+    return None
+
+
 # --- models of the Bridge -------------------------------------------------------------------------
 
 
@@ -316,7 +322,7 @@ def _distinct(key: str, values: Sequence[float]) -> Broken:
     return None
 
 
-_SESSION = (_window_ascends, _parts_leave_a_test)
+_SESSION = (_window_ascends, _parts_leave_a_test, _a_fold_of_those_there_are)
 _DECODER = (_one_of_two_sets_of_concepts,)
 
 RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {

@@ -2,7 +2,8 @@
 
 Interleaved blocks keep behaviour alike across the splits, where one cut in time would train on an
 eager animal and test on a tired one. A guard gap between blocks of different splits keeps a
-neuron's slow fluctuation from being seen on both sides.
+neuron's slow fluctuation from being seen on both sides. The folds of a short recording test all of
+it in turn.
 """
 
 from __future__ import annotations
@@ -40,18 +41,19 @@ def domains_of(settings: Mapping[str, Any], duration: float, where: str = "sessi
     """The domains that a session's validated `split` asks for.
 
     Args:
-        settings: kind (interleaved or chronological), block_s, guard_s, reference_s, train, valid;
-            a kind reads its own alone.
+        settings: kind (interleaved, chronological or fold), block_s, guard_s, reference_s, train,
+            valid, fold, folds; a kind reads its own alone.
         duration: of the session, seconds.
         where: the file or session that an error names.
 
     Raises:
         InputError: a session too short for them.
     """
-    if settings["kind"] == "interleaved":
-        make, keys = interleaved_blocks, ("block_s", "guard_s", "reference_s")
-    else:
-        make, keys = chronological_blocks, ("train", "valid", "reference_s")
+    make, keys = {
+        "interleaved": (interleaved_blocks, ("block_s", "guard_s", "reference_s")),
+        "chronological": (chronological_blocks, ("train", "valid", "reference_s")),
+        "fold": (fold_blocks, ("fold", "folds", "guard_s", "reference_s")),
+    }[settings["kind"]]
     return make(duration, **{key: settings[key] for key in keys}, where=where)
 
 
@@ -132,6 +134,60 @@ def chronological_blocks(
             f"block of {edges[1]:.6g} s; shorten reference_s"
         )
     blocks = {split: [[edges[i], edges[i + 1]]] for i, split in enumerate(SPLITS)}
+    return _domains(blocks, reference_s, duration)
+
+
+def fold_blocks(
+    duration: float,
+    fold: int,
+    folds: int,
+    guard_s: float,
+    reference_s: float,
+    where: str = "session",
+) -> Domains:
+    """One fold of several: what follows the reference window is cut into equal stretches, of which
+    the fold's own tests, the next one (of the last fold the first) validates, and the rest trains.
+
+    The tests of all folds are disjoint and have the same length; guards are taken from what lies
+    beside a test, and from training beside validation.
+
+    Args:
+        duration: of the session, seconds.
+        fold: whose stretch tests, counted from 1.
+        folds: how many stretches, at least 3.
+        guard_s: seconds left out between blocks of different splits.
+        reference_s: length of the reference window at the start, which always trains, seconds.
+
+    Raises:
+        InputError: a stretch too short for a forecast, or a reference window longer than the
+            session.
+    """
+    _check_reference(reference_s, duration, where)
+    first = reference_s + guard_s
+    # Validation may have a guard on both sides.
+    least = SHORTEST_S + 2 * guard_s
+    if duration < first + folds * least:
+        raise InputError(
+            f"{where}: lasts {duration:.6g} s, too short for {folds} folds after a reference "
+            f"window of {reference_s:.6g} s, which need {first + folds * least:.6g} s; take fewer "
+            "folds, or shorten reference_s or guard_s"
+        )
+    edges = np.linspace(first, duration, folds + 1)
+    parts = ["train"] * folds
+    parts[fold - 1], parts[fold % folds] = "test", "valid"
+    rows = [["train", 0.0, first]]
+    for split, start, end in zip(parts, edges, edges[1:], strict=False):
+        if split == rows[-1][0]:
+            rows[-1][2] = end
+        else:
+            rows.append([split, start, end])
+    for one, other in pairwise(rows):
+        # The split that comes later in SPLITS keeps all its seconds.
+        if SPLITS.index(one[0]) < SPLITS.index(other[0]):
+            one[2] -= guard_s
+        else:
+            other[1] += guard_s
+    blocks = {split: [row[1:] for row in rows if row[0] == split] for split in SPLITS}
     return _domains(blocks, reference_s, duration)
 
 

@@ -219,6 +219,23 @@ def test_cohorts_that_take_turns_train_a_model_each_and_only_what_they_hold_out_
     assert plan.ablations.seeds()["units@cohort=other", None] == 1
 
 
+def test_folds_of_a_recording_train_a_model_each_and_every_one_has_its_own_test(planned):
+    folds = {
+        f"fold_{one}": {
+            "kind": "arrays", "times": "t.npy", "clusters": "c.npy",
+            "split": {"kind": "fold", "fold": one},
+        }
+        for one in (1, 2)
+    }  # fmt: skip
+    entry = {"models": ["units"], "rotations": [*folds], "seeds": 1}
+    cohorts = {name: {"train": [name]} for name in folds}
+    plan = planned({"ablations": {"turns": entry}, "cohorts": cohorts, "sessions": folds})
+    assert plan.baselines("turns") == [f"results/baselines/{name}.json" for name in folds]
+    mixed = {"cohorts": {"both": {"train": [*folds]}}, "sessions": folds}
+    with pytest.raises(InputError, match="'fold_1' and 'fold_2' are the same recording"):
+        planned(mixed).ablations.cohorts.sessions("both")
+
+
 def test_decoders_have_no_cohorts_to_take_turns(planned):
     entry = {"models": ["mlp"], "subjects": ["monkeyF"], "rotations": ["three", "other"]}
     plan = planned({"ablations": {"turns": entry}})

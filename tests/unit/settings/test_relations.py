@@ -65,6 +65,10 @@ BROKEN = [
         "sessions", SESSION, {"split": {"kind": "chronological", "train": 0.95}},
         "split.train", "1.055 together",
     ),
+    (
+        "sessions", SESSION, {"split": {"kind": "fold", "folds": 4, "fold": 5}},
+        "split.fold", "more than the 4 folds",
+    ),
     ("models", BAYESIAN, {"decoding_kernels": ["none", "rbf"]}, "decoding_kernels", "combined"),
     (
         "models", BAYESIAN, {"encoding_kernels": ["none"], "decoding_kernels": ["none"]},

@@ -83,13 +83,49 @@ def test_chronological_blocks_follow_each_other_without_gaps():
     np.testing.assert_array_equal(domains.test, [[84.0, 120]])
 
 
-@pytest.mark.parametrize("kind", ["interleaved", "chronological"])
+def test_a_fold_tests_its_stretch_validates_on_the_next_and_trains_on_the_rest():
+    cut = {"kind": "fold", "folds": 5, "guard_s": 2, "reference_s": 30}
+    middle = blocks(132, fold=2, **cut)  # stretches of 20 s from 32 s on
+    np.testing.assert_array_equal(middle.train, [[0, 50], [94, 132]])
+    np.testing.assert_array_equal(middle.test, [[52, 72]])
+    np.testing.assert_array_equal(middle.valid, [[74, 92]])
+    first = blocks(132, fold=1, **cut)
+    np.testing.assert_array_equal(first.train, [[0, 30], [74, 132]])
+    np.testing.assert_array_equal(first.valid, [[54, 72]])
+    last = blocks(132, fold=5, **cut)
+    np.testing.assert_array_equal(last.train, [[0, 30], [54, 110]])
+    np.testing.assert_array_equal(last.valid, [[32, 52]])
+    assert first.reference == last.reference == (0, 30)
+
+
+@pytest.mark.parametrize("folds", [3, 5, 10])
+@pytest.mark.parametrize("guard_s", [0, 2])
+def test_folds_test_all_that_follows_the_reference_window_once(folds, guard_s):
+    cut = {"kind": "fold", "folds": folds, "guard_s": guard_s, "reference_s": 30}
+    every = [blocks(200.5, fold=one, **cut) for one in range(1, folds + 1)]
+    tests = np.concatenate([domains.test for domains in every])
+    np.testing.assert_allclose(tests[1:, 0], tests[:-1, 1], atol=2e-6)
+    assert (tests[0, 0], tests[-1, 1]) == (30 + guard_s, 200.5)
+    assert np.ptp(np.diff(tests, axis=1)) < 1e-5
+    for domains in every:
+        assert domains.train[0][0] == 0 and domains.train[0][1] >= 30
+        for (_, end, before), (start, _, after) in pairwise(labelled(domains)):
+            assert before != after and start - end == pytest.approx(guard_s, abs=2e-6)
+
+
+def test_a_session_too_short_for_its_folds_is_refused():
+    with pytest.raises(InputError, match=r"mouse: lasts 61 s, too short for 5 folds .* need 62 s"):
+        blocks(61, where="mouse", kind="fold", folds=5, reference_s=30)
+    blocks(62, kind="fold", folds=5, reference_s=30)
+
+
+@pytest.mark.parametrize("kind", ["interleaved", "chronological", "fold"])
 def test_a_reference_window_longer_than_the_session_is_refused(kind):
     with pytest.raises(InputError, match="mouse: the reference window of 60 s is longer"):
         blocks(50, where="mouse", kind=kind)
 
 
-@pytest.mark.parametrize("kind", ["interleaved", "chronological"])
+@pytest.mark.parametrize("kind", ["interleaved", "chronological", "fold"])
 @pytest.mark.parametrize("duration", [0, -1, float("nan")])
 def test_a_session_of_no_length_is_refused(kind, duration):
     with pytest.raises(InputError, match="expected a duration above 0"):

@@ -1,37 +1,41 @@
-"""Cohorts that take turns: each session is forecast by the model that was not trained on it."""
+"""Cohorts that take turns: each session is forecast by the model that was not trained on it.
+
+Where no cohort holds a session out, the turns are folds of a recording: each is a session of its
+own, and every one has its own test.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from spikeline.artifacts.forecasts import Forecasts, SessionForecasts
 from spikeline.errors import InputError
 
 
-def held_out_in_turn(turns: Sequence[Forecasts], models: Sequence[str]) -> Forecasts:
-    """The sessions that each turn held out, together; what it was trained on is left out.
+def joined_turns(turns: Sequence[Forecasts], models: Sequence[str]) -> Forecasts:
+    """The sessions that each turn is there to test, together: what it holds out, else its own.
 
     Args:
         turns: forecasts of the same model, trained on one cohort after the other.
         models: what an error names each turn.
 
     Raises:
-        InputError: a turn holds nothing out, or a session is held out twice.
+        InputError: only some turns hold sessions out, or two test the same session.
     """
+    roles = [{name: one.role for name, one in turn.sessions.items()} for turn in turns]
+    held_out = [[name for name, role in turn.items() if role == "held_out"] for turn in roles]
     found: dict[str, SessionForecasts] = {}
     owner: dict[str, str] = {}
-    for turn, model in zip(turns, models, strict=True):
-        mine: Mapping[str, SessionForecasts] = {
-            name: one for name, one in turn.sessions.items() if one.role == "held_out"
-        }
-        if not mine:
+    for turn, mine, model in zip(turns, held_out, models, strict=True):
+        if any(held_out) and not mine:
             raise InputError(f"rotations: {model} holds no session out; see its cohort")
-        for name in mine:
+        tested = mine or list(turn.sessions)
+        for name in tested:
             if name in owner:
                 raise InputError(
-                    f"rotations: session {name} is held out by {owner[name]} and by {model}; "
-                    "let each cohort hold out others"
+                    f"rotations: session {name} is tested by {owner[name]} and by {model}; "
+                    "let each cohort test others"
                 )
             owner[name] = model
-        found |= mine
+        found |= {name: turn.sessions[name] for name in tested}
     return Forecasts(turns[0].settings, found, turns[0].facts)
