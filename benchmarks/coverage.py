@@ -10,13 +10,14 @@ spike, by the very functions that tables use; the score over all hours is what t
 R2 is about the units' means in the test, so it depends on how long a test is: its intervals should
 hold the R2 of all tests of that length together.
 Beside them stands the percentile bootstrap of pieces of 5 s that tables had before. Then tests of
-several sessions, each of other units, are pooled, and before them the folds of short recordings, as
-a split of kind `fold` has them. With --slow a further latent of --slow-s seconds moves all log
-rates by that standard deviation.
+several sessions, each of other units, are pooled, and before them the folds of short recordings:
+those of a split have forecasters of their own, which is not simulated here. With --slow a further
+latent of --slow-s seconds moves all log rates by that standard deviation.
 
 The goal is a coverage of .92 or more at a nominal .95 wherever an interval is given. What was
-simulated tells a coverage to within its standard error, the column se; pooled sessions overlap, so
-that counts only as many tests as there are sessions for.
+simulated tells a coverage to within its standard error, the column se: that of as many independent
+tests, or what hours differ by if that is more. Pooled sessions overlap, so they count as no more
+tests than there are sessions for.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ LAYOUTS = {
     "6 x 100 s": (6, 100, 400),
 }
 # Seconds of a fold and how many a recording has, which are pooled as sessions are.
-FOLD_S, FOLDS = 22, 4
+FOLDS = ((29, 3), (22, 4), (18, 5), (12, 10))
 # Sessions of this layout are pooled: (blocks, seconds of each, from start to start), and how many.
 SESSION, POOLED = (3, 16, 80), (2, 3, 5, 10)
 STATISTICS = ("bits/spike, running mean", "bits/spike, log-linear", "R2, log-linear", "difference")
@@ -157,23 +158,28 @@ def pooled_rows(
     return np.array([[e.pieces, e.piece_s, holds(e.low, e.high, truth), np.nan] for e in estimates])
 
 
-def line(name: str, statistic: str, found: np.ndarray, independent: int | None = None) -> str:
+def line(name: str, statistic: str, found: np.ndarray, independent: int, hours: int = 0) -> str:
     """A row of what is printed.
 
     Args:
         found: (tests, 4) pieces, their seconds, whether the new and the old interval hold.
-        independent: tests that share no recording; all of them by default.
+        independent: tests that share no recording.
+        hours: that the tests are of, equally many of each; 0 for tests of no common hours.
     """
     pieces, seconds, new, old = found.T
     given = np.isfinite(new)
     coverage = f"{'-':>8}{'-':>7}"
     if given.any():
         held = new[given].mean()
-        error = np.sqrt(held * (1 - held) / (given.mean() * (independent or len(found))))
+        error = np.sqrt(held * (1 - held) / (given.mean() * independent))
+        if hours > 1:
+            # Tests of one hour share its latents.
+            by_hour = [np.nanmean(one) for one in new.reshape(hours, -1) if np.isfinite(one).any()]
+            error = max(error, np.std(by_hour, ddof=1) / np.sqrt(len(by_hour)))
         coverage = f"{held:8.3f}{error:7.3f}"
     before = f"{np.nanmean(old):8.3f}" if np.isfinite(old).any() else f"{'-':>8}"
     return (
-        f"{name:<16}{statistic:<26}{len(found):>6}{pieces.mean():>8.1f}{seconds.mean():>9.1f}"
+        f"{name:<17}{statistic:<26}{len(found):>6}{pieces.mean():>8.1f}{seconds.mean():>9.1f}"
         f"{given.mean():>7.2f}{coverage}{before}"
     )
 
@@ -196,12 +202,12 @@ def main() -> None:
         return draw_units(rng, tracks, options.units, 0, settings.shared, settings.scatter)
 
     print(f"Coverage of nominal .95; slow latent {slow[0]:g} of {slow[1]:g} s; {HORIZON_MS} ms")
-    head = f"{'test':<16}{'statistic':<26}{'tests':>6}{'pieces':>8}{'piece_s':>9}{'given':>7}"
+    head = f"{'test':<17}{'statistic':<26}{'tests':>6}{'pieces':>8}{'piece_s':>9}{'given':>7}"
     print(f"{head}{'holds':>8}{'se':>7}{'before':>8}", flush=True)
     units = drawn()
     found: dict[str, list[list[intervals.Series]]] = {name: [] for name in LAYOUTS}
     whole: list[list[intervals.Series]] = []
-    folds: list[list[list[intervals.Series]]] = []
+    folds: dict[tuple[int, int], list[list[list[intervals.Series]]]] = {one: [] for one in FOLDS}
     mean = units.rate * BIN_S
     for hour in range(options.hours):
         counts = simulated(units, settings, HOUR_S, [options.seed, 2, hour], slow)
@@ -210,10 +216,12 @@ def main() -> None:
             found[name] += [
                 series(scored(counts, rates, mean, one)) for one in tests(layout, HOUR_S)
             ]
-        short = [
-            series(scored(counts, rates, mean, one)) for one in tests((1, FOLD_S, FOLD_S), HOUR_S)
-        ]
-        folds += [short[k : k + FOLDS] for k in range(0, len(short) - FOLDS + 1, FOLDS)]
+        for (length, count), recordings in folds.items():
+            short = [
+                series(scored(counts, rates, mean, one))
+                for one in tests((1, length, length), HOUR_S)
+            ]
+            recordings += [short[k : k + count] for k in range(0, len(short) - count + 1, count)]
         whole.append(series(scored(counts, rates, mean, np.ones(len(counts), bool))))
     for name, made in found.items():
         for number, statistic in enumerate(STATISTICS):
@@ -223,15 +231,18 @@ def main() -> None:
                 new, old = intervals.pooled([one]), old_interval(one)
                 held = [holds(e.low, e.high, truth) for e in (new, old)]
                 rows.append([new.pieces, new.piece_s, *held])
-            print(line(name, statistic, np.array(rows)), flush=True)
+            print(line(name, statistic, np.array(rows), len(rows), options.hours), flush=True)
 
-    for number, statistic in enumerate(STATISTICS):
-        recordings = [[parts[number] for parts in one] for one in folds]
-        truth = ratio(parts[number] for parts in whole)
-        if "R2" in statistic:
-            truth = intervals.pooled(list(chain.from_iterable(recordings)), by_session=True).score
-        rows = pooled_rows(recordings, truth, "R2" in statistic)
-        print(line(f"{FOLDS} x {FOLD_S} s folds", statistic, rows), flush=True)
+    for (length, count), recordings in folds.items():
+        for number, statistic in enumerate(STATISTICS):
+            by_session = "R2" in statistic
+            parts = [[fold[number] for fold in one] for one in recordings]
+            truth = ratio(one[number] for one in whole)
+            if by_session:
+                truth = intervals.pooled(list(chain.from_iterable(parts)), by_session).score
+            rows = pooled_rows(parts, truth, by_session)
+            name = f"{count} x {length} s folds"
+            print(line(name, statistic, rows, len(rows), options.hours), flush=True)
 
     seconds = SESSION[0] * SESSION[2]
     sessions = []

@@ -51,8 +51,9 @@ shell.prefix(
     f"uv() {{{{ {braced(Path(sys.executable).parent / 'uv')} \"$@\"; }}}}; "
 )
 
-# Priorities. Long trainings begin first, and what they wait for before them: else the last of them
-# leaves all cores but one idle.
+# Priorities. What learns from images for minutes (encoders, autoencoders, generators) begins first, and
+# the images, embeddings and latents that it waits for before it: else the last of them leaves all cores
+# but one idle.
 LONG, BEFORE_LONG = 1, 2
 
 try:

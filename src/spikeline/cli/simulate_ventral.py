@@ -1,4 +1,4 @@
-r"""Simulate the ventral twin: two monkeys in TVSD's file layout, as a DataLad dataset.
+r"""Simulate the ventral twin, monkeys or images alone, as a DataLad dataset in TVSD's layout.
 
 Example:
     spikeline simulate-ventral \

@@ -12,6 +12,7 @@ import argparse
 import csv
 import dataclasses
 import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -64,20 +65,18 @@ def read_captions(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def read_images(path: Path, names: list[str]) -> list[Image.Image]:
-    """Images of a zip by name; a leading folder `object_images/` does not count.
+def read_images(path: Path, names: Sequence[str]) -> Iterator[Image.Image]:
+    """Images of a zip by name, one by one; a leading folder `object_images/` does not count.
 
     Raises:
         InputError: no zip, or an image is missing or cannot be read.
     """
     with archives.opened(path) as archive:
         members = {name.removeprefix("object_images/"): name for name in archive.namelist()}
-        images = []
         for name in names:
             if name not in members:
                 raise InputError(f"{path}: holds no {name}; the captions name it")
-            images.append(decoded(archives.content(archive, members[name]), f"{path}: {name}"))
-    return images
+            yield decoded(archives.content(archive, members[name]), f"{path}: {name}")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -89,10 +88,13 @@ def run(args: argparse.Namespace) -> None:
     settings = clip.ClipSettings(**settings_of(args, "train-clip"))
     device = choose_device(args.device)
     rows = read_captions(args.captions)
-    images = clip.preprocess(read_images(args.images, [r["things_path"] for r in rows]), settings)
-    captions = [row["caption"] for row in rows]
-    train = [i for i, row in enumerate(rows) if row["split"] == "train"]
-    test = [i for i, row in enumerate(rows) if row["split"] == "test"]
+    pairs = {}
+    for split in ("train", "test"):
+        mine = [row for row in rows if row["split"] == split]
+        images = read_images(args.images, [row["things_path"] for row in mine])
+        pairs[split] = (
+            clip.preprocess(images, len(mine), settings), [row["caption"] for row in mine],
+        )  # fmt: skip
 
     with tqdm(total=settings.epochs, desc=f"train-clip ({device.type})", unit="epoch") as bar:
 
@@ -100,11 +102,9 @@ def run(args: argparse.Namespace) -> None:
             bar.set_postfix(loss=f"{loss:.3f}")
             bar.update()
 
-        model = clip.train_clip(
-            images[train], [captions[i] for i in train], settings, device, progress
-        )
-    score = clip.image_to_caption(model, images[test], [captions[i] for i in test], settings)
-    logger.info("held-out image-to-caption top-1: %.2f of %d", score, len(test))
+        model = clip.train_clip(*pairs["train"], settings, device, progress)
+    score = clip.image_to_caption(model, *pairs["test"], settings)
+    logger.info("held-out image-to-caption top-1: %.2f of %d", score, len(pairs["test"][1]))
     provenance = describe(
         "spikeline.cli.train_clip",
         dataclasses.asdict(settings),

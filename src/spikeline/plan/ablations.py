@@ -13,6 +13,7 @@ from spikeline.plan.decoders import EVALUATION
 from spikeline.plan.forecasters import BASELINES, FORECASTS
 from spikeline.plan.locations import flag
 from spikeline.plan.reconstruction.reconstructions import SYSTEM as RECONSTRUCTION
+from spikeline.plan.rotations import check_turns, tested_in_turn
 
 WHEEL = "poyo_wheel"
 # Systems whose tables have a row per condition and subject, and a control.
@@ -76,7 +77,11 @@ class Ablations:
             ]
         if self.system(ablation) == "horizon":
             return [
-                {"model": model, "varied": self._named(model, v), **self._rotated(model, entry)}
+                {
+                    "model": model,
+                    "varied": self._named(model, v),
+                    **self._rotated(ablation, model, entry),
+                }
                 for model, v in self._grid(entry).items()
             ]
         return self._decoders(entry, entry["subjects"])
@@ -103,11 +108,23 @@ class Ablations:
             for model, subject, varied in rows
         ]
 
-    def _rotated(self, model: str, entry: Mapping[str, Any]) -> dict[str, list[str]]:
-        """The model on each of the cohorts that take turns, as `rotations`; nothing without."""
+    def _rotated(self, ablation: str, model: str, entry: Mapping[str, Any]) -> dict[str, list[str]]:
+        """The model on each of the cohorts that take turns, as `rotations`; nothing without.
+
+        Raises:
+            InputError: see `check_turns`.
+        """
         cohorts = entry.get("rotations", [])
+        if not cohorts:
+            return {}
+        check_turns(
+            {cohort: self.cohorts.sessions(cohort) for cohort in cohorts},
+            self.config["sessions"],
+            self.cohorts.sources.recording,
+            f"config ablations.{ablation}.rotations",
+        )
         found = [self.models.with_overrides(model, {"cohort": cohort}) for cohort in cohorts]
-        return {"rotations": found} if found else {}
+        return {"rotations": found}
 
     def _named(self, model: str, varied: Mapping[str, Any]) -> Mapping[str, Any]:
         """Varied settings as the table shows them: how many sessions "all" are."""
@@ -193,8 +210,7 @@ class Ablations:
         for condition in self.conditions(ablation):
             for model in models_of(condition):
                 train, held_out = sessions(model)
-                # of cohorts that take turns, what each holds out; of folds, each one's own test
                 turns = "rotations" in condition
-                tested = (held_out or train) if turns else train + held_out
+                tested = tested_in_turn(train, held_out) if turns else train + held_out
                 found |= dict.fromkeys(tested)
         return [BASELINES.format(session=session) for session in found]

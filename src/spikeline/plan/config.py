@@ -47,11 +47,17 @@ class Config:
         values = validated_config(given, schema)
         # {a name that a cohort may give: its sessions}
         self.tables: dict[str, dict[str, Any]] = {}
-        for name, entry in values["session_tables"].items():
-            self.tables |= sessions_of_table(name, entry)
         values["sessions"] = dict(values["sessions"])
-        for sessions in self.tables.values():
-            values["sessions"] |= sessions
+        for name, entry in values["session_tables"].items():
+            named = sessions_of_table(name, entry)
+            self.tables |= named
+            for session in named[name]:
+                if session in values["sessions"]:
+                    raise InputError(
+                        f"config session_tables.{name}: its session {session!r} is named elsewhere "
+                        "too, in `sessions` or another table; rename one"
+                    )
+            values["sessions"] |= named[name]
         for name in values["sessions"]:
             if name in values["subjects"]:
                 raise InputError(f"config: {name!r} names a subject and a session; rename one")

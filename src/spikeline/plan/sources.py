@@ -22,6 +22,8 @@ _DATASET_OF = {
     "allen_templates": "allen",
 }
 _TWIN_OF = {"datalad": "ventral", "one": "behaving", "allen": "behaving"}
+# What decides which images a ventral twin designs.
+_DESIGN = ("seed", "concepts", "images_per_concept", "test_images")
 _TWIN_FOLDER = {"one": "alf", "allen": "nwb"}
 # Where ONE keeps what it downloads.
 ONE_CACHE = "resources/caches/one"
@@ -276,6 +278,30 @@ class Sources(Subjects):
     def training_captions(self, encoder: str) -> str:
         """The captions of those images."""
         return f"resources/captions/{self.config.entry('encoders', encoder)['stimuli']}.tsv"
+
+    def check_design(self, stimuli: str, subject: str, where: str) -> None:
+        """Raise InputError where simulated images are not designed as those that a subject saw.
+
+        Further images leave out the test's captions, and a bank holds what was shown, only where
+        both twins design the same images.
+        """
+        own, other = self._ventral_twin(stimuli), self._ventral_twin(self.stimuli_of(subject))
+        if own is None or other is None:
+            return
+        ours, theirs = (self.config.entry("twins", twin) for twin in (own, other))
+        for key in _DESIGN:
+            if ours[key] != theirs[key]:
+                raise InputError(
+                    f"{where}: its images, of twin {own!r}, have {key} {ours[key]}, and those that "
+                    f"{subject} saw, of twin {other!r}, {theirs[key]}; let both have the same"
+                )
+
+    def _ventral_twin(self, stimuli: str) -> str | None:
+        """The twin that simulates a stimulus set; None where its images are real."""
+        entry = self.config.entry("stimuli", stimuli)
+        if entry["kind"] != "dataset":
+            return None
+        return self.config.entry("datasets", entry["dataset"]).get("twin")
 
     def packed(self, stimuli: str) -> str:
         """The packed images of a set."""

@@ -146,8 +146,9 @@ def _compared(table: pd.DataFrame, kind: Kind) -> tuple[str, list[dict[str, Any]
         role = next((one for one in ROLES if one in roles[: len(known)]), roles[0])
         rows = rows[rows["role"] == role]
         sessions = int(max(rows["sessions"], default=0))
-        where = "never seen" if role == "held_out" else "seen"
-        words = f"{sessions} session{'s' * (sessions != 1)} {where}"
+        what = "fold" if role == "fold" else "session"
+        where = {"held_out": " never seen", "seen": " seen"}.get(role, "")
+        words = f"{sessions} {what}{'s' * (sessions != 1)}{where}"
         units = max(rows["units"], default=np.nan)
         return words, rows.to_dict("records"), f"{kind.metric} at {longest:g} ms", units
     group = "group" if "group" in table else "subject"

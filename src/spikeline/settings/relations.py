@@ -15,6 +15,8 @@ from spikeline.errors import InputError
 
 Broken = tuple[str, str] | None
 Relation = Callable[..., Broken]
+# Channels of the first stage of bridge/images/what_and_where.py, at the most.
+WIDEST_WHAT_AND_WHERE = 64
 
 
 def check(section: str, kind: str | None, values: Mapping[str, Any], where: str) -> None:
@@ -169,6 +171,29 @@ def _parts_leave_a_test(split: Mapping[str, Any]) -> Broken:
 def _a_fold_of_those_there_are(split: Mapping[str, Any]) -> Broken:
     if split["kind"] == "fold" and split["fold"] > split["folds"]:
         return "split.fold", f"{split['fold']} is more than the {split['folds']} folds"
+    return None
+
+
+# --- encoders -------------------------------------------------------------------------------------
+
+
+def _a_tower_of_that_width(vision: str, vision_width: int) -> Broken:
+    if vision == "what_and_where" and vision_width > WIDEST_WHAT_AND_WHERE:
+        return "vision_width", (
+            f"{vision_width} channels, but vision what_and_where has at most "
+            f"{WIDEST_WHAT_AND_WHERE}"
+        )
+    return None
+
+
+def _a_tower_can_be_trained(training: Mapping[str, Any]) -> Broken:
+    broken = _a_tower_of_that_width(training["vision"], training["vision_width"])
+    return broken and (f"training.{broken[0]}", broken[1])
+
+
+def _layers_that_can_be_read(training: Mapping[str, Any], layers: Sequence[int]) -> Broken:
+    if training["vision"] == "what_and_where" and layers:
+        return "layers", "vision what_and_where gives its output alone; leave layers empty"
     return None
 
 
@@ -347,6 +372,8 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
         _a_window_for_some,
         _bins_of_one_window,
     ),
+    ("encoders", "demo_clip"): (_a_tower_can_be_trained, _layers_that_can_be_read),
+    ("encoders.training", "demo_clip"): (_a_tower_of_that_width,),
     ("extractors", "torchvision"): (_each_node_once,),
     ("sessions", "ibl"): _SESSION,
     ("sessions", "allen"): _SESSION,

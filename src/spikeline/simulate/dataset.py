@@ -39,7 +39,8 @@ _README = """# Ventral twin
 
 A simulated recording in the file layout of the THINGS ventral-stream spiking dataset (TVSD). No
 animal took part. V1 electrodes answer to oriented energy, V4 to curvature, texture and colour, IT
-to mixtures of the factors that generated the image; how well each can be decoded is built in.
+to mixtures of the factors that generated the image; how well each can be decoded is built in. A
+twin of images alone has no monkey, and of the files below those of images and captions.
 
     monkey*/THINGS_normMUA.mat    normalised responses, one number per image and electrode
     monkey*/THINGS_MUA_trials.mat presentations, resolved in time

@@ -2,8 +2,8 @@
 
 Interleaved blocks keep behaviour alike across the splits, where one cut in time would train on an
 eager animal and test on a tired one. A guard gap between blocks of different splits keeps a
-neuron's slow fluctuation from being seen on both sides. The folds of a short recording test all of
-it in turn.
+neuron's slow fluctuation from being seen on both sides. The folds of a short recording test
+nearly all of it in turn.
 """
 
 from __future__ import annotations
@@ -148,8 +148,9 @@ def fold_blocks(
     """One fold of several: what follows the reference window is cut into equal stretches, of which
     the fold's own tests, the next one (of the last fold the first) validates, and the rest trains.
 
-    The tests of all folds are disjoint and have the same length; guards are taken from what lies
-    beside a test, and from training beside validation.
+    The tests of all folds are disjoint and equally long, and together all that follows the
+    reference window and its guard. Guards are taken from what lies beside a test, and from training
+    beside validation.
 
     Args:
         duration: of the session, seconds.
@@ -164,13 +165,13 @@ def fold_blocks(
     """
     _check_reference(reference_s, duration, where)
     first = reference_s + guard_s
-    # Validation may have a guard on both sides.
-    least = SHORTEST_S + 2 * guard_s
-    if duration < first + folds * least:
+    # Validation loses a guard beside its test; training at most one at each end.
+    stretch = max(SHORTEST_S + guard_s, (SHORTEST_S + 2 * guard_s) / (folds - 2))
+    if duration < first + folds * stretch:
         raise InputError(
             f"{where}: lasts {duration:.6g} s, too short for {folds} folds after a reference "
-            f"window of {reference_s:.6g} s, which need {first + folds * least:.6g} s; take fewer "
-            "folds, or shorten reference_s or guard_s"
+            f"window of {reference_s:.6g} s, which need {first + folds * stretch:.6g} s; take "
+            "fewer folds, or shorten reference_s or guard_s"
         )
     edges = np.linspace(first, duration, folds + 1)
     parts = ["train"] * folds

@@ -52,7 +52,7 @@ def test_the_saved_model_is_the_trained_model_in_open_clips_hands(tmp_path, stim
     settings = clip.ClipSettings(**completed("train-clip", **TINY, vision=vision))
     pictures = [Image.fromarray(render(stimuli, i, 48)) for i in range(8)]
     captions = [stimuli.caption(i) for i in range(8)]
-    images = clip.preprocess(pictures, settings)
+    images = clip.preprocess(pictures, len(pictures), settings)
     model = clip.train_clip(images, captions, settings)
     clip.save_clip(model, settings, tmp_path)
     loaded, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tmp_path}")
@@ -65,11 +65,8 @@ def test_the_saved_model_is_the_trained_model_in_open_clips_hands(tmp_path, stim
 
 
 def test_an_image_tower_has_no_more_channels_than_its_names():
-    settings = clip.ClipSettings(
-        **completed("train-clip", vision="what_and_where", vision_width=128)
-    )
     with pytest.raises(InputError, match="128 channels, but vision what_and_where has at most 64"):
-        clip.open_clip_config(settings)
+        completed("train-clip", vision="what_and_where", vision_width=128)
 
 
 def test_the_command_is_deterministic_and_leaves_provenance(inputs, caplog):
@@ -87,7 +84,9 @@ def test_training_learns_which_caption_belongs_to_an_image(stimuli):
         **completed("train-clip", **TINY | {"epochs": 40, "shift": 0, "batch_size": 24})
     )
     rows = np.flatnonzero(~stimuli.test)
-    images = clip.preprocess([Image.fromarray(render(stimuli, i, 32)) for i in rows], settings)
+    images = clip.preprocess(
+        [Image.fromarray(render(stimuli, i, 32)) for i in rows], len(rows), settings
+    )
     captions = [stimuli.caption(i) for i in rows]
     losses = []
     model = clip.train_clip(images, captions, settings, progress=lambda _, x: losses.append(x))
@@ -115,7 +114,7 @@ def test_an_encoder_that_tells_the_words_of_a_caption_holds_what_contrast_leaves
     for weight in (0.0, 2.0):
         given = TINY | {"epochs": 12, "batch_size": 30, "learning_rate": 0.004}
         settings = clip.ClipSettings(**completed("train-clip", **given, word_weight=weight))
-        images = clip.preprocess(pictures, settings)
+        images = clip.preprocess(pictures, len(pictures), settings)
         model = clip.train_clip(images[train], captions, settings)
         with torch.inference_mode():
             embedded = StandardScaler().fit_transform(model.encode_image(images).numpy())
@@ -132,7 +131,9 @@ def test_an_encoder_that_tells_the_words_of_a_caption_holds_what_contrast_leaves
 
 def test_only_the_rows_of_the_token_table_that_captions_use_are_kept(stimuli):
     settings = clip.ClipSettings(**completed("train-clip", **TINY | {"epochs": 1}))
-    images = clip.preprocess([Image.fromarray(render(stimuli, i, 32)) for i in range(8)], settings)
+    images = clip.preprocess(
+        [Image.fromarray(render(stimuli, i, 32)) for i in range(8)], 8, settings
+    )
     captions = [stimuli.caption(i) for i in range(8)]
     model = clip.train_clip(images, captions, settings)
     used = torch.unique(open_clip.SimpleTokenizer(context_length=settings.context_length)(captions))

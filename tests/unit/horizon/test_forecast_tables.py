@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -223,6 +225,9 @@ def test_the_caption_tells_of_drift_where_the_test_is_one_stretch(recordings):
     assert "drift" not in caption(table.assign(blocks=table["sessions"]))
     late = table.assign(blocks=table["sessions"], windows=60_000 // table["horizon_ms"])
     assert "rates drift until then" in caption(late)
+    # What follows a fold's test was fitted too.
+    folds = caption(late.assign(role="fold"))
+    assert "drift" not in folds and re.match(r"Folds, each .* \(\d folds?\), ", folds)
     late["bits_per_spike_test_null"] = late["bits_per_spike"] - 0.019
     assert "drift" not in caption(late)
 

@@ -219,21 +219,58 @@ def test_cohorts_that_take_turns_train_a_model_each_and_only_what_they_hold_out_
     assert plan.ablations.seeds()["units@cohort=other", None] == 1
 
 
+FOLDS = {
+    f"fold_{one}": {
+        "kind": "arrays", "times": "t.npy", "clusters": "c.npy",
+        "split": {"kind": "fold", "folds": 3, "fold": one},
+    }
+    for one in (1, 2, 3)
+}  # fmt: skip
+TURNS = {"models": ["units"], "rotations": [*FOLDS], "seeds": 1}
+
+
+def folded(planned, sessions=FOLDS, **cohorts):
+    """The plan of a table whose folds take turns, each in a cohort of its own or as given."""
+    cohorts = {name: {"train": [name]} for name in FOLDS} | cohorts
+    return planned({"ablations": {"turns": TURNS}, "cohorts": cohorts, "sessions": sessions})
+
+
+def changed(name, **values):
+    """The folds, one of them with other keys of its split."""
+    entry = FOLDS[name]
+    return {**FOLDS, name: {**entry, "split": {**entry["split"], **values}}}
+
+
 def test_folds_of_a_recording_train_a_model_each_and_every_one_has_its_own_test(planned):
-    folds = {
-        f"fold_{one}": {
-            "kind": "arrays", "times": "t.npy", "clusters": "c.npy",
-            "split": {"kind": "fold", "fold": one},
-        }
-        for one in (1, 2)
-    }  # fmt: skip
-    entry = {"models": ["units"], "rotations": [*folds], "seeds": 1}
-    cohorts = {name: {"train": [name]} for name in folds}
-    plan = planned({"ablations": {"turns": entry}, "cohorts": cohorts, "sessions": folds})
-    assert plan.baselines("turns") == [f"results/baselines/{name}.json" for name in folds]
-    mixed = {"cohorts": {"both": {"train": [*folds]}}, "sessions": folds}
+    plan = folded(planned)
+    assert len(plan.ablations.conditions("turns")[0]["rotations"]) == 3
+    assert plan.baselines("turns") == [f"results/baselines/{name}.json" for name in FOLDS]
+    plan = folded(planned, fold_1={"train": [*FOLDS]})
     with pytest.raises(InputError, match="'fold_1' and 'fold_2' are the same recording"):
-        planned(mixed).ablations.cohorts.sessions("both")
+        plan.ablations.conditions("turns")
+
+
+@pytest.mark.parametrize(
+    ("sessions", "words"),
+    [
+        (changed("fold_2", fold=1), "are folds 1, 1, 3 of 3; give each fold once"),
+        (changed("fold_2", folds=4), "differ in more than `fold`"),
+        ({**FOLDS, "fold_3": {**FOLDS["fold_3"], "min_rate_hz": 1}}, "differ in more than `fold`"),
+        (changed("fold_2", kind="interleaved"), "'fold_2' is no fold of a recording"),
+    ],
+)
+def test_folds_that_are_not_each_of_their_recording_once_are_refused(planned, sessions, words):
+    with pytest.raises(InputError, match=f"ablations.turns.rotations: .*{words}"):
+        folded(planned, sessions).ablations.conditions("turns")
+
+
+def test_turns_of_which_only_some_hold_out_or_two_test_the_same_are_refused(planned):
+    plan = folded(planned, fold_2={"train": ["fold_2"], "held_out": ["rat"]})
+    with pytest.raises(InputError, match="'fold_1' holds no session out, and 'fold_2' does"):
+        plan.ablations.conditions("turns")
+    plan = folded(planned, fold_2={"train": ["fold_1"]})
+    with pytest.raises(InputError, match="'fold_1' and 'fold_2' both test session 'fold_1'"):
+        plan.ablations.conditions("turns")
 
 
 def test_decoders_have_no_cohorts_to_take_turns(planned):

@@ -197,6 +197,20 @@ def test_a_release_table_that_does_not_fit_is_refused(
         planned(released(table(tmp_path / "t.csv", rows, columns)))
 
 
+def test_sessions_of_two_tables_have_names_of_their_own(planned, given, tmp_path):
+    path = tmp_path / "sessions.tsv"
+    path.write_text("session\nfirst\n")
+    arrays = {
+        "kind": "arrays", "table": str(path), "name": "session", "times": "own/times.npy",
+        "clusters": "own/clusters.npy",
+    }  # fmt: skip
+    given["session_tables"] = {}
+    assert planned({"session_tables": {"one": arrays}}).config.entry("sessions", "first")
+    words = r"config session_tables.two: its session 'first' is named elsewhere too"
+    with pytest.raises(InputError, match=words):
+        planned({"session_tables": {"one": arrays, "two": arrays}})
+
+
 def test_a_release_table_that_is_missing_is_named(planned, given, tmp_path):
     given["session_tables"] = {}
     with pytest.raises(InputError, match=r"config session_tables.release: .*download the table"):

@@ -75,6 +75,22 @@ def test_a_bank_does_not_bring_back_concepts_that_were_left_out(plan):
         plan.config.models.canonical("nearest@bank=pictures@drop_test_concepts=true")
 
 
+@pytest.mark.parametrize(("key", "value"), [("concepts", 140), ("seed", 5), ("test_images", 3)])
+def test_a_bank_of_otherwise_designed_images_is_refused(planned, given, key, value):
+    own = given["twins"]["ventral"]
+    bank = {**own, "further_images": 10}
+    stimuli = {"kind": "dataset", "dataset": "bank", "images": "images_all.zip"}
+    changes = {
+        "datasets": {"bank": {"kind": "datalad", "twin": "bank"}}, "stimuli": {"larger": stimuli},
+    }  # fmt: skip
+    plan = planned({**changes, "twins": {"bank": bank}})
+    model = plan.config.models.canonical("nearest@bank=larger")
+    assert plan.reconstructions.responses(model, "monkeyF")
+    plan = planned({**changes, "twins": {"bank": {**bank, key: value}}})
+    with pytest.raises(InputError, match=f"bank 'larger': .* of twin 'bank', have {key} {value}"):
+        plan.reconstructions.responses(model, "monkeyF")
+
+
 def test_a_bank_that_is_not_there_is_refused_by_name(plan):
     model = plan.config.models.canonical("nearest@bank=pictues")
     with pytest.raises(InputError, match=r"pictues.*pictures"):

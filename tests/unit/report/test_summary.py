@@ -101,6 +101,11 @@ def test_forecasts_are_compared_at_the_longest_horizon_pooled_over_sessions_neve
     assert row["subject"] == "2 sessions never seen"
 
 
+def test_folds_of_a_recording_are_no_sessions_that_were_seen_or_not():
+    rows = forecast("a", "reference", "fold", 0.2), forecast("b", "model", "fold", 0.3, 0.1)
+    assert summarised(*rows)["subject"] == "2 folds"
+
+
 def test_sessions_seen_are_taken_where_those_never_seen_are_too_few_for_an_interval():
     row = summarised(
         forecast("a", "reference", "held_out", 0.2, known=False),

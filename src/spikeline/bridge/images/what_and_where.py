@@ -15,8 +15,10 @@ from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikeline.settings.relations import WIDEST_WHAT_AND_WHERE
+
 # Channels of the first stage that timm knows by name.
-WIDTHS = tuple(range(8, 72, 8))
+WIDTHS = tuple(range(8, WIDEST_WHAT_AND_WHERE + 1, 8))
 _NAME = "what_and_where"
 _HIDDEN = 256
 # Channels of the last map whose places are kept apart, on a grid of so many places a side.

@@ -13,6 +13,7 @@ import pandas as pd
 
 from spikeline.artifacts.tables import REFERENCE
 from spikeline.horizon.scores.figures import DIFFERENCE, ROLES, SCORE, labels
+from spikeline.horizon.scores.rotations import FOLD
 from spikeline.horizon.scores.tables import POOLED
 
 TEST_NULL = f"{SCORE}_test_null"
@@ -47,12 +48,12 @@ def caption(table: pd.DataFrame) -> str:
 
 
 def _identified(name: str, rows: Sequence[dict[str, Any]]) -> str:
-    sessions = int(rows[0]["sessions"])
+    sessions, what = int(rows[0]["sessions"]), "fold" if rows[0]["role"] == FOLD else "session"
     scores = _listed([f"{_number(row[SCORE])}{_interval(row, SCORE)}" for row in rows])
     short = not any(_known(row, SCORE) for row in rows)
     horizons = _listed([f"{row['horizon_ms']:g}" for row in rows])
     return (
-        f"{_first(name)} ({sessions} session{'s' * (sessions > 1)}), {rows[0]['label']}: {scores} "
+        f"{_first(name)} ({sessions} {what}{'s' * (sessions > 1)}), {rows[0]['label']}: {scores} "
         f"bits per spike at {horizons} ms"
         f"{', too short for an interval' * short}."
     )
@@ -95,6 +96,7 @@ def _drift(rows: Sequence[dict[str, Any]]) -> list[str]:
         row
         for row in rows
         if row["row"] == REFERENCE
+        and row["role"] != FOLD
         and row["blocks"] == row["sessions"]
         and row["windows"] * row["horizon_ms"] >= 1000 * STRETCH_S * row["sessions"]
     ]

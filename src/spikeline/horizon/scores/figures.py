@@ -9,9 +9,14 @@ import pandas as pd
 
 from spikeline import plotting
 from spikeline.artifacts import tables
+from spikeline.horizon.scores.rotations import FOLD
 from spikeline.horizon.scores.tables import POOLED
 
-ROLES = {"held_out": "sessions never seen", "seen": "test blocks of training sessions"}
+ROLES = {
+    "held_out": "sessions never seen",
+    "seen": "test blocks of training sessions",
+    FOLD: "folds, each forecast by models of the others",
+}
 VALUE = "bits per spike against\nthe unit's training mean (95 % interval)"
 # Baselines that get a line of their own while there is room, most telling first.
 LINES = ("oracle", "running_glm", "poisson_glm", "running_mean", "poisson_glm_reference")
@@ -69,7 +74,7 @@ def _by_session(table: pd.DataFrame, title: str, caption: str) -> Any:
     single = table[(table["session"] != POOLED) & table["horizon_ms"].isin(horizons)]
     single = single.assign(
         subject=single["horizon_ms"].map(lambda h: f"forecasts of {int(h)} ms"),
-        name=single["session"] + single["role"].map({"held_out": " (never seen)", "seen": ""}),
+        name=single["session"] + single["role"].map({"held_out": " (never seen)"}).fillna(""),
     )
     names = _lines(table)
     wide = _wide(single, ["subject", "name"], names)

@@ -11,7 +11,8 @@ and the interval has the wider of the two, so that sessions that agree by chance
 below what their own pieces allow. R_s - R is divided by 1 - w_s, as R is drawn to a session that
 weighs much (MacKinnon and White 1985, J. Econometrics 29:305, HC3). Three sessions or more have an
 interval even where each is too short for its own. Two are an interval's least: their t of 12.7
-says how little two sessions tell of a third.
+says how little two sessions tell of a third. The folds of one recording are pooled in the same way,
+as parts of it that differ; the interval then speaks of that recording.
 
 Several seeds are averaged piece by piece first: they forecast the same windows.
 """

@@ -1,15 +1,18 @@
 """Cohorts that take turns: each session is forecast by the model that was not trained on it.
 
-Where no cohort holds a session out, the turns are folds of a recording: each is a session of its
-own, and every one has its own test.
+Where no cohort holds a session out, the turns are the folds of a recording: each is a session of
+its own, and every one has its own test. Its role is then FOLD.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from spikeline.artifacts.forecasts import Forecasts, SessionForecasts
 from spikeline.errors import InputError
+
+FOLD = "fold"
 
 
 def joined_turns(turns: Sequence[Forecasts], models: Sequence[str]) -> Forecasts:
@@ -29,7 +32,8 @@ def joined_turns(turns: Sequence[Forecasts], models: Sequence[str]) -> Forecasts
     for turn, mine, model in zip(turns, held_out, models, strict=True):
         if any(held_out) and not mine:
             raise InputError(f"rotations: {model} holds no session out; see its cohort")
-        tested = mine or list(turn.sessions)
+        tested = {name: turn.sessions[name] for name in mine}
+        tested = tested or {n: replace(one, role=FOLD) for n, one in turn.sessions.items()}
         for name in tested:
             if name in owner:
                 raise InputError(
@@ -37,5 +41,5 @@ def joined_turns(turns: Sequence[Forecasts], models: Sequence[str]) -> Forecasts
                     "let each cohort test others"
                 )
             owner[name] = model
-        found |= {name: turn.sessions[name] for name in tested}
+        found |= tested
     return Forecasts(turns[0].settings, found, turns[0].facts)

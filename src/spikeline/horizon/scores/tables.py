@@ -5,11 +5,13 @@
 | model | canonical name, overrides included; or a baseline |
 | one for each varied setting | its value, as in artifacts/tables.py; empty for a baseline |
 | session | its name, or "all": pooled over the sessions of a role |
-| role | seen (test blocks of training sessions) or held_out (sessions never trained on) |
+| role | seen (test blocks of training sessions), held_out (sessions never trained on) or fold |
+| | (stretches of a recording, each forecast by models of the others) |
 | row | reference (of the differences), model or baseline |
 | horizon_ms | length of the forecast windows |
 | seeds | trained models that the row averages; 0 for a baseline |
-| sessions, units, windows, spikes | how much was scored; spikes and windows of one seed |
+| sessions, units, windows, spikes | how much was scored; spikes and windows of one seed. A fold |
+| | counts as a session, and its units count in each |
 | blocks | unbroken stretches of test, of all sessions: one each where the test comes last |
 | bits_per_spike | pooled over units and windows, against the unit's training mean |
 | bits_per_spike_test_null | the same against the mean of the scored bins, as NLB does |
@@ -56,10 +58,11 @@ from spikeline.horizon.scores.intervals import (
     runs_of,
     unexplained_series,
 )
+from spikeline.horizon.scores.rotations import FOLD
 from spikeline.settings.entries import format_value
 
 POOLED = "all"
-ROLES = ("seen", "held_out")
+ROLES = ("seen", "held_out", FOLD)
 BASELINE = "baseline"
 CONTROL, CO_SMOOTHING = "shuffled", "co_smoothing"
 # {(session, horizon in ms): the reference's sums, one for each seed}

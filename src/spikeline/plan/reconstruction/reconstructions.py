@@ -248,6 +248,11 @@ class Reconstructions:
         settings = self.models.checked(model)
         check_system(model, settings["system"], SYSTEM)
         self.generators.check(settings["generator"], subject)
+        if bank := self._bank(model):
+            self.sources.check_design(bank, subject, f"model {model!r}, bank {bank!r}")
+        encoder = self._generator(model)["encoder"]
+        if learnt := self.config.entry("encoders", encoder).get("stimuli"):
+            self.sources.check_design(learnt, subject, f"model {model!r}, encoder {encoder!r}")
         for region in settings["regions"]:
             known = self.sources.regions(subject)
             if region not in known:

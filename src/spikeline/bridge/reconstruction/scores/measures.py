@@ -72,6 +72,7 @@ def structural_similarity(shown: np.ndarray, made: np.ndarray) -> np.ndarray:
                 *((image.astype(np.float32) / 255) @ _LUMINANCE for image in pair),
                 data_range=1.0,
                 gaussian_weights=True,
+                win_size=SSIM_WINDOW,
                 sigma=1.5,
                 use_sample_covariance=False,
             )
