@@ -59,7 +59,7 @@ LAYOUTS = {
     "6 x 100 s": (6, 100, 400),
 }
 # Seconds of a fold and how many a recording has, which are pooled as sessions are.
-FOLDS = ((29, 3), (22, 4), (18, 5), (12, 10))
+FOLDS = ((22, 4), (12, 10))
 # Sessions of this layout are pooled: (blocks, seconds of each, from start to start), and how many.
 SESSION, POOLED = (3, 16, 80), (2, 3, 5, 10)
 STATISTICS = ("bits/spike, running mean", "bits/spike, log-linear", "R2, log-linear", "difference")
