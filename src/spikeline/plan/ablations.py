@@ -76,12 +76,9 @@ class Ablations:
                 for condition in self._decoders(group, group["subjects"][:1])
             ]
         if self.system(ablation) == "horizon":
+            turns = self._turns(ablation, entry)
             return [
-                {
-                    "model": model,
-                    "varied": self._named(model, v),
-                    **self._rotated(ablation, model, entry),
-                }
+                {"model": model, "varied": self._named(model, v), **self._rotated(model, turns)}
                 for model, v in self._grid(entry).items()
             ]
         return self._decoders(entry, entry["subjects"])
@@ -108,23 +105,25 @@ class Ablations:
             for model, subject, varied in rows
         ]
 
-    def _rotated(self, ablation: str, model: str, entry: Mapping[str, Any]) -> dict[str, list[str]]:
-        """The model on each of the cohorts that take turns, as `rotations`; nothing without.
+    def _turns(self, ablation: str, entry: Mapping[str, Any]) -> list[str]:
+        """The cohorts that take turns; none where an ablation names none.
 
         Raises:
             InputError: see `check_turns`.
         """
         cohorts = entry.get("rotations", [])
-        if not cohorts:
-            return {}
         check_turns(
             {cohort: self.cohorts.sessions(cohort) for cohort in cohorts},
             self.config["sessions"],
             self.cohorts.sources.recording,
             f"config ablations.{ablation}.rotations",
         )
-        found = [self.models.with_overrides(model, {"cohort": cohort}) for cohort in cohorts]
-        return {"rotations": found}
+        return cohorts
+
+    def _rotated(self, model: str, turns: list[str]) -> dict[str, list[str]]:
+        """The model on each of the cohorts that take turns, as `rotations`; nothing without."""
+        found = [self.models.with_overrides(model, {"cohort": cohort}) for cohort in turns]
+        return {"rotations": found} if found else {}
 
     def _named(self, model: str, varied: Mapping[str, Any]) -> Mapping[str, Any]:
         """Varied settings as the table shows them: how many sessions "all" are."""

@@ -22,9 +22,9 @@ _DATASET_OF = {
     "allen_templates": "allen",
 }
 _TWIN_OF = {"datalad": "ventral", "one": "behaving", "allen": "behaving"}
+_TWIN_FOLDER = {"one": "alf", "allen": "nwb"}
 # What decides which images a ventral twin designs.
 _DESIGN = ("seed", "concepts", "images_per_concept", "test_images")
-_TWIN_FOLDER = {"one": "alf", "allen": "nwb"}
 # Where ONE keeps what it downloads.
 ONE_CACHE = "resources/caches/one"
 # What rule simulate_place_cells writes, apart from the true rates.

@@ -15,8 +15,10 @@ from spikeline.bridge.retrieval import ranks
 
 # Of scikit-image's rgb2gray, which the published code uses: ITU-R BT.709.
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)
-# Side of SSIM's Gaussian window, pixels, with a standard deviation of 1.5 (Wang et al. 2004).
-SSIM_WINDOW = 11
+# Standard deviation of SSIM's Gaussian window, pixels (Wang et al. 2004), and the window's side, as
+# scikit-image cuts it: at 3.5 standard deviations.
+_SSIM_SIGMA = 1.5
+SSIM_WINDOW = 2 * int(3.5 * _SSIM_SIGMA + 0.5) + 1
 # Images for each dimension of the features below which a Frechet distance says little: the
 # covariance is of rank n - 1, and its error falls with n / dimensions.
 FRECHET_IMAGES = 10
@@ -72,8 +74,7 @@ def structural_similarity(shown: np.ndarray, made: np.ndarray) -> np.ndarray:
                 *((image.astype(np.float32) / 255) @ _LUMINANCE for image in pair),
                 data_range=1.0,
                 gaussian_weights=True,
-                win_size=SSIM_WINDOW,
-                sigma=1.5,
+                sigma=_SSIM_SIGMA,
                 use_sample_covariance=False,
             )
             for pair in zip(made, shown, strict=True)
