@@ -4,6 +4,7 @@
 #           results/embeddings/{encoder}/{stimuli}.h5, results/latents/{autoencoder}/{stimuli}.h5
 #           results/prompts/{generator}/{stimuli}.h5           of kind adapter
 #           resources/generators/{generator}/, resources/stimuli/{stimuli}.zip
+#           resources/factors/{stimuli}.tsv                    where responses are read for factors
 #           results/decoders/{model}/{subject}/seed{seed}.safetensors   where a decoder predicts
 # PRODUCES  results/reconstructors/{model}/{subject}/seed{seed}.safetensors   what is predicted, how
 #                                                                          it is drawn
@@ -24,6 +25,7 @@ rule fit_reconstructor:
         ip_adapter=asks(PLAN.reconstructions.ip_adapter),
         decoder=asks(PLAN.reconstructions.decoder),
         choosing_decoder=asks(PLAN.reconstructions.choosing_decoder),
+        factors=asks(PLAN.reconstructions.factors),
         weights=asks(PLAN.reconstructions.weights),
     output:
         reconstructor="results/reconstructors/{model}/{subject}/seed{seed}.safetensors",
@@ -112,6 +114,7 @@ rule reconstruct:
         ip_adapter=asks(PLAN.reconstructions.ip_adapter),
         adapter=asks(PLAN.reconstructions.adapter),
         decoder=asks(PLAN.reconstructions.decoder),
+        factors=asks(PLAN.reconstructions.factors),
         weights=asks(PLAN.reconstructions.weights),
     output:
         "results/reconstructions/{model}/{subject}/seed{seed}.h5",

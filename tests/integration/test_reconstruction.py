@@ -60,8 +60,8 @@ def test_the_table_has_controls_ceilings_and_paired_differences(drawn):
     table = tables.read(drawn / TABLE)
     assert list(table["model"]) == [
         "unclip", "unclip@samples=2", "img2img", "ip_adapter", "adapter", "nearest",
-        "nearest@bank=bank", "low_level", "unclip@source=image", "low_level@source=image",
-        "unclip@shuffle_responses=true",
+        "nearest@bank=bank", "nearest@bank=bank@factors=shape+place", "low_level",
+        "unclip@source=image", "low_level@source=image", "unclip@shuffle_responses=true",
     ]  # fmt: skip
     assert table["row"].iloc[0] == "reference" and table["row"].iloc[-1] == "control"
     for name in ("pixcorr", "ssim", "clip", "classifier_early", "shape_correct"):
@@ -85,6 +85,32 @@ def test_an_image_is_looked_for_among_all_of_a_bank_but_the_test_images(drawn):
     assert list(own.images) == list(banked.images)
     assert not tested & found and not any(name.startswith("further/") for name in own.retrieved)
     assert any(name.startswith("further/") for name in found)
+
+
+def test_a_table_of_factors_must_have_each_column_and_each_image(drawn, tmp_path):
+    model = "nearest@bank=bank@factors=shape+place"
+    given = {
+        "reconstructor": f"results/reconstructors/{model}/monkeyF/seed0.safetensors",
+        "stimuli": "resources/stimuli/bank.zip",
+        "embeddings": "results/embeddings/demo_clip/bank.h5",
+        "latents": "results/latents/vae/bank.h5",
+    }
+    text = (drawn / "resources/factors/bank.tsv").read_text()
+    for name, changed, said in (
+        ("whole", text, None),
+        ("renamed", text.replace("place", "where", 1), "has no column 'place', only"),
+        ("short", text[: text.rindex("further/")], "lacks 1 of the images, 'further/"),
+    ):
+        (tmp_path / f"{name}.tsv").write_text(changed)
+        more = ["--bank", "--autoencoder", "resources/autoencoders/vae"]
+        more += ["--factors", tmp_path / f"{name}.tsv"]
+        done = by_hand(drawn, tmp_path / f"{name}.h5", *more, **given)
+        if said is None:
+            assert done.returncode == 0, done.stderr
+        else:
+            refused(done, f"{name}.tsv", said)
+            assert not (tmp_path / f"{name}.h5").exists()
+    refused(by_hand(drawn, tmp_path / "x.h5", "--bank", **given), "--factors", "give the table")
 
 
 def test_a_bank_without_what_was_shown_and_a_picture_of_two_names(drawn, tmp_path):

@@ -17,6 +17,8 @@ from spikeline.ridge import Moments, RidgePath, checked_penalties
 
 # Leave-one-out passes over all rows for each penalty; up to here that is cheap.
 EXACT_ROWS = 5000
+# Of `left_out_predictions`.
+LEFT_OUT_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,21 @@ def fit_ridge(
     coefficients = path.coefficients(chosen)
     intercept = path.y_mean + y_shift - (path.x_mean + x_shift) @ coefficients
     return RidgeFit(coefficients.astype(np.float32), intercept.astype(np.float32), chosen, r2)
+
+
+def left_out_predictions(
+    features: np.ndarray, targets: np.ndarray, groups: np.ndarray, penalty: float, seed: int = 0
+) -> np.ndarray:
+    """Ridge predictions (rows, dim) of each row by regressions that did not see its group."""
+    labels = np.unique(groups, return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(labels.max() + 1)
+    fold = (order % min(LEFT_OUT_FOLDS, len(order)))[labels]
+    predicted = np.zeros(targets.shape, dtype=np.float32)
+    for number in np.unique(fold):
+        kept, out = fold != number, fold == number
+        fit = fit_ridge(features[kept], targets[kept], [penalty])
+        predicted[out] = fit.predict(features[out])
+    return predicted
 
 
 def _floating(array: np.ndarray) -> np.ndarray:

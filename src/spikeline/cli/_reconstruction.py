@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from spikeline.bridge.reconstruction.reconstructor import Reconstructor
 from spikeline.cli import _decoder_facts
 from spikeline.errors import InputError
 from spikeline.sources import stimuli
+from spikeline.sources.factors import Factors, read_factors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="DIR", help="of that encoder, in local-dir: format")
     parser.add_argument("--cache", metavar="DIR", help="of that encoder, made by fetch-weights")
     parser.add_argument(
+        "--factors", metavar="FILE", help="of the images; where the settings name `factors`"
+    )
+    parser.add_argument(
         "--bank",
         action="store_true",
         help="look among all images of --embeddings but the test images (the training images)",
@@ -49,22 +54,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Images:
-    """Embeddings and latents of a stimulus set, of which some images are asked for."""
+    """What is known of a stimulus set, of which some images are asked for.
+
+    Attributes:
+        factors: table of the factors that responses are read for, if they are for some.
+    """
 
     embedded: Embeddings
     encoded: Latents
     options: argparse.Namespace
+    factors: Factors | None = None
 
     @classmethod
-    def read(cls, options: argparse.Namespace) -> Images:
-        embedded = embeddings.read(options.embeddings)
-        return cls(embedded, latents.read(options.latents), options)
+    def read(cls, options: argparse.Namespace, factors: Sequence[str] = ()) -> Images:
+        """Read what the options name.
+
+        Args:
+            factors: columns of the table of factors that are needed.
+
+        Raises:
+            InputError: a damaged file, or no such table or column.
+        """
+        embedded, encoded = embeddings.read(options.embeddings), latents.read(options.latents)
+        return cls(embedded, encoded, options, _factors(options.factors, factors))
 
     def of(self, names: np.ndarray) -> Shown:
         """Of named images."""
+        levels = {} if self.factors is None else self.factors.of(names, self.options.factors)
         return Shown(
             self.embedded.rows_of(names, self.options.embeddings, []),
             self.encoded.rows_of(names, self.options.latents),
+            levels,
         )
 
     def check_bank(self, shown: np.ndarray) -> None:
@@ -88,6 +108,15 @@ class Images:
         first = stimuli.first_names(self.options.stimuli).astype(str)
         # A picture may lie there under a second name.
         return names[~np.isin(first, first[np.isin(names, hidden.astype(str))])].astype(object)
+
+
+def _factors(path: str | None, wanted: Sequence[str]) -> Factors | None:
+    """The wanted columns of a table of factors; None where none is wanted."""
+    if not wanted:
+        return None
+    if not path:
+        raise InputError("--factors: the settings name factors; give the table that has them")
+    return read_factors(path).only(wanted, path)
 
 
 def read_decoder(path: str | None, options: argparse.Namespace, images: Images) -> Decoder | None:

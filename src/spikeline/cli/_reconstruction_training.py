@@ -48,7 +48,7 @@ class Training:
         With `shuffle_responses` each row gets the response of a random one.
         """
         recorded = responses.read(options.responses)
-        images = _reconstruction.Images.read(options)
+        images = _reconstruction.Images.read(options, settings.get("factors", ()))
         images.check_bank(recorded.images)
         decoder = _reconstruction.read_decoder(options.decoder, options, images)
         test = recorded.split(options.seed)
@@ -94,6 +94,7 @@ class Training:
             self.settings,
             self.images.encoded.values.shape[1:],
             given=given,
+            levels=shown.levels,
         )
 
 
@@ -113,6 +114,7 @@ def save(
         options.embeddings,
         options.latents,
         options.decoder,
+        options.factors,
         getattr(options, "choosing_decoder", None),
     )
     inputs = [path for path in used if path]

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     fitted = Reconstructor.load(options.reconstructor)
     own = {**fitted.settings, **settings}
     recorded = responses.read(options.responses)
-    images = _reconstruction.Images.read(options)
+    images = _reconstruction.Images.read(options, own.get("factors", ()))
     _reconstruction.check_fitted(fitted, images, options)
     images.check_bank(recorded.images)
     decoder = _reconstruction.read_decoder(options.decoder, options, images)
@@ -86,8 +86,8 @@ def run(options: argparse.Namespace) -> None:
         result["pixels"] = _drawn(options, fitted, own, images, found, seen)
     used = (
         options.reconstructor, options.responses, options.embeddings, options.latents,
-        options.decoder, options.generator, options.autoencoder, options.ip_adapter,
-        options.adapter,
+        options.decoder, options.factors, options.generator, options.autoencoder,
+        options.ip_adapter, options.adapter,
     )  # fmt: skip
     record = provenance.describe(
         __name__, settings, [path for path in used if path], seed=options.seed, bank=options.bank

@@ -23,10 +23,9 @@ import argparse
 import numpy as np
 
 from spikeline.artifacts.images import prompts
-from spikeline.bridge.reconstruction.fitting import left_out_predictions
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING
 from spikeline.bridge.reconstruction.standardising import Moments, standardised
-from spikeline.bridge.ridge import fit_ridge
+from spikeline.bridge.ridge import fit_ridge, left_out_predictions
 from spikeline.bridge.splits import left_out_together
 from spikeline.cli import _generator, _reconstruction_training, _training_run
 from spikeline.cli._drawing_choice import chosen

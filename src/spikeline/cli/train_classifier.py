@@ -51,14 +51,8 @@ def run(options: argparse.Namespace) -> None:
     names = given.pop("factors")
     settings = classifier.ClassifierSettings(**given)
     device = choose_device(options.device)
-    table = read_factors(options.factors)
-    for name in names:
-        if name not in table.levels:
-            raise InputError(
-                f"{options.factors}: has no column {name!r}, only {', '.join(table.levels)}; "
-                "correct `factors`"
-            )
-    factors = {name: table.levels[name] for name in names}
+    table = read_factors(options.factors).only(names, options.factors)
+    factors = table.levels
     images = squares(stimuli.load(options.stimuli, table.images), settings.image_size)
     train, test = (_of(factors, rows) for rows in (~table.test, table.test))
     for name in names:

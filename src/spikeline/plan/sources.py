@@ -322,11 +322,20 @@ class Sources(Subjects):
             raise InputError(f"config stimuli.{stimuli}: names no table of categories")
         return categories
 
+    def factors(self, stimuli: str) -> str:
+        """The table of factors of an image set.
+
+        Raises:
+            InputError: it names none.
+        """
+        self.factors_file(stimuli)
+        return f"resources/factors/{stimuli}.tsv"
+
     def factors_file(self, stimuli: str) -> str:
         """Where a dataset keeps the factors of its simulated images."""
         factors = self.config.entry("stimuli", stimuli).get("factors")
         if not factors:
-            raise InputError(f"config stimuli.{stimuli}: names no table of factors")
+            raise InputError(f"config stimuli.{stimuli}: names no table of factors; give `factors`")
         return factors
 
     def subject_categories(self, subject: str) -> Files:

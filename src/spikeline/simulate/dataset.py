@@ -51,6 +51,7 @@ twin of images alone has no monkey, and of the files below those of images and c
     factors.tsv                   shape, colour, texture and place, one line per image
     images_all.zip                where there are images that no monkey saw: these and the others
     captions_all.tsv              their captions
+    factors_all.tsv               their factors
 """
 _IDENTITY = {"NAME": "Spikeline", "EMAIL": "spikeline@localhost"}
 
@@ -101,6 +102,7 @@ def write_twin(
         every = [(stimuli, images), (further, drawn)]
         _write_archive(folder / "images_all.zip", every)
         _write_captions(folder / "captions_all.tsv", [stimuli, further])
+        _write_factors(folder / "factors_all.tsv", [stimuli, further])
 
     if settings.subjects:
         progress("filtering images")
@@ -124,11 +126,7 @@ def _write_images(folder: Path, stimuli: Stimuli, images: np.ndarray) -> None:
     for i, name in enumerate(stimuli.name):
         lines += [f"{name}\t{category}" for category in stimuli.categories(i)]
     (folder / "categories.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    lines = ["\t".join(["things_path", "split", *stimuli.factors(0)])]
-    for i, name in enumerate(stimuli.name):
-        split = "test" if stimuli.test[i] else "train"
-        lines.append("\t".join([name, split, *stimuli.factors(i).values()]))
-    (folder / "factors.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write_factors(folder / "factors.tsv", [stimuli])
 
 
 def _write_archive(path: Path, sets: Sequence[tuple[Stimuli, Iterable[np.ndarray]]]) -> None:
@@ -146,8 +144,16 @@ def _write_captions(path: Path, sets: Sequence[Stimuli]) -> None:
     lines = ["things_path\tcaption\tsplit"]
     for stimuli in sets:
         for i, name in enumerate(stimuli.name):
-            split = "test" if stimuli.test[i] else "train"
-            lines.append(f"{name}\t{stimuli.caption(i)}\t{split}")
+            lines.append(f"{name}\t{stimuli.caption(i)}\t{stimuli.split(i)}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_factors(path: Path, sets: Sequence[Stimuli]) -> None:
+    """things_path, split and the level of each factor."""
+    lines = ["\t".join(["things_path", "split", *sets[0].factors(0)])]
+    for stimuli in sets:
+        for i, name in enumerate(stimuli.name):
+            lines.append("\t".join([name, stimuli.split(i), *stimuli.factors(i).values()]))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -91,6 +91,10 @@ class Stimuli:
         """What an image has in common with many others: the shape and the place of its object."""
         return f"shape: {SHAPES[self.shape[image]]}", f"place: {PLACES[self.place[image]]}"
 
+    def split(self, image: int) -> str:
+        """Of which split an image is: train or test."""
+        return "test" if self.test[image] else "train"
+
     def factors(self, image: int) -> dict[str, str]:
         """The levels of the factors that a decoder may get right or wrong, by name."""
         return {

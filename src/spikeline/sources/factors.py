@@ -7,7 +7,8 @@ column for each factor, such as `shape`, with the names of its levels.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +38,36 @@ class Factors:
             factor: dict(zip(self.images, names, strict=True))
             for factor, names in self.levels.items()
         }
+
+    def only(self, wanted: Sequence[str], where: str | os.PathLike[str]) -> Factors:
+        """Some of the factors.
+
+        Raises:
+            InputError: the table, which is called `where`, has no such column.
+        """
+        for name in wanted:
+            if name not in self.levels:
+                raise InputError(
+                    f"{where}: has no column {name!r}, only {', '.join(self.levels)}; correct "
+                    "`factors`"
+                )
+        return replace(self, levels={name: self.levels[name] for name in wanted})
+
+    def of(self, names: np.ndarray, where: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+        """{factor: (n,)} levels of named images.
+
+        Raises:
+            InputError: the table, which is called `where`, lacks an image.
+        """
+        known = {name: row for row, name in enumerate(self.images)}
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise InputError(
+                f"{where}: lacks {len(missing)} of the images, {missing[0]!r} among them; add a "
+                "row for each"
+            )
+        rows = np.array([known[name] for name in names], dtype=int)
+        return {factor: levels[rows] for factor, levels in self.levels.items()}
 
 
 def read_factors(path: str | os.PathLike[str]) -> Factors:

@@ -91,6 +91,24 @@ def test_a_bank_of_otherwise_designed_images_is_refused(planned, given, key, val
         plan.reconstructions.responses(model, "monkeyF")
 
 
+def test_only_models_that_read_factors_take_the_table_of_their_images(planned):
+    stimuli = {"kind": "dataset", "dataset": "twin", "images": "images_all.zip"}
+    named = {**stimuli, "factors": "factors_all.tsv"}
+    plan = planned({"stimuli": {"larger": stimuli, "named": named}})
+    own, canonical = plan.reconstructions, plan.config.models.canonical
+    assert own.factors("nearest", "monkeyF") == []
+    assert "--factors" not in own.file_arguments("nearest", "monkeyF", 0)
+    shape = canonical("nearest@factors=shape")
+    assert own.factors(shape, "monkeyF") == "resources/factors/pictures.tsv"
+    banked = canonical("nearest@bank=named@factors=shape+place")
+    assert own.factors(banked, "monkeyF") == "resources/factors/named.tsv"
+    arguments = own.file_arguments(banked, "monkeyF", 0)
+    assert arguments[arguments.index("--factors") + 1] == "resources/factors/named.tsv"
+    assert '"factors":["shape","place"]' in own.settings(banked, "monkeyF").replace(" ", "")
+    with pytest.raises(InputError, match=r"stimuli\.larger: names no table of factors; give"):
+        own.factors(canonical("nearest@bank=larger@factors=shape"), "monkeyF")
+
+
 def test_a_bank_that_is_not_there_is_refused_by_name(plan):
     model = plan.config.models.canonical("nearest@bank=pictues")
     with pytest.raises(InputError, match=r"pictues.*pictures"):

@@ -1,5 +1,6 @@
 """Tables of the factors of simulated images: read, and each fault in one line."""
 
+import numpy as np
 import pytest
 
 from spikeline.errors import InputError
@@ -17,6 +18,18 @@ def test_a_table_gives_the_levels_of_each_factor_by_image(tmp_path):
         "shape": {"a/1.jpg": "star", "a/2.jpg": "ring"},
         "place": {"a/1.jpg": "top", "a/2.jpg": "left"},
     }
+
+
+def test_levels_of_named_images_come_in_their_order(tmp_path):
+    (tmp_path / "f.tsv").write_text(GOOD)
+    table = read_factors(tmp_path / "f.tsv").only(["place"], "f.tsv")
+    assert set(table.levels) == {"place"}
+    found = table.of(np.array(["a/2.jpg", "a/1.jpg", "a/2.jpg"], object), "f.tsv")
+    assert found["place"].tolist() == ["left", "top", "left"]
+    with pytest.raises(InputError, match=r"f\.tsv: has no column 'hue', only place; correct"):
+        table.only(["place", "hue"], "f.tsv")
+    with pytest.raises(InputError, match=r"f\.tsv: lacks 1 of the images, 'b' among them; add"):
+        table.of(np.array(["a/1.jpg", "b"], object), "f.tsv")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ and as controls the mean of the training images and random draws of their mean a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,10 +31,12 @@ class Shown:
 
     Attributes:
         embeddings: (n, dim); latents: (n, channels, height, width).
+        levels: {factor: (n,) names of its levels}, of factors that responses are read for.
     """
 
     embeddings: np.ndarray
     latents: np.ndarray
+    levels: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def flat(self, name: str) -> np.ndarray:
         """One of them, as rows (n, values)."""
@@ -105,7 +107,22 @@ def decode(
     else:
         moments = reconstructor.predictions[EMBEDDING].targets
         similarity = _cosines(values[EMBEDDING], seen.embeddings, moments)
+    eligible = _eligible(reconstructor, source, responses, shown, seen)
+    if eligible is not None:
+        similarity = np.where(eligible, similarity, -np.inf)
     return Found(values, similarity.argmax(1))
+
+
+def _eligible(
+    reconstructor: Reconstructor, source: str, responses: np.ndarray, shown: Shown, seen: Shown
+) -> np.ndarray | None:
+    """(n, m) bool, the images that share the factors which were read; None where none were."""
+    reader = reconstructor.factors
+    if reader is None or source not in (RESPONSES, IMAGE):
+        return None
+    if source == IMAGE:
+        return reader.shared(shown.levels, seen.levels)
+    return reader.likeliest(reconstructor.features(responses), seen.levels)
 
 
 def _in_place(moments: Moments, count: int, source: str, rng: np.random.Generator) -> np.ndarray:

@@ -17,15 +17,14 @@ from spikeline.bridge.aligned_member import AffineMap
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection
 from spikeline.bridge.reconstruction.decoder_embeddings import predicted_embeddings
+from spikeline.bridge.reconstruction.factor_reader import FactorReader
 from spikeline.bridge.reconstruction.reconstructor import Prediction, Reconstructor
 from spikeline.bridge.reconstruction.standardising import Moments
-from spikeline.bridge.ridge import fit_ridge
+from spikeline.bridge.ridge import fit_ridge, left_out_predictions
 from spikeline.bridge.splits import left_out_together, validation_split_of
 from spikeline.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-FOLDS = 5
 
 
 def fit_reconstructor(
@@ -38,6 +37,7 @@ def fit_reconstructor(
     latent_shape: Sequence[int],
     *,
     given: Mapping[str, Decoder] | None = None,
+    levels: Mapping[str, np.ndarray] | None = None,
 ) -> Reconstructor:
     """Ridge from responses to each target, with the moments that bring its predictions to scale.
 
@@ -49,6 +49,7 @@ def fit_reconstructor(
         settings: resolved settings of an entry.
         latent_shape: (channels, height, width).
         given: decoders of the house, which predict some target in place of a regression.
+        levels: {factor: (rows,)} of the images, of factors that responses are read for.
     """
     chosen = electrode_selection(
         electrodes, settings["regions"], settings["min_snr"], settings["min_reliability"]
@@ -78,22 +79,8 @@ def fit_reconstructor(
         tuple(latent_shape),
         dict(settings),
         np.unique(images),
+        factors=FactorReader.fit(features, levels, groups) if levels else None,
     )
-
-
-def left_out_predictions(
-    features: np.ndarray, targets: np.ndarray, groups: np.ndarray, penalty: float, seed: int = 0
-) -> np.ndarray:
-    """Ridge predictions (rows, dim) of each row by regressions that did not see its group."""
-    labels = np.unique(groups, return_inverse=True)[1]
-    order = np.random.default_rng(seed).permutation(labels.max() + 1)
-    fold = (order % min(FOLDS, len(order)))[labels]
-    predicted = np.zeros(targets.shape, dtype=np.float32)
-    for number in np.unique(fold):
-        kept, out = fold != number, fold == number
-        fit = fit_ridge(features[kept], targets[kept], [penalty])
-        predicted[out] = fit.predict(features[out])
-    return predicted
 
 
 def validation_rows(

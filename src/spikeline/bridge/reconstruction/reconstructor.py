@@ -12,12 +12,14 @@ import numpy as np
 from spikeline.artifacts.formats import safetensors_file
 from spikeline.bridge.aligned_member import AffineMap
 from spikeline.bridge.preprocessing import ResponseScaler
+from spikeline.bridge.reconstruction.factor_reader import FactorReader
 from spikeline.bridge.reconstruction.standardising import Moments, standardised
 from spikeline.errors import InputError
 
 CONTRACT = "reconstructor/1"
 # What may be predicted.
 EMBEDDING, LATENTS = "embedding", "latents"
+_FACTORS = "factors."
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Reconstructor:
         choices: guidance, strength and start_weight, as chosen on validation images.
         images: names of the training images.
         metadata: identities of encoder, autoencoder and generator; JSON.
+        factors: what reads factors of the image from the same features, where the settings name
+            some.
     """
 
     n_electrodes: int
@@ -77,6 +81,7 @@ class Reconstructor:
     images: np.ndarray
     choices: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    factors: FactorReader | None = None
 
     def features(self, values: np.ndarray) -> np.ndarray:
         """Responses (n, n_electrodes) to standardised features.
@@ -109,11 +114,17 @@ class Reconstructor:
         arrays = {"electrodes": self.electrodes.astype(np.int32), **self.scaler.tensors()}
         for name, prediction in self.predictions.items():
             arrays |= {f"{name}.{key}": value for key, value in prediction.tensors().items()}
+        levels = []
+        if self.factors is not None:
+            arrays |= {f"{_FACTORS}{key}": value for key, value in self.factors.tensors().items()}
+            # Pairs: the order of the factors is that of the arrays.
+            levels = [(name, own.tolist()) for name, own in self.factors.levels.items()]
         description = {
             "n_electrodes": self.n_electrodes,
             "transform": self.scaler.transform,
             "latent_shape": list(self.latent_shape),
             "predictions": list(self.predictions),
+            "levels": levels,
             "settings": dict(self.settings),
             "choices": dict(self.choices),
             "images": [str(name) for name in self.images],
@@ -130,11 +141,14 @@ class Reconstructor:
         """
         described, arrays = safetensors_file.read(path, CONTRACT)
         with safetensors_file.whole(path):
-            predictions = {}
-            for name in described["predictions"]:
-                prefix = f"{name}."
-                own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-                predictions[name] = Prediction.from_tensors(own)
+            predictions = {
+                name: Prediction.from_tensors(_below(f"{name}.", arrays))
+                for name in described["predictions"]
+            }
+            levels = described.get("levels")
+            factors = (
+                FactorReader.from_tensors(levels, _below(_FACTORS, arrays)) if levels else None
+            )
             return cls(
                 described["n_electrodes"],
                 arrays["electrodes"],
@@ -145,4 +159,10 @@ class Reconstructor:
                 np.asarray(described["images"], object),
                 described["choices"],
                 described["metadata"],
+                factors,
             )
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}

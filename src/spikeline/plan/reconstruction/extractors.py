@@ -109,9 +109,7 @@ class Extractors:
         Raises:
             InputError: the image set names no table of them.
         """
-        stimuli = self.config.entry("extractors", extractor)["stimuli"]
-        self.sources.factors_file(stimuli)
-        return f"resources/factors/{stimuli}.tsv"
+        return self.sources.factors(self.config.entry("extractors", extractor)["stimuli"])
 
     def classifier_settings(self, extractor: str) -> str:
         """The settings by which the demo's classifier is trained."""

@@ -80,6 +80,12 @@ class Reconstructions:
         stimuli = self.stimuli_of(model, subject)
         return self.generators.latents(self._generator(model)["autoencoder"], stimuli)
 
+    def factors(self, model: str, subject: str) -> Files:
+        """Their factors, where responses are read for some; else none."""
+        if not self.models.settings(model).get("factors"):
+            return []
+        return self.sources.factors(self.stimuli_of(model, subject))
+
     def _bank(self, model: str) -> str | None:
         return self.models.settings(model).get("bank")
 
@@ -187,6 +193,7 @@ class Reconstructions:
             *flag("--autoencoder", self.autoencoder(model)),
             *flag("--decoder", self.decoder(model, subject, seed)),
             *flag("--ip-adapter", self._ip_adapter_file(model)),
+            *flag("--factors", self.factors(model, subject)),
             *(["--bank"] if self._bank(model) else []),
         ]
 

@@ -10,25 +10,24 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from spikeline.bridge.reconstruction.decoding import decode, starts_of, targets_of
 from spikeline.bridge.reconstruction.drawing import candidates, correlations
-from spikeline.bridge.reconstruction.fitting import (
-    fit_reconstructor,
-    left_out_predictions,
-    unseen_rows,
-)
+from spikeline.bridge.reconstruction.fitting import fit_reconstructor, unseen_rows
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, LATENTS, Reconstructor
 from spikeline.bridge.reconstruction.standardising import Moments, standardised
+from spikeline.bridge.ridge import left_out_predictions
 from spikeline.errors import InputError
 
 KINDS = ("unclip", "img2img", "ip_adapter", "low_level", "retrieval")
 
 
-def fitted(recorded, kind="unclip", **given):
+def fitted(recorded, kind="unclip", levels=None, **given):
     values, shown = recorded.part(test=False)
     images = recorded.images[: recorded.training]
     targets = {name: shown.flat(name) for name in targets_of(kind)}
     own = settings(kind, **given)
     table = electrodes()
-    return fit_reconstructor(values, targets, images, images, table, own, LATENT_SHAPE)
+    return fit_reconstructor(
+        values, targets, images, images, table, own, LATENT_SHAPE, levels=levels
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
