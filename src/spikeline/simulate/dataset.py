@@ -48,7 +48,7 @@ twin of images alone has no monkey, and of the files below those of images and c
     images_THINGS.zip             the images
     captions.tsv                  one sentence per image
     categories.tsv                shape and place of the object in each image
-    factors.tsv                   shape, colour, texture and place, one line per image
+    factors.tsv                   shape, colour, texture, place and background of each image
     images_all.zip                where there are images that no monkey saw: these and the others
     captions_all.tsv              their captions
     factors_all.tsv               their factors

@@ -102,6 +102,7 @@ class Stimuli:
             "colour": list(COLOURS)[self.colour[image]],
             "texture": TEXTURES[self.texture[image]],
             "place": PLACES[self.place[image]],
+            "background": BACKGROUNDS[self.background[image]],
         }
 
 

@@ -91,6 +91,12 @@ def test_a_twin_with_further_images_holds_them_beside_the_others_and_is_else_the
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert {f"object_images/{row['things_path']}" for row in rows} == set(every)
     assert sum(row["split"] == "test" for row in rows) == 6
+    table = read_factors(folder / "factors_all.tsv")
+    assert table.images.tolist() == [row["things_path"] for row in rows]
+    assert all(
+        row["caption"].endswith(scene)
+        for row, scene in zip(rows, table.levels["background"], strict=True)
+    )
 
 
 def test_a_twin_without_monkeys_is_images_alone(twin, tmp_path):
@@ -146,12 +152,13 @@ def test_each_image_has_the_factors_that_its_caption_names(twin):
     with open(twin / "captions.tsv", encoding="utf-8", newline="") as handle:
         captions = list(csv.DictReader(handle, delimiter="\t"))
     table = read_factors(twin / "factors.tsv")
-    assert list(table.levels) == ["shape", "colour", "texture", "place"]
+    assert list(table.levels) == ["shape", "colour", "texture", "place", "background"]
     for number, row in enumerate(captions):
         assert table.images[number] == row["things_path"]
         assert table.test[number] == (row["split"] == "test")
-        shape, colour, texture, place = (names[number] for names in table.levels.values())
-        assert f" {colour} {texture} {shape} at the {place} in front of " in row["caption"]
+        shape, colour, texture, place, scene = (names[number] for names in table.levels.values())
+        said = f" {colour} {texture} {shape} at the {place} in front of {scene}"
+        assert row["caption"].endswith(said)
 
 
 def test_responses_have_a_row_per_listed_image(twin):
