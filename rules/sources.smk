@@ -7,7 +7,7 @@
 #           resources/archives/{stimuli}.zip        the images as their source packed them
 #           resources/captions/{stimuli}.tsv        a caption for each image, where there are any
 #           resources/categories/{stimuli}.tsv      what its images belong to, where it is known
-#           resources/factors/{stimuli}.tsv         what its simulated images were drawn by
+#           resources/factors/{stimuli}.tsv         what its images show, such as a shape and a place
 #           resources/stimuli/{stimuli}.zip         the images as every later step reads them
 #
 # A fetch is proved by commit or checksum, so it carries no digest of the code: an edit of ours is no
@@ -166,7 +166,7 @@ rule fetch_categories:
 
 
 rule fetch_factors:
-    """Get the table of factors that a DataLad dataset keeps with its simulated images."""
+    """Get the table of factors that a DataLad dataset keeps with its images."""
     input:
         origin=asks(lambda stimuli: PLAN.sources.clone_origin("stimuli", stimuli)),
     output:

@@ -28,6 +28,7 @@ from spikeline.bridge.generators import ip_adapter
 from spikeline.bridge.preprocessing import ResponseScaler
 from spikeline.bridge.pretraining.pretrained import Pretrained
 from spikeline.bridge.reconstruction import diffusion_adapter
+from spikeline.bridge.reconstruction.factor_reader import FactorReader
 from spikeline.bridge.reconstruction.reconstructor import EMBEDDING, Prediction, Reconstructor
 from spikeline.bridge.reconstruction.standardising import Moments
 from spikeline.bridge.targets import TargetSpace
@@ -75,6 +76,13 @@ def artifacts() -> Iterator[tuple[str, Write, Read]]:
         forecaster.load,
     )
     yield "reconstructor.safetensors", lambda p: _reconstructor().save(p, told), Reconstructor.load
+    yield (
+        "reconstructor_of_factors.safetensors",
+        lambda path: dataclasses.replace(_reconstructor(), factor_reader=_factor_reader()).save(
+            path, told
+        ),
+        Reconstructor.load,
+    )
     yield "pretrained.safetensors", lambda path: _pretrained().save(path, told), Pretrained.load
     yield (
         "diffusion_adapter.safetensors",
@@ -87,6 +95,10 @@ def artifacts() -> Iterator[tuple[str, Write, Read]]:
         lambda path: safetensors_file.read(path, ip_adapter.CONTRACT),
     )
     yield "stimuli.zip", _write_stimuli, _read_stimuli
+
+
+# Fields that came after a version was stored: None of its files, and no part of their digest.
+_ADDED = {"factor_reader"}
 
 
 def digest(value: Any) -> str:
@@ -104,7 +116,9 @@ def _plain(value: Any) -> Any:
             return [str(item) for item in value.ravel()], value.shape
         return value.dtype.str, value.shape, value.tobytes().hex()
     if dataclasses.is_dataclass(value):
-        return _plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        added = {name for name in _ADDED if fields.get(name, 0) is None}
+        return _plain({name: inner for name, inner in fields.items() if name not in added})
     if isinstance(value, Mapping):
         return sorted((str(key), _plain(inner)) for key, inner in value.items() if key != "seal")
     if isinstance(value, (list, tuple)):
@@ -214,6 +228,13 @@ def _reconstructor():
         4, np.array([1, 3]), scaler, {EMBEDDING: prediction}, (1, 2, 2), {"standardise": "none"},
         np.array(["a.png", "µ.png"], object), {"guidance": 2.0}, {"encoder": "clip:1"},
     )  # fmt: skip
+
+
+def _factor_reader():
+    levels = {"shape": ["ring", "star"], "hue": ["red"]}
+    rows = np.arange(4) % 2
+    labels = {name: np.array(own)[rows % len(own)] for name, own in levels.items()}
+    return FactorReader.fit(_numbers(4, 2), labels, np.arange(4))
 
 
 def _pretrained():

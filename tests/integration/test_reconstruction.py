@@ -59,8 +59,9 @@ def refused(done, *words):
 def test_the_table_has_controls_ceilings_and_paired_differences(drawn):
     table = tables.read(drawn / TABLE)
     assert list(table["model"]) == [
-        "unclip", "unclip@samples=2", "img2img", "ip_adapter", "adapter", "nearest",
-        "nearest@bank=bank", "nearest@bank=bank@factors=shape+place", "low_level",
+        "unclip", "unclip@samples=2", "img2img",
+        "img2img@bank=bank@factors=place+shape@strength=0.5+1", "ip_adapter", "adapter", "nearest",
+        "nearest@bank=bank", "nearest@bank=bank@factors=place+shape", "low_level",
         "unclip@source=image", "low_level@source=image", "unclip@shuffle_responses=true",
     ]  # fmt: skip
     assert table["row"].iloc[0] == "reference" and table["row"].iloc[-1] == "control"
@@ -88,7 +89,7 @@ def test_an_image_is_looked_for_among_all_of_a_bank_but_the_test_images(drawn):
 
 
 def test_a_table_of_factors_must_have_each_column_and_each_image(drawn, tmp_path):
-    model = "nearest@bank=bank@factors=shape+place"
+    model = "nearest@bank=bank@factors=place+shape"
     given = {
         "reconstructor": f"results/reconstructors/{model}/monkeyF/seed0.safetensors",
         "stimuli": "resources/stimuli/bank.zip",

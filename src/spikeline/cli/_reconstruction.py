@@ -78,9 +78,10 @@ class Images:
         embedded, encoded = embeddings.read(options.embeddings), latents.read(options.latents)
         return cls(embedded, encoded, options, _factors(options.factors, factors))
 
-    def of(self, names: np.ndarray) -> Shown:
-        """Of named images."""
-        levels = {} if self.factors is None else self.factors.of(names, self.options.factors)
+    def of(self, names: np.ndarray, *, with_factors: bool = True) -> Shown:
+        """Of named images; of their factors only where they are wanted."""
+        read = self.factors is not None and with_factors
+        levels = self.factors.of(names, self.options.factors) if read else {}
         return Shown(
             self.embedded.rows_of(names, self.options.embeddings, []),
             self.encoded.rows_of(names, self.options.latents),

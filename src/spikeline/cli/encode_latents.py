@@ -1,9 +1,9 @@
 r"""Encode every image of a stimulus set to an autoencoder's latents.
 
 Example:
-    spikeline encode-latents --stimuli resources/stimuli/twin_images.zip \
+    spikeline encode-latents --stimuli resources/stimuli/many_images.zip \
       --autoencoder resources/autoencoders/demo_vae --name demo_vae --image-size 48 \
-      --output twin_images.h5
+      --output many_images.h5
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 r"""Encode the captions of a stimulus set, or its class names, to a text encoder's states.
 
 Example:
-    spikeline encode-prompts --captions resources/captions/twin_images.tsv \
-      --clip resources/encoders/demo_clip --output prompts.h5
+    spikeline encode-prompts --captions resources/captions/many_images.tsv \
+      --clip resources/encoders/demo_clip_wide --output prompts.h5
 """
 
 from __future__ import annotations

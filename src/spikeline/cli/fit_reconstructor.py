@@ -4,12 +4,12 @@ Where the settings list several guidances, strengths or start weights, all combi
 validation images, and the one whose images are most like the shown ones is taken.
 
 Example:
-    spikeline fit-reconstructor --responses results/responses/monkeyF.h5 \
-      --stimuli resources/stimuli/twin_images.zip \
-      --embeddings results/embeddings/demo_clip/twin_images.h5 \
-      --latents results/latents/demo_vae/twin_images.h5 \
+    spikeline fit-reconstructor --responses results/responses/monkeyM.h5 \
+      --stimuli resources/stimuli/many_images.zip \
+      --embeddings results/embeddings/demo_clip_wide/many_images.h5 \
+      --latents results/latents/demo_vae/many_images.h5 \
       --autoencoder resources/autoencoders/demo_vae --encoder-settings '{"kind": "demo_clip"}' \
-      --weights resources/encoders/demo_clip \
+      --weights resources/encoders/demo_clip_wide \
       --settings '{"kind": "low_level", "regions": ["V1", "V4"]}' --seed 0 \
       --output low_level.safetensors --candidates tried.tsv
 """

@@ -2,12 +2,12 @@ r"""Give back the test images of one seed: decode their responses, and draw what
 
 Example:
     spikeline reconstruct \
-      --reconstructor results/reconstructors/low_level/monkeyF/seed0.safetensors \
-      --responses results/responses/monkeyF.h5 --stimuli resources/stimuli/twin_images.zip \
-      --embeddings results/embeddings/demo_clip/twin_images.h5 \
-      --latents results/latents/demo_vae/twin_images.h5 \
+      --reconstructor results/reconstructors/low_level/monkeyM/seed0.safetensors \
+      --responses results/responses/monkeyM.h5 --stimuli resources/stimuli/many_images.zip \
+      --embeddings results/embeddings/demo_clip_wide/many_images.h5 \
+      --latents results/latents/demo_vae/many_images.h5 \
       --autoencoder resources/autoencoders/demo_vae --encoder-settings '{"kind": "demo_clip"}' \
-      --weights resources/encoders/demo_clip --seed 0 --output images.h5
+      --weights resources/encoders/demo_clip_wide --seed 0 --output images.h5
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from spikeline.artifacts import provenance, responses
 from spikeline.artifacts.images import reconstructions
 from spikeline.bridge.reconstruction.decoding import (
     DRAWING_KINDS,
+    IMAGE,
     RESPONSES,
     Found,
     Shown,
@@ -63,7 +64,9 @@ def run(options: argparse.Namespace) -> None:
         _images.check_unseen(folder, names, options.responses)
     values = _reconstruction.decoded_responses(recorded, options.seed, settings["test_repetitions"])
     among = images.looked_among(fitted.images, names)
-    shown, seen = images.of(names), images.of(among)
+    # The test images' own factors are known to a ceiling alone.
+    shown = images.of(names, with_factors=settings["source"] == IMAGE)
+    seen = images.of(among)
     found = decode(fitted, settings["source"], values, shown, seen, decoder, options.seed)
     result: dict[str, Any] = {"images": names}
     if found.retrieved is not None:

@@ -2,8 +2,8 @@ r"""Score reconstructed images against those shown, and against those from other
 
 Example:
     spikeline score-reconstructions \
-      --reconstructions results/reconstructions/unclip/monkeyF/seed0.h5 \
-      --stimuli resources/stimuli/twin_images.zip --output scores.json
+      --reconstructions results/reconstructions/unclip/monkeyM/seed0.h5 \
+      --stimuli resources/stimuli/many_images.zip --output scores.json
 """
 
 from __future__ import annotations

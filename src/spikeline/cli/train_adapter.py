@@ -4,13 +4,13 @@ The adapter learns from embeddings as they are decoded, those of training rows b
 without them. Killed at any point, the same command continues from its last state.
 
 Example:
-    spikeline train-adapter --responses results/responses/monkeyF.h5 \
-      --stimuli resources/stimuli/twin_images.zip \
-      --embeddings results/embeddings/demo_clip/twin_images.h5 \
-      --latents results/latents/demo_vae/twin_images.h5 \
-      --prompts results/prompts/demo_text/twin_images.h5 \
+    spikeline train-adapter --responses results/responses/monkeyM.h5 \
+      --stimuli resources/stimuli/many_images.zip \
+      --embeddings results/embeddings/demo_clip_wide/many_images.h5 \
+      --latents results/latents/demo_vae/many_images.h5 \
+      --prompts results/prompts/demo_text/many_images.h5 \
       --generator resources/generators/demo_text --autoencoder resources/autoencoders/demo_vae \
-      --encoder-settings '{"kind": "demo_clip"}' --weights resources/encoders/demo_clip \
+      --encoder-settings '{"kind": "demo_clip"}' --weights resources/encoders/demo_clip_wide \
       --settings '{"kind": "adapter", "regions": ["V1", "V4", "IT"]}' --seed 0 \
       --states results/.states --output reconstructor.safetensors --adapter adapter.safetensors \
       --candidates tried.tsv --history history.tsv

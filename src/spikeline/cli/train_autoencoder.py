@@ -3,8 +3,8 @@ r"""Train a small autoencoder of images, as a folder of diffusers, on a subject'
 Killed at any point, the same command continues from its last state and ends with the same weights.
 
 Example:
-    spikeline train-autoencoder --responses results/responses/monkeyF.h5 \
-      --stimuli resources/stimuli/twin_images.zip --settings '{"epochs": 14}' \
+    spikeline train-autoencoder --responses results/responses/monkeyM.h5 \
+      --stimuli resources/stimuli/many_images.zip --settings '{"epochs": 14}' \
       --states results/.states --output autoencoder --history autoencoder.tsv
 """
 

@@ -1,8 +1,8 @@
 r"""Train the demo's small classifier of an image's factors: shape, colour, texture, place.
 
 Example:
-    spikeline train-classifier --stimuli resources/stimuli/twin_images.zip \
-      --factors resources/factors/twin_images.tsv --settings '{"epochs": 60}' \
+    spikeline train-classifier --stimuli resources/stimuli/many_images.zip \
+      --factors resources/factors/many_images.tsv --settings '{"epochs": 60}' \
       --output classifier
 """
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     names = given.pop("factors")
     settings = classifier.ClassifierSettings(**given)
     device = choose_device(options.device)
-    table = read_factors(options.factors).only(names, options.factors)
+    table = read_factors(options.factors, with_split=True).only(names, options.factors)
     factors = table.levels
     images = squares(stimuli.load(options.stimuli, table.images), settings.image_size)
     train, test = (_of(factors, rows) for rows in (~table.test, table.test))

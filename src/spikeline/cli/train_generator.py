@@ -3,10 +3,10 @@ r"""Train a small latent-diffusion model, as a folder of diffusers, on a subject
 Killed at any point, the same command continues from its last state and ends with the same weights.
 
 Example:
-    spikeline train-generator --responses results/responses/monkeyF.h5 \
-      --latents results/latents/demo_vae/twin_images.h5 \
+    spikeline train-generator --responses results/responses/monkeyM.h5 \
+      --latents results/latents/demo_vae/many_images.h5 \
       --autoencoder resources/autoencoders/demo_vae \
-      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+      --embeddings results/embeddings/demo_clip_wide/many_images.h5 \
       --settings '{"conditioning": "image"}' --states results/.states --output generator \
       --history generator.tsv
 """

@@ -3,9 +3,9 @@ r"""Train an IP-Adapter for a generator of text, on the images that the generato
 Killed at any point, the same command continues from its last state and ends with the same weights.
 
 Example:
-    spikeline train-ip-adapter --responses results/responses/monkeyF.h5 \
-      --latents results/latents/demo_vae/twin_images.h5 \
-      --embeddings results/embeddings/demo_clip/twin_images.h5 \
+    spikeline train-ip-adapter --responses results/responses/monkeyM.h5 \
+      --latents results/latents/demo_vae/many_images.h5 \
+      --embeddings results/embeddings/demo_clip_wide/many_images.h5 \
       --generator resources/generators/demo_text --settings '{"epochs": 12}' \
       --states results/.states --output ip_adapter.safetensors --history ip_adapter.tsv
 """

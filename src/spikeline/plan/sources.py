@@ -326,13 +326,15 @@ class Sources(Subjects):
         """The table of factors of an image set.
 
         Raises:
-            InputError: it names none.
+            InputError: it names none, or of an archive one that is no local file.
         """
-        self.factors_file(stimuli)
-        return f"resources/factors/{stimuli}.tsv"
+        named = self.factors_file(stimuli)
+        if self.config.entry("stimuli", stimuli)["kind"] == "dataset":
+            return f"resources/factors/{stimuli}.tsv"
+        return local_file(named, f"config stimuli.{stimuli}.factors")
 
     def factors_file(self, stimuli: str) -> str:
-        """Where a dataset keeps the factors of its simulated images."""
+        """Where the factors of an image set are: in its dataset, or a local file."""
         factors = self.config.entry("stimuli", stimuli).get("factors")
         if not factors:
             raise InputError(f"config stimuli.{stimuli}: names no table of factors; give `factors`")

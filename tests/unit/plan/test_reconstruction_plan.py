@@ -104,7 +104,7 @@ def test_only_models_that_read_factors_take_the_table_of_their_images(planned):
     assert own.factors(banked, "monkeyF") == "resources/factors/named.tsv"
     arguments = own.file_arguments(banked, "monkeyF", 0)
     assert arguments[arguments.index("--factors") + 1] == "resources/factors/named.tsv"
-    assert '"factors":["shape","place"]' in own.settings(banked).replace(" ", "")
+    assert '"factors":["place","shape"]' in own.settings(banked).replace(" ", "")
     with pytest.raises(InputError, match=r"stimuli\.larger: names no table of factors; give"):
         own.factors(canonical("nearest@bank=larger@factors=shape"), "monkeyF")
 

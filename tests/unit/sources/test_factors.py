@@ -11,7 +11,7 @@ GOOD = "things_path\tsplit\tshape\tplace\na/1.jpg\ttrain\tstar\ttop\na/2.jpg\tte
 
 def test_a_table_gives_the_levels_of_each_factor_by_image(tmp_path):
     (tmp_path / "f.tsv").write_text(GOOD)
-    table = read_factors(tmp_path / "f.tsv")
+    table = read_factors(tmp_path / "f.tsv", with_split=True)
     assert table.images.tolist() == ["a/1.jpg", "a/2.jpg"]
     assert table.test.tolist() == [False, True]
     assert table.by_image() == {
@@ -32,6 +32,14 @@ def test_levels_of_named_images_come_in_their_order(tmp_path):
         table.of(np.array(["a/1.jpg", "b"], object), "f.tsv")
 
 
+def test_without_a_split_the_other_columns_are_the_factors(tmp_path):
+    (tmp_path / "f.tsv").write_text("things_path\tshape\na/1.jpg\tstar\n")
+    table = read_factors(tmp_path / "f.tsv")
+    assert table.test is None and table.levels["shape"].tolist() == ["star"]
+    (tmp_path / "f.tsv").write_text(GOOD.replace("train", ""))
+    assert set(read_factors(tmp_path / "f.tsv").levels) == {"shape", "place"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -40,7 +48,8 @@ def test_levels_of_named_images_come_in_their_order(tmp_path):
         ("", "got none"),
         (GOOD.replace("star", ""), "line 2 lacks a value"),
         (GOOD.replace("ring\tleft", "ring"), "line 3 lacks a value"),
-        (GOOD.replace("train", "fit"), "its split is unknown"),
+        (GOOD.replace("train", "fit"), "line 2 has an unknown split"),
+        (GOOD.splitlines()[0] + "\n", "has no row"),
         (GOOD.replace("a/2", "a/1"), "names an image twice"),
         (GOOD.replace("train", "test"), "expected images of both splits"),
     ],
@@ -48,7 +57,7 @@ def test_levels_of_named_images_come_in_their_order(tmp_path):
 def test_a_fault_in_the_table_is_one_line(tmp_path, text, said):
     (tmp_path / "f.tsv").write_text(text)
     with pytest.raises(InputError) as caught:
-        read_factors(tmp_path / "f.tsv")
+        read_factors(tmp_path / "f.tsv", with_split=True)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 

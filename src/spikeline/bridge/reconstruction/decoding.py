@@ -117,7 +117,7 @@ def _eligible(
     reconstructor: Reconstructor, source: str, responses: np.ndarray, shown: Shown, seen: Shown
 ) -> np.ndarray | None:
     """(n, m) bool, the images that share the factors which were read; None where none were."""
-    reader = reconstructor.factors
+    reader = reconstructor.factor_reader
     if reader is None or source not in (RESPONSES, IMAGE):
         return None
     if source == IMAGE:

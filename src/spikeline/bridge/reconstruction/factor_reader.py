@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf
 
 from spikeline.bridge.ridge import fit_ridge, left_out_predictions
+from spikeline.errors import InputError
 
 # Of the effects: so many further rows of each level that say nothing of it.
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -79,8 +80,13 @@ class FactorReader:
 
         Returns:
             (n, m)
+
+        Raises:
+            InputError: all levels of a factor are such.
         """
-        return self._of_codes(features, self._codes(levels))
+        codes = self._codes(levels)
+        explained = (features - self.offset) @ self.weights @ codes.T
+        return explained - 0.5 * ((codes @ self.precision) * codes).sum(1)
 
     def likeliest(self, features: np.ndarray, levels: Levels) -> np.ndarray:
         """Which images have the levels that are the likeliest among them, given a response.
@@ -88,9 +94,9 @@ class FactorReader:
         Returns:
             bool (n, m), true at least once in each row.
         """
-        codes, which = np.unique(self._codes(levels), axis=0, return_inverse=True)
-        best = self._of_codes(features, codes).argmax(1)
-        return which.reshape(-1) == best[:, None]
+        combinations, which = self._combinations(levels)
+        best = self.log_likelihood(features, combinations).argmax(1)
+        return which == best[:, None]
 
     def shared(self, shown: Levels, levels: Levels) -> np.ndarray:
         """As `likeliest`, of images whose levels are known: those that share the most levels."""
@@ -103,14 +109,31 @@ class FactorReader:
     def _codes(self, levels: Levels) -> np.ndarray:
         one_hot = _one_hot(levels, self.levels)
         starts = np.cumsum([0, *(len(names) for names in self.levels.values())])
-        for first, end in pairwise(starts):
+        for (name, known), (first, end) in zip(self.levels.items(), pairwise(starts), strict=True):
             unknown = ~one_hot[:, first:end].any(1)
             one_hot[unknown, first:end] = self.mean[first:end]
+            if unknown.all():
+                raise InputError(
+                    f"factors: no image has a level of {name!r} that training images had, such as "
+                    f"{str(known[0])!r}; name the levels of all images alike"
+                )
         return one_hot - self.mean
 
-    def _of_codes(self, features: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        explained = (features - self.offset) @ self.weights @ codes.T
-        return explained - 0.5 * ((codes @ self.precision) * codes).sum(1)
+    def _combinations(self, levels: Levels) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The distinct combinations of levels, and which of them each image has (m,).
+
+        Of many images few are distinct, and only these become codes.
+        """
+        names, numbers = zip(
+            *(
+                np.unique(np.asarray(levels[name], str), return_inverse=True)
+                for name in self.levels
+            ),
+            strict=True,
+        )
+        distinct, which = np.unique(np.stack(numbers, axis=1), axis=0, return_inverse=True)
+        columns = zip(self.levels, names, distinct.T, strict=True)
+        return {factor: own[number] for factor, own, number in columns}, which.reshape(-1)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Its arrays; the names of the levels go beside them."""

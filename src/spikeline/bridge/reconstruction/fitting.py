@@ -79,7 +79,7 @@ def fit_reconstructor(
         tuple(latent_shape),
         dict(settings),
         np.unique(images),
-        factors=FactorReader.fit(features, levels, groups) if levels else None,
+        factor_reader=FactorReader.fit(features, levels, groups) if levels else None,
     )
 
 

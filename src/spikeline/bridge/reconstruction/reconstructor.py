@@ -68,7 +68,7 @@ class Reconstructor:
         choices: guidance, strength and start_weight, as chosen on validation images.
         images: names of the training images.
         metadata: identities of encoder, autoencoder and generator; JSON.
-        factors: what reads factors of the image from the same features, where the settings name
+        factor_reader: reads factors of the image from the same features, where the settings name
             some.
     """
 
@@ -81,7 +81,7 @@ class Reconstructor:
     images: np.ndarray
     choices: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    factors: FactorReader | None = None
+    factor_reader: FactorReader | None = None
 
     def features(self, values: np.ndarray) -> np.ndarray:
         """Responses (n, n_electrodes) to standardised features.
@@ -115,10 +115,12 @@ class Reconstructor:
         for name, prediction in self.predictions.items():
             arrays |= {f"{name}.{key}": value for key, value in prediction.tensors().items()}
         levels = []
-        if self.factors is not None:
-            arrays |= {f"{_FACTORS}{key}": value for key, value in self.factors.tensors().items()}
+        if self.factor_reader is not None:
+            arrays |= {
+                f"{_FACTORS}{key}": value for key, value in self.factor_reader.tensors().items()
+            }
             # Pairs: the order of the factors is that of the arrays.
-            levels = [(name, own.tolist()) for name, own in self.factors.levels.items()]
+            levels = [(name, own.tolist()) for name, own in self.factor_reader.levels.items()]
         description = {
             "n_electrodes": self.n_electrodes,
             "transform": self.scaler.transform,
@@ -146,9 +148,7 @@ class Reconstructor:
                 for name in described["predictions"]
             }
             levels = described.get("levels")
-            factors = (
-                FactorReader.from_tensors(levels, _below(_FACTORS, arrays)) if levels else None
-            )
+            reader = FactorReader.from_tensors(levels, _below(_FACTORS, arrays)) if levels else None
             return cls(
                 described["n_electrodes"],
                 arrays["electrodes"],
@@ -159,7 +159,7 @@ class Reconstructor:
                 np.asarray(described["images"], object),
                 described["choices"],
                 described["metadata"],
-                factors,
+                reader,
             )
 
 

@@ -93,7 +93,7 @@ class Extractors:
     def factors(self, subject: str) -> Files:
         """The true factors of what a subject saw, where an extractor reads them; else none."""
         reads = [name for name in self.used(subject) if "factors" in self.entry(name)]
-        return f"resources/factors/{self.sources.stimuli_of(subject)}.tsv" if reads else []
+        return self.sources.factors(self.sources.stimuli_of(subject)) if reads else []
 
     def scoring_settings(self) -> str:
         """The settings that scoring reads."""

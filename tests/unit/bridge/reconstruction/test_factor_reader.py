@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from planted_code import recording
@@ -11,10 +13,12 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 from test_reconstructors import fitted
 
+from spikeline.bridge.reconstruction import decoding
 from spikeline.bridge.reconstruction.decoding import Shown, decode
 from spikeline.bridge.reconstruction.factor_reader import PENALTIES, FactorReader
 from spikeline.bridge.reconstruction.reconstructor import Reconstructor
 from spikeline.bridge.ridge import left_out_predictions
+from spikeline.errors import InputError
 
 SHAPES, PLACES = np.array(["ring", "star", "arrow"]), np.array(["left", "right"])
 
@@ -94,6 +98,8 @@ def test_a_level_that_training_never_showed_has_no_effect():
     asked = {"shape": np.array(["moon", "ring"]), "place": np.array(["below", "left"])}
     unknown, known = reader.log_likelihood(values, asked).T
     assert np.abs(unknown).max() < 1e-3 < np.abs(known).max()
+    with pytest.raises(InputError, match=r"no image has a level of 'shape' .* such as 'arrow'"):
+        reader.likeliest(values, {**asked, "shape": np.array(["Ring", "Star"])})
 
 
 def test_images_are_eligible_that_share_the_likeliest_levels_or_the_most_known_ones():
@@ -111,7 +117,7 @@ def test_images_are_eligible_that_share_the_likeliest_levels_or_the_most_known_o
 
 
 @pytest.mark.parametrize("kind", ["retrieval", "img2img"])
-def test_the_image_that_is_found_has_the_factors_that_were_read(kind, tmp_path):
+def test_the_image_that_is_found_has_the_factors_that_were_read(kind, tmp_path, monkeypatch):
     recorded = recording(signal=1.0)
     values, shown = recorded.part(test=True)
     _, seen = recorded.part(test=False)
@@ -123,7 +129,7 @@ def test_the_image_that_is_found_has_the_factors_that_were_read(kind, tmp_path):
     )
     fit = fitted(recorded, kind, levels=seen.levels, factors=["first", "second"])
     found = decode(fit, "responses", values, shown, seen).retrieved
-    likeliest = fit.factors.likeliest(fit.features(values), seen.levels)
+    likeliest = fit.factor_reader.likeliest(fit.features(values), seen.levels)
     assert likeliest[np.arange(len(found)), found].all()
     assert (signs[1][found] == signs[0]).mean() > 0.85
     told = decode(fit, "image", values, shown, seen).retrieved
@@ -135,7 +141,15 @@ def test_the_image_that_is_found_has_the_factors_that_were_read(kind, tmp_path):
             decode(fit, source, values, shown, seen).retrieved,
             decode(plain, source, values, shown, seen).retrieved,
         )
+    # A decoder of the house looks among the same images.
+    house = SimpleNamespace(
+        embed_responses=lambda values: fit.predict("embedding", values),
+        embed_images=lambda embeddings: embeddings,
+    )
+    monkeypatch.setattr(decoding, "predicted_embeddings", lambda one, v: one.embed_responses(v))
+    theirs = decode(fit, "responses", values, shown, seen, house).retrieved
+    assert likeliest[np.arange(len(theirs)), theirs].all()
     fit.save(tmp_path / "r.safetensors", {})
     again = Reconstructor.load(tmp_path / "r.safetensors")
     np.testing.assert_array_equal(decode(again, "responses", values, shown, seen).retrieved, found)
-    assert list(again.factors.levels) == ["first", "second"]
+    assert list(again.factor_reader.levels) == ["first", "second"]
