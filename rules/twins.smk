@@ -20,7 +20,7 @@ rule simulate_ventral:
     wildcard_constraints:
         twin=PLAN.named("twins", "ventral"),
     priority: BEFORE_LONG
-    threads: asks(PLAN.sources.twin_threads)
+    threads: 1
     resources:
         mem=scaled(6),
         runtime=minutes(20),

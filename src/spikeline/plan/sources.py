@@ -47,10 +47,6 @@ class Sources(Subjects):
         settings = selected("simulate-ventral", self.config.entry("twins", twin))
         return as_settings(settings | {"subjects": self._monkeys(twin)})
 
-    def twin_threads(self, twin: str) -> int:
-        """Responses are worth two threads; where nobody responds, images are drawn one by one."""
-        return 2 if self._monkeys(twin) else 1
-
     def _monkeys(self, twin: str) -> dict[str, Any]:
         return {
             subject["folder"]: {"regions": subject["regions"]}

@@ -15,11 +15,9 @@ def test_a_twin_has_the_monkeys_of_the_subjects_that_read_it(plan):
     assert monkeys["monkeyN"]["regions"]["IT"] == [[768, 1024]]
 
 
-def test_a_twin_that_no_subject_reads_is_images_alone_drawn_on_one_thread(planned):
+def test_a_twin_that_no_subject_reads_is_images_alone(planned):
     plan = planned({"twins": {"bank": {"kind": "ventral", "further_images": 10}}})
     assert json.loads(plan.sources.twin_settings("bank"))["subjects"] == {}
-    assert plan.sources.twin_threads("bank") == 1
-    assert plan.sources.twin_threads("ventral") == 2
 
 
 def test_a_simulated_dataset_is_cloned_from_its_twin_and_a_real_one_from_its_address(planned):
