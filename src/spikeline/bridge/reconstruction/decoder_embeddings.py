@@ -66,8 +66,8 @@ def _of_member(member: Member, values: np.ndarray, where: str) -> np.ndarray:
         return _carried_back(member.target, predicted, where)
     if member.decoding is None:
         raise InputError(
-            f"{where}: its decoding_kernels are none, so it does not predict the embedding; name "
-            "a model with decoding kernels"
+            f"{where}: has no model from response to image: its decoding_kernels are none, or "
+            "weighed nothing on its validation images; name another model, such as a ridge"
         )
     return _of_bayesian(member, values, where)
 

@@ -84,14 +84,20 @@ def decode(
         seed: of the random draws.
 
     Raises:
-        InputError: a decoder that cannot predict the embedding.
+        InputError: a decoder that cannot predict the embedding, unless it is only to look for
+            images (kind `retrieval`).
     """
     rng = np.random.default_rng([seed, 7])
+    kind = reconstructor.settings["kind"]
+    looks = decoder is not None and source == RESPONSES
     given = None
-    if decoder is not None and source == RESPONSES:
+    if looks and kind != "retrieval":
         given = predicted_embeddings(decoder, responses)
     values = {}
     for name, prediction in reconstructor.predictions.items():
+        if looks and kind == "retrieval":
+            # It finds the image by a likelihood of its own; nothing is drawn of a prediction.
+            continue
         if source == RESPONSES:
             own = given if name == EMBEDDING else None
             values[name] = reconstructor.predict(name, responses, own)
@@ -99,9 +105,9 @@ def decode(
             values[name] = shown.flat(name)
         else:
             values[name] = _in_place(prediction.targets, len(responses), source, rng)
-    if reconstructor.settings["kind"] not in RETRIEVING_KINDS:
+    if kind not in RETRIEVING_KINDS:
         return Found(values)
-    if given is not None:
+    if looks:
         images = decoder.embed_images(seen.embeddings)
         similarity = decoder.embed_responses(responses) @ images.T
     else:

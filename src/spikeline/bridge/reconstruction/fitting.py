@@ -63,7 +63,9 @@ def fit_reconstructor(
         moments = Moments.of(values[first])
         decoder = (given or {}).get(name)
         if decoder is not None:
-            own = Moments.of(predicted_embeddings(decoder, responses))
+            # Where it only looks for images it need not predict.
+            looks = settings["kind"] == "retrieval"
+            own = moments if looks else Moments.of(predicted_embeddings(decoder, responses))
             predictions[name] = Prediction(moments, own, None)
             continue
         fit = fit_ridge(features, values, settings["penalties"], groups=groups)

@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from defaults import settings as complete
-from planted_code import electrodes, recording
+from planted_code import LATENT_SHAPE, electrodes, recording, settings
 
 from spikeline.bridge.closed_form import fit_bayesian_decoder, fit_ridge_decoder
 from spikeline.bridge.decoder import combine
 from spikeline.bridge.reconstruction.decoder_embeddings import of_output, predicted_embeddings
+from spikeline.bridge.reconstruction.decoding import decode
 from spikeline.bridge.reconstruction.drawing import correlations
+from spikeline.bridge.reconstruction.fitting import fit_reconstructor
+from spikeline.bridge.reconstruction.reconstructor import EMBEDDING
 from spikeline.bridge.ridge import fit_ridge
 from spikeline.errors import InputError
 
@@ -63,8 +66,25 @@ def test_an_ensemble_predicts_the_mean_of_its_members():
 
 def test_a_decoder_without_that_direction_is_refused():
     decoder, _, _, tested, _ = fitted("bayesian", decoding_kernels=["none"])
-    with pytest.raises(InputError, match=r"own\.safetensors: its decoding_kernels are none"):
+    with pytest.raises(InputError, match=r"own\.safetensors: has no model from response to image"):
         predicted_embeddings(decoder, tested, "own.safetensors")
+
+
+def test_a_decoder_that_only_looks_for_images_needs_no_such_direction():
+    decoder, values, _, tested, shown = fitted("bayesian", decoding_kernels=["none"])
+    recorded = recording(signal=1.0)
+    _, seen = recorded.part(test=False)
+    images = recorded.images[: recorded.training]
+    targets, own = {EMBEDDING: seen.embeddings}, settings("retrieval")
+    given = {EMBEDDING: decoder}
+    arrays = values, targets, images, images, electrodes(), own, LATENT_SHAPE
+    fit = fit_reconstructor(*arrays, given=given)
+    found = decode(fit, "responses", tested, shown, seen, decoder)
+    similarity = decoder.embed_responses(tested) @ decoder.embed_images(seen.embeddings).T
+    np.testing.assert_array_equal(found.retrieved, similarity.argmax(1))
+    arrays = *arrays[:5], settings("img2img"), LATENT_SHAPE
+    with pytest.raises(InputError, match="has no model from response to image"):
+        fit_reconstructor(*arrays, given=given)
 
 
 def test_a_decoder_of_the_output_among_layers_reads_the_output_alone():
