@@ -26,8 +26,12 @@ EXAMPLES = 60
 def unsealed(tmp_path_factory):
     """A folder of the stored artifacts without their seals, which would stop most changes first."""
     folder = tmp_path_factory.mktemp("unsealed")
-    for name in READERS:
-        path = Path(shutil.copy(STORED / name, folder))
+    for name, write, _ in artifacts():
+        path = folder / name
+        if (STORED / name).exists():
+            shutil.copy(STORED / name, path)
+        else:
+            write(path)  # an example that came after that version
         if name.endswith(".h5"):
             with h5py.File(path, "r+") as handle:
                 handle.attrs.pop("seal")

@@ -151,7 +151,7 @@ def test_each_image_has_the_shape_and_place_of_its_caption_as_categories(twin):
 def test_each_image_has_the_factors_that_its_caption_names(twin):
     with open(twin / "captions.tsv", encoding="utf-8", newline="") as handle:
         captions = list(csv.DictReader(handle, delimiter="\t"))
-    table = read_factors(twin / "factors.tsv")
+    table = read_factors(twin / "factors.tsv", with_split=True)
     assert list(table.levels) == ["shape", "colour", "texture", "place", "background"]
     for number, row in enumerate(captions):
         assert table.images[number] == row["things_path"]
