@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,24 @@ def training_images(path: str) -> np.ndarray:
     test = recorded.split(0)
     tested = set(recorded.images[test])
     return np.array(sorted(set(recorded.images[~test]) - tested), dtype=object)
+
+
+def some_of(images: np.ndarray, settings: Mapping[str, Any], where: str) -> np.ndarray:
+    """So many images (n,) as the setting `images` names, drawn by `seed`, in their order.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    wanted = settings["images"]
+    if wanted is None:
+        return images
+    if wanted > len(images):
+        raise InputError(
+            f"{where}: has {len(images)} training images, and the training asks for {wanted}; "
+            "lower `images`, or leave it out for all"
+        )
+    rng = np.random.default_rng([settings["seed"], 11])
+    return images[np.sort(rng.choice(len(images), wanted, replace=False))]
 
 
 def check_unseen(folder: str, images: np.ndarray, where: str) -> None:

@@ -21,6 +21,7 @@ from spikeline.artifacts import provenance, responses
 from spikeline.artifacts.images import reconstructions
 from spikeline.bridge.reconstruction.decoding import (
     DRAWING_KINDS,
+    FOUND_KIND,
     IMAGE,
     RESPONSES,
     Found,
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
             result["pixels"] = low
         elif settings["source"] == RESPONSES:
             result["low_level"] = low
-    if own["kind"] == "retrieval":
+    if own["kind"] == FOUND_KIND:
         result["pixels"] = squares(
             stimuli.load(options.stimuli, result["retrieved"]), images.encoded.image_size
         )

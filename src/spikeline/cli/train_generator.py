@@ -19,7 +19,7 @@ from spikeline.artifacts import embeddings, provenance
 from spikeline.artifacts.files import atomic_folder
 from spikeline.artifacts.images import latents, prompts
 from spikeline.cli import _training_run
-from spikeline.cli._images import training_images
+from spikeline.cli._images import some_of, training_images
 from spikeline.cli._options import add_settings, settings_of, start_log
 from spikeline.errors import InputError
 
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     training = _training_run.run_of(options, settings, __name__)
     encoded = latents.read(options.latents)
     autoencoder = load_autoencoder(options.autoencoder)
-    images = training_images(options.responses)
+    images = some_of(training_images(options.responses), settings, options.responses)
     with training:
         arguments = {
             "seed": settings["seed"],

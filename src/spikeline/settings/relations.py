@@ -197,6 +197,20 @@ def _layers_that_can_be_read(training: Mapping[str, Any], layers: Sequence[int])
     return None
 
 
+# --- autoencoders ---------------------------------------------------------------------------------
+
+
+def _a_crop_of_the_image(image_size: int, crop: int | None) -> Broken:
+    if crop is not None and crop > image_size:
+        return "crop", f"{crop} is more than image_size, {image_size}; lower it"
+    return None
+
+
+def _a_crop_to_train_on(training: Mapping[str, Any]) -> Broken:
+    broken = _a_crop_of_the_image(training["image_size"], training["crop"])
+    return broken and (f"training.{broken[0]}", broken[1])
+
+
 # --- models of the Bridge -------------------------------------------------------------------------
 
 
@@ -374,6 +388,8 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ),
     ("encoders", "demo_clip"): (_a_tower_can_be_trained, _layers_that_can_be_read),
     ("encoders.training", "demo_clip"): (_a_tower_of_that_width,),
+    ("autoencoders", "trained"): (_a_crop_to_train_on,),
+    ("autoencoders.training", "trained"): (_a_crop_of_the_image,),
     ("extractors", "torchvision"): (_each_node_once,),
     ("sessions", "ibl"): _SESSION,
     ("sessions", "allen"): _SESSION,

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from spikeline.cli._images import check_unseen
+from spikeline.cli._images import check_unseen, some_of
 from spikeline.errors import InputError
 
 IMAGES = np.array(["a/1.jpg", "a/2.jpg"], object)
@@ -24,3 +24,28 @@ def test_a_folder_that_learnt_other_images_or_does_not_say_is_taken(tmp_path):
     check_unseen(str(tmp_path), IMAGES, "responses.h5")
     (tmp_path / "provenance.json").write_text(json.dumps({"training_images": ["b/1.jpg"]}))
     check_unseen(str(tmp_path), IMAGES, "responses.h5")
+
+
+MANY = np.array([f"a/{k:02d}.jpg" for k in range(40)], object)
+
+
+def test_a_training_takes_as_many_images_as_it_is_told_in_their_order():
+    taken = some_of(MANY, {"images": 10, "seed": 0}, "responses.h5")
+    assert len(set(taken)) == 10 and set(taken) < set(MANY)
+    assert list(taken) == sorted(taken)
+
+
+def test_which_images_are_taken_is_the_seeds_alone():
+    first, again, other = (
+        list(some_of(MANY, {"images": 10, "seed": seed}, "responses.h5")) for seed in (3, 3, 4)
+    )
+    assert first == again != other
+
+
+def test_without_a_number_all_images_are_taken():
+    assert some_of(MANY, {"images": None, "seed": 0}, "responses.h5") is MANY
+
+
+def test_more_images_than_there_are_is_refused_with_their_number():
+    with pytest.raises(InputError, match=r"responses\.h5: has 40 training images.*asks for 41"):
+        some_of(MANY, {"images": 41, "seed": 0}, "responses.h5")

@@ -75,6 +75,10 @@ BROKEN = [
         {"training": {"vision": "what_and_where"}}, "layers", "gives its output alone",
     ),
     (
+        "autoencoders", {"kind": "trained", "subject": "s"},
+        {"training": {"image_size": 32, "crop": 48}}, "training.crop", "more than image_size, 32",
+    ),
+    (
         "sessions", SESSION, {"split": {"kind": "fold", "folds": 4, "fold": 5}},
         "split.fold", "more than the 4 folds",
     ),

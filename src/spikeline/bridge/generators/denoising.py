@@ -1,4 +1,4 @@
-"""The error of a frozen U-Net at denoising latents: what is learnt around it is told by this."""
+"""Steps of noise to train on, and the error of a frozen U-Net at denoising latents from them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from torch import Tensor
 
 from spikeline.errors import InputError
 from spikeline.training.device import mixed_precision
+
+
+def random_steps(count: int, total: int, emphasis: float, device: torch.device) -> Tensor:
+    """Steps (count,) of noise, 0 to total - 1, whose density grows as step ** emphasis.
+
+    What an image shows, and where, is settled at strong noise; weak noise trains its edges. With an
+    emphasis the first is learnt in fewer steps (as the shifted steps of Esser et al. 2024 are for).
+    """
+    drawn = torch.rand(count, device=device) ** (1 / (1 + emphasis))
+    return (total * drawn).long().clamp_max(total - 1)
 
 
 def frozen_unet(
@@ -30,16 +40,21 @@ def frozen_unet(
 
 
 def denoising_error(
-    unet: UNet2DConditionModel, scheduler: DDPMScheduler, clean: Tensor, told: dict
+    unet: UNet2DConditionModel,
+    scheduler: DDPMScheduler,
+    clean: Tensor,
+    told: dict,
+    emphasis: float,
 ) -> Tensor:
     """Mean squared error of the prediction at random steps; a scalar.
 
     Args:
         clean: (n, channels, height, width), scaled latents.
         told: keyword arguments of the U-Net.
+        emphasis: on strong noise, see `random_steps`.
     """
     total = scheduler.config.num_train_timesteps
-    steps = torch.randint(total, (len(clean),), device=clean.device)
+    steps = random_steps(len(clean), total, emphasis, clean.device)
     noise = torch.randn_like(clean)
     with mixed_precision(clean.device):
         predicted = unet(scheduler.add_noise(clean, noise, steps), steps, **told).sample

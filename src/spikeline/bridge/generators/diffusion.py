@@ -19,6 +19,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
 from torch import Tensor
 
+from spikeline.bridge.generators.denoising import random_steps
 from spikeline.bridge.networks.batches import ShuffledRows
 from spikeline.training.device import mixed_precision
 from spikeline.training.loop import train
@@ -230,7 +231,7 @@ def train_unet(
     def loss(number: int) -> Tensor:
         chosen = batches(number)[0]
         clean = shown[chosen]
-        steps = torch.randint(TRAINING_STEPS, (len(clean),), device=device)
+        steps = random_steps(len(clean), TRAINING_STEPS, settings["noise_emphasis"], device)
         noise = torch.randn_like(clean)
         dropped = torch.rand(len(clean), device=device) < settings["condition_dropout"]
         told = conditions.of(chosen, dropped)

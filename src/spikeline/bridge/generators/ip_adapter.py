@@ -56,7 +56,8 @@ def train_ip_adapter(
         latents: (images, channels, height, width) float32, scaled.
         embeddings: (images, dim) float32, as the encoder gives them.
         settings: condition_dropout; noise_std, of the noise on embeddings in standard deviations
-            of each dimension; epochs, batch_size, learning_rate, weight_decay, warmup_epochs.
+            of each dimension; noise_emphasis, see `random_steps`; epochs, batch_size,
+            learning_rate, weight_decay, warmup_epochs.
         seed: of initial weights, the order of images, noise and what is left out.
         fabric, state_file: see `spikeline.training.loop.train`.
 
@@ -88,7 +89,8 @@ def train_ip_adapter(
             "encoder_hidden_states": empty.expand(len(shown), -1, -1),
             "added_cond_kwargs": {"image_embeds": [shown[:, None]]},
         }
-        return denoising_error(unet, scheduler, clean[chosen], conditions)[None]
+        emphasis = settings["noise_emphasis"]
+        return denoising_error(unet, scheduler, clean[chosen], conditions, emphasis)[None]
 
     history = train(
         parts,

@@ -23,6 +23,8 @@ EMBEDDING_KINDS = ("unclip", "img2img", "ip_adapter", "adapter", "retrieval")
 LATENTS_KINDS = ("unclip", "img2img", "ip_adapter", "adapter", "low_level")
 RETRIEVING_KINDS = ("img2img", "retrieval")
 DRAWING_KINDS = ("unclip", "img2img", "ip_adapter", "adapter")
+# The kind that gives back an image as it found it, and for which nothing is drawn of a prediction.
+FOUND_KIND = "retrieval"
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,15 @@ def decode(
     """
     rng = np.random.default_rng([seed, 7])
     kind = reconstructor.settings["kind"]
-    looks = decoder is not None and source == RESPONSES
+    by_decoder = decoder is not None and source == RESPONSES
+    # A decoder finds images by a likelihood of its own, and need not predict.
+    found_alone = by_decoder and kind == FOUND_KIND
     given = None
-    if looks and kind != "retrieval":
+    if by_decoder and not found_alone:
         given = predicted_embeddings(decoder, responses)
     values = {}
     for name, prediction in reconstructor.predictions.items():
-        if looks and kind == "retrieval":
-            # It finds the image by a likelihood of its own; nothing is drawn of a prediction.
+        if found_alone:
             continue
         if source == RESPONSES:
             own = given if name == EMBEDDING else None
@@ -107,7 +110,7 @@ def decode(
             values[name] = _in_place(prediction.targets, len(responses), source, rng)
     if kind not in RETRIEVING_KINDS:
         return Found(values)
-    if looks:
+    if by_decoder:
         images = decoder.embed_images(seen.embeddings)
         similarity = decoder.embed_responses(responses) @ images.T
     else:

@@ -100,8 +100,9 @@ def train_adapter(
         latents: (rows, channels, height, width) float32, scaled, of the rows' images.
         prompts: encoded by the pipeline's text encoder.
         prompt: (rows,) which of them is a row's, see `Prompts.rows_of`.
-        settings: those of `SIZES`; states_weight and denoising_weight of the two losses; epochs,
-            batch_size, learning_rate, weight_decay, warmup_epochs.
+        settings: those of `SIZES`; states_weight and denoising_weight of the two losses;
+            noise_emphasis, see `random_steps`; epochs, batch_size, learning_rate, weight_decay,
+            warmup_epochs.
         seed: of initial weights, the order of rows and noise.
         fabric, state_file: see `spikeline.training.loop.train`.
 
@@ -137,7 +138,8 @@ def train_adapter(
         total = settings["states_weight"] * error
         if settings["denoising_weight"]:
             told = {"encoder_hidden_states": drawn}
-            seen = denoising_error(unet, scheduler, clean[chosen], told)
+            emphasis = settings["noise_emphasis"]
+            seen = denoising_error(unet, scheduler, clean[chosen], told, emphasis)
             total = total + settings["denoising_weight"] * seen
         return total[None]
 

@@ -17,6 +17,7 @@ from spikeline.bridge.aligned_member import AffineMap
 from spikeline.bridge.decoder import Decoder
 from spikeline.bridge.preprocessing import ResponseScaler, electrode_selection
 from spikeline.bridge.reconstruction.decoder_embeddings import predicted_embeddings
+from spikeline.bridge.reconstruction.decoding import FOUND_KIND
 from spikeline.bridge.reconstruction.factor_reader import FactorReader
 from spikeline.bridge.reconstruction.reconstructor import Prediction, Reconstructor
 from spikeline.bridge.reconstruction.standardising import Moments
@@ -63,9 +64,10 @@ def fit_reconstructor(
         moments = Moments.of(values[first])
         decoder = (given or {}).get(name)
         if decoder is not None:
-            # Where it only looks for images it need not predict.
-            looks = settings["kind"] == "retrieval"
-            own = moments if looks else Moments.of(predicted_embeddings(decoder, responses))
+            own = moments
+            # Where images are only found by it, it need not predict.
+            if settings["kind"] != FOUND_KIND:
+                own = Moments.of(predicted_embeddings(decoder, responses))
             predictions[name] = Prediction(moments, own, None)
             continue
         fit = fit_ridge(features, values, settings["penalties"], groups=groups)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from defaults import settings as complete
-from diffusers import DDPMScheduler
+from diffusers import AutoencoderKL, DDPMScheduler
 from tiny_pipelines import EMBEDDING_DIM, conditioned_on_images
 
 from spikeline.bridge.generators.autoencoder import decode, encode, train_autoencoder
@@ -40,6 +40,27 @@ def test_an_autoencoder_gives_new_images_of_its_kind_back():
     assert back.shape == new.shape and back.dtype == np.uint8
     error = np.abs(back.astype(float) - new).mean()
     assert error < 0.5 * np.abs(new - new.mean(0)).mean()
+
+
+def test_one_that_learnt_on_crops_gives_whole_images_back():
+    trained = vae(pictures(count=512), crop=8)
+    new = pictures(seed=1)
+    back = decode(trained, encode(trained, new, CPU), CPU)
+    error = np.abs(back.astype(float) - new).mean()
+    assert error < 0.5 * np.abs(new - new.mean(0)).mean()
+
+
+@pytest.mark.parametrize(("crop", "first"), [(None, 16), (8, 8)])
+def test_all_but_the_last_quarter_of_the_steps_see_crops(crop, first, monkeypatch):
+    seen = []
+    forward = AutoencoderKL.encode
+    monkeypatch.setattr(
+        AutoencoderKL, "encode", lambda self, x: (seen.append(tuple(x.shape)), forward(self, x))[1]
+    )
+    vae(pictures(), epochs=1, crop=crop)
+    # Four batches of 16; then all images for the scale of the latents.
+    whole = [(16, 3, 16, 16), (64, 3, 16, 16)]
+    assert seen == [(16, 3, first, first)] * 3 + whole
 
 
 def test_scaled_latents_of_training_images_have_variance_one():

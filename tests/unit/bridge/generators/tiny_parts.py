@@ -22,7 +22,10 @@ CPU = torch.device("cpu")
 AUTOENCODER = {"channels": [8, 16], "latent_channels": 4, "image_size": 16}
 LATENT_SHAPE = (4, 8, 8)
 UNET = {"channels": [16, 32], "head_dim": 8}
-TRAINING = {"batch_size": 16, "learning_rate": 0.004, "weight_decay": 0.0, "warmup_epochs": 1}
+TRAINING = {
+    "batch_size": 16, "learning_rate": 0.004, "weight_decay": 0.0, "warmup_epochs": 1,
+    "noise_emphasis": 1,
+}  # fmt: skip
 TEXT_DIM, TOKENS, EMBEDDING_DIM = 32, 12, 6
 CLASSES = ("red ring", "blue square", "green star", "grey arrow")
 
