@@ -29,7 +29,7 @@ def test_images_headings_scores_and_caption_do_not_overlap(columns):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure).draw()
-    boxes = [axes.get_window_extent() for axes in figure.axes]
+    boxes = [image.get_window_extent() for image in figure.axes[0].images]
     boxes += [text.get_window_extent() for text in figure.texts]
     assert len(boxes) == 5 * columns + columns + 5 + 2  # title and caption among the texts
     for index, one in enumerate(boxes):

@@ -56,6 +56,9 @@ def gallery_figure(
         figure.set_layout_engine("none")
         explain(figure, 0, caption)
         whole = figure.get_figheight()
+        # One for all images, in inches: axes of their own would take most of the time.
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, whole), autoscale_on=False)
+        axes.set_axis_off()
         # From the top, so that a caption of any length has its room below.
         for number, (heading, images) in enumerate(columns.items()):
             left = _SCORES + number * (_SIDE + _SPACE)
@@ -66,10 +69,8 @@ def gallery_figure(
             )  # fmt: skip
             for row, image in enumerate(images):
                 bottom = whole - _TOP - 0.2 - (row + 1) * (_SIDE + _SPACE)
-                place = (left / width, bottom / whole, _SIDE / width, _SIDE / whole)
-                axes = figure.add_axes(place)
-                axes.imshow(image, interpolation="nearest")
-                axes.set_axis_off()
+                place = (left, left + _SIDE, bottom, bottom + _SIDE)
+                axes.imshow(image, interpolation="nearest", extent=place, aspect="auto")
         for row, text in enumerate(rows):
             middle = whole - _TOP - 0.2 - (row + 0.5) * (_SIDE + _SPACE)
             place = ((_SCORES - 0.08) / width, middle / whole)

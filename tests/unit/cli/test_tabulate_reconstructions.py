@@ -105,8 +105,9 @@ def pages_of(folder):
 
 def images_of(figure):
     """The drawn images, row by row from the top and from the left."""
-    places = [(-round(a.get_position().y0, 4), a.get_position().x0, a) for a in figure.axes]
-    return [axes.images[0].get_array() for _, _, axes in sorted(places, key=lambda p: p[:2])]
+    (axes,) = figure.axes
+    corners = [(image.get_extent()[::2], image.get_array()) for image in axes.images]
+    return [array for _, array in sorted(corners, key=lambda c: (-round(c[0][1], 4), c[0][0]))]
 
 
 def written_on(figure):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from spikeline.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 ROWS, COMPARED = 10, 8
 SHOWN, LOW_LEVEL, MADE, RETRIEVED = "shown", "low level", "reconstructed", "retrieved"
@@ -98,7 +100,7 @@ class Pages:
         """One condition: shown, low level, reconstructed and retrieved, best to worst."""
         made = self.made[index]
         first, ties = self._of(index, made.images)
-        rows = plotting.spread(first, ties, ROWS)
+        rows = self._rows(index)
         columns = {SHOWN: self._shown(made.images[rows], made)}
         if made.low_level is not None:
             columns[LOW_LEVEL] = np.stack([made.low_level[row] for row in rows])
@@ -120,13 +122,12 @@ class Pages:
     def comparison(self, title: str) -> Figure:
         """The same images by every condition of the first subject that has them all."""
         chosen = [k for k, name in enumerate(self.subjects) if name == self.subjects[0]]
-        known = [name for name in self.made[chosen[0]].images]
-        known = [name for name in known if all(name in set(self.made[k].images) for k in chosen)]
-        if not known:
+        known = self._known(chosen)
+        if not len(known):
             raise InputError("--gallery: the conditions share no test image; leave it out")
-        first, ties = self._of(chosen[0], np.asarray(known, dtype=object))
+        first, ties = self._of(chosen[0], known)
         rows = plotting.spread(first, ties, COMPARED)
-        images = np.asarray(known, dtype=object)[rows]
+        images = known[rows]
         columns = {SHOWN: self._shown(images, self.made[chosen[0]])}
         for index in chosen:
             made = self.made[index]
@@ -142,6 +143,16 @@ class Pages:
             "scores are beside them."
         )
         return plotting.gallery_figure(columns, beside, title or "Reconstructions", text)
+
+    def _rows(self, index: int) -> np.ndarray:
+        """Rows of a condition's images that its page shows."""
+        return plotting.spread(*self._of(index, self.made[index].images), ROWS)
+
+    def _known(self, chosen: Sequence[int]) -> np.ndarray:
+        """The images that all of some conditions have, in the order of the first."""
+        first, *others = (self.made[index].images for index in chosen)
+        shared = set(first).intersection(*others)
+        return np.array([name for name in first if name in shared], dtype=object)
 
     def _of(self, index: int, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The score that orders a condition's images, and that which decides between ties."""
@@ -169,6 +180,23 @@ class Pages:
 
     def _shown(self, names: np.ndarray, made: Reconstructions) -> np.ndarray:
         from spikeline.bridge.generators.pixels import squares
+
+        self._pictures.update(self._read(sorted(set(names) - self._pictures.keys())))
+        return squares((self._pictures[name] for name in names), made.pixels.shape[1])
+
+    @cached_property
+    def _pictures(self) -> dict[str, Image]:
+        """The packed images that the pages show, read at once: opening a large archive takes longer
+        than drawing a page."""
+        names = set()
+        for index, made in enumerate(self.made):
+            rows = self._rows(index)
+            names.update(made.images[rows])
+            if made.retrieved is not None:
+                names.update(filter(None, made.retrieved[rows]))
+        return self._read(sorted(names))
+
+    def _read(self, names: Sequence[str]) -> dict[str, Image]:
         from spikeline.sources import stimuli
 
-        return squares(stimuli.load(self.stimuli, names), made.pixels.shape[1])
+        return dict(zip(names, stimuli.load(self.stimuli, names), strict=True)) if names else {}
