@@ -27,7 +27,15 @@ def training_images(path: str) -> np.ndarray:
 
 
 def some_of(images: np.ndarray, settings: Mapping[str, Any], where: str) -> np.ndarray:
-    """So many images (n,) as the setting `images` names, drawn by `seed`, in their order.
+    """As many of the images as a training takes.
+
+    Args:
+        images: (n,) names.
+        settings: `images`, how many, or None for all; `seed`, by which they are drawn.
+        where: the file that they are from, for the error.
+
+    Returns:
+        Their names, in the order given.
 
     Raises:
         InputError: there are fewer.
@@ -44,16 +52,20 @@ def some_of(images: np.ndarray, settings: Mapping[str, Any], where: str) -> np.n
     return images[np.sort(rng.choice(len(images), wanted, replace=False))]
 
 
+def learnt_from(folder: str) -> set[str]:
+    """Names of the images that a folder's weights were learnt from, as far as it says."""
+    try:
+        return set(provenance.read(folder).get("training_images", ()))
+    except InputError:  # a part of a downloaded pipeline, say
+        return set()
+
+
 def check_unseen(folder: str, images: np.ndarray, where: str) -> None:
     """Raise InputError where a folder's weights were learnt from one of these images.
 
     Weights that were downloaded do not say; they are taken to be of other images.
     """
-    try:
-        record = provenance.read(folder)
-    except InputError:  # a part of a downloaded pipeline, say
-        return
-    seen = set(record.get("training_images", ())) & set(map(str, images))
+    seen = learnt_from(folder) & set(map(str, images))
     if seen:
         raise InputError(
             f"{folder}: was trained on {len(seen)} of the test images of {where}, {min(seen)!r} "

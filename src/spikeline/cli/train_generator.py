@@ -19,7 +19,7 @@ from spikeline.artifacts import embeddings, provenance
 from spikeline.artifacts.files import atomic_folder
 from spikeline.artifacts.images import latents, prompts
 from spikeline.cli import _training_run
-from spikeline.cli._images import some_of, training_images
+from spikeline.cli._images import learnt_from, some_of, training_images
 from spikeline.cli._options import add_settings, settings_of, start_log
 from spikeline.errors import InputError
 
@@ -82,11 +82,13 @@ def run(options: argparse.Namespace) -> None:
             return
         used = (options.responses, options.latents, options.autoencoder, options.embeddings)
         inputs = [path for path in (*used, options.prompts, options.clip) if path]
+        # The autoencoder, which the folder holds too, may have learnt from more.
+        learnt = {*map(str, images), *learnt_from(options.autoencoder)}
         record = provenance.describe(
             __name__,
             settings,
             inputs,
-            training_images=[str(name) for name in images],
+            training_images=sorted(learnt),
         )
         with atomic_folder(options.output) as folder:
             pipeline.save_pretrained(folder)

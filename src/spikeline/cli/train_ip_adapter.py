@@ -1,4 +1,4 @@
-r"""Train an IP-Adapter for a generator of text, on the images that the generator learnt from.
+r"""Train an IP-Adapter for a generator of text, on all training images of its subject.
 
 Killed at any point, the same command continues from its last state and ends with the same weights.
 

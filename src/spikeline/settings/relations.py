@@ -200,14 +200,19 @@ def _layers_that_can_be_read(training: Mapping[str, Any], layers: Sequence[int])
 # --- autoencoders ---------------------------------------------------------------------------------
 
 
-def _a_crop_of_the_image(image_size: int, crop: int | None) -> Broken:
+def _sides_that_halve(image_size: int, crop: int | None, channels: Sequence[int]) -> Broken:
+    # Each level but the first has half the side.
+    whole = 2 ** (len(channels) - 1)
+    for key, side in (("image_size", image_size), ("crop", crop)):
+        if side is not None and side % whole:
+            return key, f"{side} is no multiple of {whole}, as {len(channels)} levels need"
     if crop is not None and crop > image_size:
         return "crop", f"{crop} is more than image_size, {image_size}; lower it"
     return None
 
 
-def _a_crop_to_train_on(training: Mapping[str, Any]) -> Broken:
-    broken = _a_crop_of_the_image(training["image_size"], training["crop"])
+def _sides_to_train_on(training: Mapping[str, Any]) -> Broken:
+    broken = _sides_that_halve(training["image_size"], training["crop"], training["channels"])
     return broken and (f"training.{broken[0]}", broken[1])
 
 
@@ -388,8 +393,8 @@ RELATIONS: dict[tuple[str, str | None], tuple[Relation, ...]] = {
     ),
     ("encoders", "demo_clip"): (_a_tower_can_be_trained, _layers_that_can_be_read),
     ("encoders.training", "demo_clip"): (_a_tower_of_that_width,),
-    ("autoencoders", "trained"): (_a_crop_to_train_on,),
-    ("autoencoders.training", "trained"): (_a_crop_of_the_image,),
+    ("autoencoders", "trained"): (_sides_to_train_on,),
+    ("autoencoders.training", "trained"): (_sides_that_halve,),
     ("extractors", "torchvision"): (_each_node_once,),
     ("sessions", "ibl"): _SESSION,
     ("sessions", "allen"): _SESSION,

@@ -135,6 +135,25 @@ def test_a_page_runs_from_the_best_to_the_worst_image_of_the_seed_that_it_shows(
     assert rows[-1].startswith("12 of 12\ntwo-way CLIP 0.00")
 
 
+def test_all_pages_together_open_the_archive_once(folder, monkeypatch):
+    pages, _ = pages_of(folder)
+    load, opened = stimuli.load, []
+    monkeypatch.setattr(
+        stimuli, "load", lambda path, names: opened.append(path) or load(path, names)
+    )
+    for index in range(len(CONDITIONS)):
+        pages.page(index)
+    assert len(opened) == 1
+
+
+def test_the_comparison_alone_needs_no_retrieved_image(folder):
+    pages, made = pages_of(folder)
+    for one in made:
+        if one.retrieved is not None:
+            one.retrieved[:] = "of/another_archive.jpg"
+    pages.comparison("Images back")
+
+
 def test_a_page_has_only_the_columns_that_there_are(folder):
     pages, _ = pages_of(folder)
     text = written_on(pages.page(2))

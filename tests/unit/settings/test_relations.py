@@ -79,6 +79,15 @@ BROKEN = [
         {"training": {"image_size": 32, "crop": 48}}, "training.crop", "more than image_size, 32",
     ),
     (
+        "autoencoders", {"kind": "trained", "subject": "s"},
+        {"training": {"crop": 12, "channels": [8, 8, 8, 8]}}, "training.crop", "multiple of 8",
+    ),
+    (
+        "autoencoders", {"kind": "trained", "subject": "s"},
+        {"training": {"image_size": 20, "channels": [8, 8, 8, 8]}},
+        "training.image_size", "multiple of 8",
+    ),
+    (
         "sessions", SESSION, {"split": {"kind": "fold", "folds": 4, "fold": 5}},
         "split.fold", "more than the 4 folds",
     ),

@@ -65,7 +65,7 @@ def train_autoencoder(
     Args:
         pixels: (images, size, size, 3) uint8, of training images.
         settings: resolved settings of a `trained` entry of `autoencoders`.
-        seed: of initial weights, the order of images and the latents' noise.
+        seed: of initial weights, the order of images, the places of crops and the latents' noise.
         fabric, state_file: see `spikeline.training.loop.train`.
 
     Returns:
@@ -78,13 +78,13 @@ def train_autoencoder(
     images = to_tensor(pixels, fabric.device)
     rows = [torch.arange(len(images), device=fabric.device)]
     batches = ShuffledRows(rows, settings["batch_size"], 2 * seed + 1, fabric.world_size)
-
-    cropped = _CROPPED * settings["epochs"] * batches.steps * fabric.world_size
+    cropped = int(_CROPPED * settings["epochs"] * batches.steps)
 
     def loss(number: int) -> Tensor:
         shown = images[batches(number)[0]]
-        if settings["crop"] is not None and number < cropped:
-            shown = _square_of(shown, settings["crop"])
+        # All processes of a step see the same size.
+        if settings["crop"] is not None and number // fabric.world_size < cropped:
+            shown = _cropped(shown, settings["crop"])
         with mixed_precision(fabric.device):
             posterior = network.encode(shown).latent_dist
             drawn = network.decode(posterior.sample()).sample
@@ -106,7 +106,7 @@ def train_autoencoder(
     return network.eval(), history
 
 
-def _square_of(images: Tensor, side: int) -> Tensor:
+def _cropped(images: Tensor, side: int) -> Tensor:
     """The same square, at a random place, of all images of a batch."""
     size = images.shape[-1]
     y, x = torch.randint(size - side + 1, (2,)).tolist()

@@ -1,4 +1,4 @@
-"""Steps of noise to train on, and the error of a frozen U-Net at denoising latents from them."""
+"""The error of a frozen U-Net at denoising latents: what is learnt around it is told by this."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ import torch
 from diffusers import DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 
+from spikeline.bridge.generators.noise_steps import random_steps
 from spikeline.errors import InputError
 from spikeline.training.device import mixed_precision
-
-
-def random_steps(count: int, total: int, emphasis: float, device: torch.device) -> Tensor:
-    """Steps (count,) of noise, 0 to total - 1, whose density grows as step ** emphasis.
-
-    What an image shows, and where, is settled at strong noise; weak noise trains its edges. With an
-    emphasis the first is learnt in fewer steps (as the shifted steps of Esser et al. 2024 are for).
-    """
-    drawn = torch.rand(count, device=device) ** (1 / (1 + emphasis))
-    return (total * drawn).long().clamp_max(total - 1)
 
 
 def frozen_unet(

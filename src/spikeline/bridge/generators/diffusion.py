@@ -19,7 +19,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
 from torch import Tensor
 
-from spikeline.bridge.generators.denoising import random_steps
+from spikeline.bridge.generators.noise_steps import random_steps
 from spikeline.bridge.networks.batches import ShuffledRows
 from spikeline.training.device import mixed_precision
 from spikeline.training.loop import train

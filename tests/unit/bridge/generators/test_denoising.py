@@ -10,7 +10,8 @@ import torch
 from diffusers import DDPMScheduler
 from scipy import stats
 
-from spikeline.bridge.generators.denoising import denoising_error, random_steps
+from spikeline.bridge.generators.denoising import denoising_error
+from spikeline.bridge.generators.noise_steps import random_steps
 
 CPU = torch.device("cpu")
 TOTAL = 1000
@@ -37,12 +38,29 @@ def test_steps_follow_the_seed_of_torch():
     np.testing.assert_array_equal(steps(1), steps(1))
 
 
+def nothing_predicted(noisy, steps, **told):
+    return SimpleNamespace(sample=torch.zeros_like(noisy))
+
+
+def test_the_error_is_taken_at_steps_of_that_emphasis():
+    seen = []
+
+    def unet(noisy, steps, **told):
+        seen.append(steps.float().mean().item())
+        return nothing_predicted(noisy, steps)
+
+    torch.manual_seed(0)
+    for emphasis in (0, 1):
+        denoising_error(unet, DDPMScheduler(TOTAL), torch.zeros(5000, 1, 1, 1), {}, emphasis)
+    # The mean of a beta distribution of a + 1 and 1.
+    assert seen == pytest.approx([TOTAL / 2, TOTAL * 2 / 3], rel=0.03)
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_a_unet_that_predicts_nothing_errs_by_the_variance_of_its_target(prediction):
     scheduler = DDPMScheduler(TOTAL, prediction_type=prediction)
-    unet = lambda noisy, steps, **told: SimpleNamespace(sample=torch.zeros_like(noisy))  # noqa: E731
     torch.manual_seed(0)
     clean = torch.randn(64, 4, 16, 16)
-    error = denoising_error(unet, scheduler, clean, {}, 1)
+    error = denoising_error(nothing_predicted, scheduler, clean, {}, 1)
     # Noise, and the velocity of latents of variance 1, have variance 1 at every step.
     assert float(error) == pytest.approx(1, abs=0.02)

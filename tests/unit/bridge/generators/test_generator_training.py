@@ -9,6 +9,7 @@ from defaults import settings as complete
 from diffusers import AutoencoderKL, DDPMScheduler
 from tiny_pipelines import EMBEDDING_DIM, conditioned_on_images
 
+from spikeline.bridge.generators import diffusion
 from spikeline.bridge.generators.autoencoder import decode, encode, train_autoencoder
 from spikeline.bridge.generators.diffusion import noised
 from spikeline.bridge.generators.image_conditioned import train_image_generator
@@ -86,8 +87,9 @@ def interrupted(monkeypatch, epochs):
     monkeypatch.setattr(loop, "write_state", writes)
 
 
-def test_a_killed_autoencoder_continues_to_the_same_weights(tmp_path, monkeypatch):
-    pixels, own = pictures(), complete("train-autoencoder", **VAE, epochs=4)
+@pytest.mark.parametrize("crop", [None, 8])
+def test_a_killed_autoencoder_continues_to_the_same_weights(crop, tmp_path, monkeypatch):
+    pixels, own = pictures(), complete("train-autoencoder", **VAE, epochs=4, crop=crop)
     state = StateFile(tmp_path / "state.pt", 0.0)
     arguments = {"seed": 3, "fabric": make_fabric("cpu")}
     whole, history = train_autoencoder(pixels, own, **arguments)
@@ -130,6 +132,19 @@ def test_a_generator_draws_what_its_embedding_says():
     for row, pixels in enumerate(drawn):
         own, other = (np.corrcoef(pixels.ravel(), p.ravel())[0, 1] for p in patterns)
         assert (own if row < 8 else other) > (other if row < 8 else own) + 0.3
+
+
+def test_it_is_trained_at_steps_of_the_emphasis_that_is_set(monkeypatch):
+    seen = set()
+    drawn = diffusion.random_steps
+
+    def recorded(count, total, emphasis, device):
+        seen.add(emphasis)
+        return drawn(count, total, emphasis, device)
+
+    monkeypatch.setattr(diffusion, "random_steps", recorded)
+    generator(epochs=1, noise_emphasis=2.5)
+    assert seen == {2.5}
 
 
 def test_its_normaliser_holds_the_moments_of_the_training_embeddings():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,6 @@ from spikeline.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from PIL.Image import Image
 
 ROWS, COMPARED = 10, 8
 SHOWN, LOW_LEVEL, MADE, RETRIEVED = "shown", "low level", "reconstructed", "retrieved"
@@ -91,6 +89,7 @@ class Pages:
         self.roles = list(table["row"])
         self.scores, self.made, self.stimuli = scores, made, stimuli
         self.measure = identification(table)
+        self._pictures: dict[tuple[str, int], np.ndarray] = {}
         self.names = [
             f"{subject}.{model}.png"
             for subject, model in zip(self.subjects, self.models, strict=True)
@@ -99,14 +98,15 @@ class Pages:
     def page(self, index: int) -> Figure:
         """One condition: shown, low level, reconstructed and retrieved, best to worst."""
         made = self.made[index]
+        self._read_for_pages()
         first, ties = self._of(index, made.images)
         rows = self._rows(index)
         columns = {SHOWN: self._shown(made.images[rows], made)}
         if made.low_level is not None:
             columns[LOW_LEVEL] = np.stack([made.low_level[row] for row in rows])
         columns[MADE] = np.stack([made.pixels[row] for row in rows])
-        if made.retrieved is not None and all(made.retrieved[rows]):
-            columns[RETRIEVED] = self._shown(made.retrieved[rows], made)
+        if len(retrieved := self._retrieved(index)):
+            columns[RETRIEVED] = self._shown(retrieved, made)
         ranked = {row: rank for rank, row in enumerate(np.lexsort((-ties, -first)), 1)}
         beside = [
             f"{ranked[row]} of {len(made.images)}\n{self._told(first[row], ties[row])}"
@@ -148,6 +148,12 @@ class Pages:
         """Rows of a condition's images that its page shows."""
         return plotting.spread(*self._of(index, self.made[index].images), ROWS)
 
+    def _retrieved(self, index: int) -> np.ndarray:
+        """Names of the retrieved images of a page, none where some row has none."""
+        retrieved = self.made[index].retrieved
+        found = np.array([], object) if retrieved is None else retrieved[self._rows(index)]
+        return found if all(found) else found[:0]
+
     def _known(self, chosen: Sequence[int]) -> np.ndarray:
         """The images that all of some conditions have, in the order of the first."""
         first, *others = (self.made[index].images for index in chosen)
@@ -178,25 +184,28 @@ class Pages:
     def _measure_name(self) -> str:
         return captions.measure_name(self.measure or PIXCORR)
 
-    def _shown(self, names: np.ndarray, made: Reconstructions) -> np.ndarray:
+    def _shown(self, names: Iterable[str], made: Reconstructions) -> np.ndarray:
+        size = made.pixels.shape[1]
+        self._read({(name, size) for name in names})
+        return np.stack([self._pictures[name, size] for name in names])
+
+    def _read_for_pages(self) -> None:
+        """All that pages show, at once: to open a large archive takes longer than to draw one."""
+        self._read(
+            {
+                (name, made.pixels.shape[1])
+                for index, made in enumerate(self.made)
+                for name in (*made.images[self._rows(index)], *self._retrieved(index))
+            }
+        )
+
+    def _read(self, wanted: set[tuple[str, int]]) -> None:
+        """Packed images, as squares of a size, that were not read yet."""
         from spikeline.bridge.generators.pixels import squares
-
-        self._pictures.update(self._read(sorted(set(names) - self._pictures.keys())))
-        return squares((self._pictures[name] for name in names), made.pixels.shape[1])
-
-    @cached_property
-    def _pictures(self) -> dict[str, Image]:
-        """The packed images that the pages show, read at once: opening a large archive takes longer
-        than drawing a page."""
-        names = set()
-        for index, made in enumerate(self.made):
-            rows = self._rows(index)
-            names.update(made.images[rows])
-            if made.retrieved is not None:
-                names.update(filter(None, made.retrieved[rows]))
-        return self._read(sorted(names))
-
-    def _read(self, names: Sequence[str]) -> dict[str, Image]:
         from spikeline.sources import stimuli
 
-        return dict(zip(names, stimuli.load(self.stimuli, names), strict=True)) if names else {}
+        absent = sorted(wanted - self._pictures.keys())
+        for size in sorted({size for _, size in absent}):
+            names = [name for name, side in absent if side == size]
+            pictures = squares(stimuli.load(self.stimuli, np.array(names, object)), size)
+            self._pictures |= {(n, size): one for n, one in zip(names, pictures, strict=True)}
