@@ -55,9 +55,9 @@ def run(options: argparse.Namespace) -> None:
                 f"--{name}: a generator conditioned on {settings['conditioning']} needs it"
             )
     training = _training_run.run_of(options, settings, __name__)
+    images = some_of(training_images(options.responses), settings, options.responses)
     encoded = latents.read(options.latents)
     autoencoder = load_autoencoder(options.autoencoder)
-    images = some_of(training_images(options.responses), settings, options.responses)
     with training:
         arguments = {
             "seed": settings["seed"],

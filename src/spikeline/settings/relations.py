@@ -205,7 +205,7 @@ def _sides_that_halve(image_size: int, crop: int | None, channels: Sequence[int]
     whole = 2 ** (len(channels) - 1)
     for key, side in (("image_size", image_size), ("crop", crop)):
         if side is not None and side % whole:
-            return key, f"{side} is no multiple of {whole}, as {len(channels)} levels need"
+            return key, f"{side} is no multiple of {whole}; give one, for {len(channels)} levels"
     if crop is not None and crop > image_size:
         return "crop", f"{crop} is more than image_size, {image_size}; lower it"
     return None

@@ -6,8 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from artifact_examples import some_responses
 
+from spikeline.artifacts import responses
 from spikeline.cli._images import check_unseen, some_of
+from spikeline.cli.main import main
 from spikeline.errors import InputError
 
 IMAGES = np.array(["a/1.jpg", "a/2.jpg"], object)
@@ -49,3 +52,18 @@ def test_without_a_number_all_images_are_taken():
 def test_more_images_than_there_are_is_refused_with_their_number():
     with pytest.raises(InputError, match=r"responses\.h5: has 40 training images.*asks for 41"):
         some_of(MANY, {"images": 41, "seed": 0}, "responses.h5")
+
+
+def test_a_generator_takes_no_more_images_than_there_are(tmp_path, capsys):
+    path = tmp_path / "r.h5"
+    responses.write(path, some_responses(), {})
+    asked = [
+        "train-generator", "--responses", str(path), "--latents", "none.h5",
+        "--autoencoder", "none", "--embeddings", "none.h5", "--settings",
+        '{"conditioning": "image", "images": 9999}',
+        "--states", str(tmp_path / "states"), "--output", str(tmp_path / "g"),
+        "--history", str(tmp_path / "g.tsv"), "--device", "cpu",
+    ]  # fmt: skip
+    assert main(asked) == 1
+    assert "the training asks for 9999" in capsys.readouterr().err
+    assert not (tmp_path / "g").exists()

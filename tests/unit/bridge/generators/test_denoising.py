@@ -1,4 +1,4 @@
-"""Steps of noise that a training draws, and the error of a U-Net that predicts perfectly."""
+"""Steps of noise that a training draws, and the error that a U-Net makes at them."""
 
 from __future__ import annotations
 

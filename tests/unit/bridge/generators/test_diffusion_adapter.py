@@ -9,11 +9,13 @@ from tiny_parts import (
     TEXT_DIM,
     TOKENS,
     TRAINING,
+    emphases_of,
     images_of_classes,
     killed,
     share_of_class,
 )
 
+from spikeline.bridge.generators import denoising
 from spikeline.bridge.generators.sampling import Sampler, prompt_conditions, sample
 from spikeline.bridge.reconstruction import diffusion_adapter
 from spikeline.bridge.reconstruction.diffusion_adapter import DiffusionAdapter, train_adapter
@@ -33,6 +35,14 @@ def trained(pipeline, prompts, state_file=None, **changed):
         pipeline, embeddings, latents, prompts, rows, {**SETTINGS, **changed}, seed=0,
         fabric=make_fabric("cpu"), state_file=state_file,
     )  # fmt: skip
+
+
+def test_it_is_trained_at_steps_of_the_emphasis_that_is_set(
+    trained_text_pipeline, class_prompts, monkeypatch
+):
+    seen = emphases_of(denoising, monkeypatch)
+    trained(trained_text_pipeline, class_prompts, epochs=1, noise_emphasis=2.5)
+    assert seen == {2.5}
 
 
 def test_at_the_reports_sizes_it_has_the_reports_17_million_parameters():

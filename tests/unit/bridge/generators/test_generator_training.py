@@ -7,6 +7,7 @@ import pytest
 import torch
 from defaults import settings as complete
 from diffusers import AutoencoderKL, DDPMScheduler
+from tiny_parts import emphases_of
 from tiny_pipelines import EMBEDDING_DIM, conditioned_on_images
 
 from spikeline.bridge.generators import diffusion
@@ -135,14 +136,7 @@ def test_a_generator_draws_what_its_embedding_says():
 
 
 def test_it_is_trained_at_steps_of_the_emphasis_that_is_set(monkeypatch):
-    seen = set()
-    drawn = diffusion.random_steps
-
-    def recorded(count, total, emphasis, device):
-        seen.add(emphasis)
-        return drawn(count, total, emphasis, device)
-
-    monkeypatch.setattr(diffusion, "random_steps", recorded)
+    seen = emphases_of(diffusion, monkeypatch)
     generator(epochs=1, noise_emphasis=2.5)
     assert seen == {2.5}
 

@@ -7,12 +7,14 @@ from safetensors.numpy import load_file, save_file
 from tiny_parts import (
     EMBEDDING_DIM,
     TRAINING,
+    emphases_of,
     images_of_classes,
     killed,
     share_of_class,
     tiny_text_pipeline,
 )
 
+from spikeline.bridge.generators import denoising
 from spikeline.bridge.generators.ip_adapter import (
     ip_adapter_conditions,
     load_ip_adapter,
@@ -40,6 +42,12 @@ def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("adapter") / "ip_adapter.safetensors"
     save(path, trained(tiny_text_pipeline())[0], {"encoder": "tiny"})
     return path
+
+
+def test_it_is_trained_at_steps_of_the_emphasis_that_is_set(monkeypatch):
+    seen = emphases_of(denoising, monkeypatch)
+    trained(tiny_text_pipeline(), epochs=1, noise_emphasis=2.5)
+    assert seen == {2.5}
 
 
 def drawn_by_diffusers(pipeline, embeddings, guidance):

@@ -125,3 +125,15 @@ def _quiet(pipeline, scheduler: str):
     pipeline.scheduler = SCHEDULERS[scheduler].from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def emphases_of(module, monkeypatch) -> set[float]:
+    """Fills with the emphasis of every draw of steps of noise that a module makes from now on."""
+    seen, drawn = set(), module.random_steps
+
+    def recorded(count, total, emphasis, device):
+        seen.add(emphasis)
+        return drawn(count, total, emphasis, device)
+
+    monkeypatch.setattr(module, "random_steps", recorded)
+    return seen
